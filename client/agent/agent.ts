@@ -1,0 +1,375 @@
+/**
+ * The client agent: joins the rounds of one approved plan until they end (DESIGN §2).
+ *
+ * Everything it touches is injected, so that phones, hospitals and simulators run this same code. It believes the
+ * coordinator nothing that a pinned approver, a registrar, the plan's holders or its own arithmetic can say instead.
+ * Trusts: its identity bundle, its pins, its configuration, the engine and sealer it was given.
+ * May be called by: client/, cli/ (through join.ts), experiments/.
+ */
+import { fromHex, toHex, utf8 } from '../../crypto/bytes.ts';
+import { type ErrorCode, ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
+import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
+import { type RandomSource, systemRandom } from '../../crypto/random.ts';
+import { parse } from '../../protos/fields.ts';
+import type { RoundKind } from '../../protos/round-config.ts';
+import { checkInStatement, ledgerPseudonym } from '../../protos/statements.ts';
+import {
+  type AgentOptions,
+  type AgentTiming,
+  defaultTiming,
+  type JoinSummary,
+  type Logger,
+  type RoundReport,
+  silentLogger,
+} from './agent-types.ts';
+import { DeviceBudget } from './budget.ts';
+import { type Clock, isTransient, retryWhileUnavailable, systemClock } from './clock.ts';
+import { type DeviceData, requireConditions, requireData } from './eligibility.ts';
+import { acceptPlan, type PlanSession } from './invitation.ts';
+import { type OwnEntry, verifyReceipt } from './receipts.ts';
+import { checkInReply, getPlanReply, getReceiptReply, type Invitation } from './replies.ts';
+import { type RoundParticipation, sealRound, sendRound, statementOf } from './round.ts';
+import { type ClientState, type SealedUpload, uploadName } from './store.ts';
+
+export {
+  type AgentOptions,
+  type AgentTiming,
+  defaultTiming,
+  type JoinSummary,
+  type Logger,
+  type RoundOutcome,
+  type RoundReport,
+  silentLogger,
+} from './agent-types.ts';
+
+interface Joined {
+  readonly session: PlanSession;
+  readonly data: DeviceData;
+  readonly pseudonym: Uint8Array;
+}
+
+type Ending = Pick<JoinSummary, 'ended' | 'reason' | 'code' | 'modelHash'>;
+
+/** Reasons of the device itself; anything else that stops a round is somebody's fault and is thrown. */
+const declining: readonly ErrorCode[] = [
+  'NOT_ELIGIBLE',
+  'BUDGET_EXCEEDED',
+  'DATA_EMPTY',
+  'DATA_INVALID',
+  'UNSUPPORTED_EVENT',
+];
+const isDeclining = (error: unknown): error is PulsefoldError =>
+  isPulsefoldError(error) && declining.includes(error.code);
+const interrupted: Ending = { ended: 'interrupted', reason: 'told to stop' };
+const CONDITION_POLL_MS = 30_000;
+const POLL_MS_MIN = 50;
+const POLL_MS_MAX = 5000;
+
+export class ClientAgent {
+  readonly #options: AgentOptions;
+  readonly #clock: Clock;
+  readonly #random: RandomSource;
+  readonly #logger: Logger;
+  readonly #timing: AgentTiming;
+  readonly #suite: Suite;
+  readonly #reports = new Map<number, RoundReport>();
+  #state: ClientState | undefined;
+  #budget: DeviceBudget | undefined;
+  #joined: Joined | undefined;
+  #declinedRound = 0;
+  #running = false;
+
+  constructor(options: AgentOptions) {
+    ensure(
+      options.identity.role === 'client',
+      'WRONG_ROLE',
+      'a client agent needs a certificate of role client',
+    );
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? systemRandom;
+    this.#logger = options.logger ?? silentLogger;
+    this.#timing = { ...defaultTiming, ...options.timing };
+    this.#suite = getSuite(options.identity.suite);
+    if (this.#random.seeded) this.#logger.warn({}, 'noise is seeded, not private');
+  }
+
+  get deviceId(): string {
+    return this.#options.identity.subjectId;
+  }
+
+  /** Fetches and checks the plan, loads state and data. Idempotent. Throws PLAN_NOT_APPROVED, WRONG_PLAN, DATA_*. */
+  async start(): Promise<PlanSession> {
+    if (this.#joined) return this.#joined.session;
+    const { rounds, policy, pins, identity, data, limits, store } = this.#options;
+    this.#state ??= await store.loadState();
+    this.#budget ??= new DeviceBudget(limits, this.#state.budget);
+    const reply = parse(getPlanReply, await this.#retry(() => rounds.getPlan()));
+    const session = acceptPlan(reply, { policy, pins, suite: identity.suite });
+    const { plan } = session.parsed;
+    const deviceData = typeof data === 'function' ? await data(plan) : data;
+    const secret = this.#suite.mac(identity.signing.secretKey, utf8('pulsefold/v1/ledger-secret'));
+    this.#joined = { session, data: deviceData, pseudonym: ledgerPseudonym(this.#suite, secret, plan.epoch) };
+    this.#logger.info({ plan: plan.name, planHash: session.parsed.hashHex.slice(0, 12) }, 'plan accepted');
+    return session;
+  }
+
+  /** Takes part until the plan ends, this device withdraws, or the signal is aborted. */
+  async join(): Promise<JoinSummary> {
+    const { parsed } = await this.start();
+    await this.#resumeUploads();
+    const ending = await this.#loop().catch((error: unknown): Ending => {
+      // A call that was cancelled on the way out looks like a coordinator that went away.
+      if (this.#options.signal?.aborted && isTransient(error)) return interrupted;
+      throw error;
+    });
+    await this.settle(ending.ended === 'finished' ? this.#timing.receiptPatienceMs : 0);
+    const budget = this.#budget!.report(parsed);
+    const rounds = [...this.#reports.values()].sort((a, b) => a.round - b.round);
+    this.#logger.info(
+      { ended: ending.ended, rounds: rounds.length, epsilonSpent: budget.epsilonSpent },
+      ending.reason,
+    );
+    return {
+      deviceId: this.deviceId,
+      planHash: parsed.hashHex,
+      planName: parsed.plan.name,
+      ...ending,
+      rounds,
+      budget,
+    };
+  }
+
+  async #loop(): Promise<Ending> {
+    for (;;) {
+      if (this.#options.signal?.aborted) return interrupted;
+      const refusal = await this.#whyNotReady();
+      if (refusal) return { ended: 'stopped', reason: refusal.message, code: refusal.code };
+      const reply = await this.#checkIn();
+      await this.settle();
+      if (reply.outcome === 'finished') {
+        const { reason, modelHash } = reply.finished;
+        return {
+          ended: 'finished',
+          reason,
+          ...(modelHash.length === 32 ? { modelHash: toHex(modelHash) } : {}),
+        };
+      }
+      if (reply.outcome === 'wait') {
+        const { retryAfterMs, reason } = reply.wait;
+        if (reason.startsWith('BUDGET_EXCEEDED')) this.#logger.warn({}, reason);
+        await this.#clock.sleep(clamp(retryAfterMs), this.#options.signal);
+        continue;
+      }
+      await this.runRound(reply.invitation);
+    }
+  }
+
+  /** A refusal of the device itself, or undefined when it may check in. Waits for conditions that can pass. */
+  async #whyNotReady(): Promise<PulsefoldError | undefined> {
+    const { session, data } = this.#joined!;
+    const { plan } = session.parsed;
+    const startMs = this.#clock.nowMs();
+    for (;;) {
+      try {
+        requireConditions(plan, this.#options.conditions());
+        break;
+      } catch (error) {
+        if (!isDeclining(error)) throw error;
+        const spentMs = this.#clock.nowMs() - startMs;
+        if (spentMs >= this.#timing.conditionPatienceMs || this.#options.signal?.aborted) return error;
+        this.#logger.info({ code: error.code }, error.message);
+        await this.#clock.sleep(
+          Math.min(CONDITION_POLL_MS, this.#timing.conditionPatienceMs - spentMs),
+          this.#options.signal,
+        );
+      }
+    }
+    try {
+      requireData(plan, data, 'training');
+      const kinds: RoundKind[] =
+        plan.rounds.evaluation > 0 && data.evaluation ? ['training', 'evaluation'] : ['training'];
+      if (kinds.some((kind) => this.#budget!.fits(session.parsed, kind))) return undefined;
+      // Asked again for its sentence; it throws, because nothing fits.
+      this.#budget!.reserve('next', session.parsed, 'training');
+      throw new PulsefoldError('INTERNAL', 'the budget refused and then agreed');
+    } catch (error) {
+      if (isDeclining(error)) return error;
+      throw error;
+    }
+  }
+
+  #checkIn() {
+    const { session, pseudonym } = this.#joined!;
+    const { identity, rounds } = this.#options;
+    const planHash = session.parsed.hash;
+    return this.#retry(async () => {
+      const timeMs = this.#clock.nowMs();
+      const statement = checkInStatement({ planHash, deviceId: this.deviceId, pseudonym, timeMs });
+      const signature = this.#suite.sign(identity.signing.secretKey, statement);
+      const waitMs = this.#timing.checkInWaitMs;
+      const roundAfter = Math.max(this.#finishedRound(), this.#declinedRound);
+      return parse(
+        checkInReply,
+        await rounds.checkIn({ planHash, pseudonym, timeMs, signature, waitMs, roundAfter }),
+      );
+    });
+  }
+
+  #finishedRound(): number {
+    return this.#state!.finishedRounds[this.#joined!.session.parsed.hashHex] ?? 0;
+  }
+
+  /**
+   * One round, from invitation to an answered upload; receipts come later (`settle`). A reason of the device itself is
+   * reported as `declined`. Throws what a dishonest invitation or answer deserves: WRONG_PLAN, WRONG_ROUND,
+   * WRONG_CONFIG, WRONG_COMMITTEE_KEY, WRONG_MODEL, STATEMENT_CONFLICT, BAD_SIGNATURE; UNAVAILABLE after patience.
+   */
+  async runRound(invitation: Invitation): Promise<RoundReport> {
+    await this.start();
+    ensure(!this.#running, 'INTERNAL', 'a device runs one round at a time');
+    this.#running = true;
+    const participation = this.#participation();
+    try {
+      const upload = await sealRound(participation, invitation);
+      return await this.#send(upload);
+    } catch (error) {
+      const { declined } = participation;
+      if (!isDeclining(error) || !declined) throw error;
+      this.#declinedRound = Math.max(this.#declinedRound, declined.round);
+      this.#logger.warn({ round: declined.round, code: error.code }, error.message);
+      const { code, message: reason } = error;
+      return this.#report({ ...declined, outcome: 'declined', uploadBytes: 0, code, reason });
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #participation(): RoundParticipation {
+    const { session, data } = this.#joined!;
+    const { identity, engine, sealer, rounds, store, conditions } = this.#options;
+    return {
+      session,
+      identity,
+      engine,
+      sealer,
+      transport: rounds,
+      store,
+      data,
+      conditions,
+      random: this.#random,
+      clock: this.#clock,
+      state: this.#state!,
+      budget: this.#budget!,
+      patienceMs: this.#timing.patienceMs,
+      signal: this.#options.signal,
+      retry: (operation) => this.#retry(operation),
+      save: () => this.#save(),
+      declined: undefined,
+    };
+  }
+
+  /** Sends stored bytes and remembers the answer. A refusal by the coordinator leaves the charge standing. */
+  async #send(upload: SealedUpload): Promise<RoundReport> {
+    const { round, kind } = upload;
+    const uploadBytes = upload.c0Bytes + upload.c1Bytes;
+    const answer = await sendRound(this.#participation(), upload);
+    Object.assign(upload, answer.changes);
+    await this.#save();
+    const { refusal } = answer;
+    if (refusal) this.#logger.warn({ round, code: refusal.code }, refusal.message);
+    else this.#logger.info({ round, kind, uploadBytes, progress: upload.progress }, 'update sent');
+    const why = refusal ? { code: refusal.code, reason: refusal.message } : {};
+    return this.#report({ round, kind, outcome: 'undecided', uploadBytes, ...why });
+  }
+
+  /** After a restart: whatever was sealed and not answered goes out first, byte for byte. */
+  async #resumeUploads(): Promise<void> {
+    const planHash = this.#joined!.session.parsed.hashHex;
+    for (const upload of this.#state!.undecided)
+      if (upload.planHash === planHash && upload.progress === 'sealed') await this.#send(upload);
+  }
+
+  /**
+   * Fetches and verifies receipts of undecided rounds, settling or releasing their charges. Those still undecided
+   * after `patienceMs` stay charged and are asked for next time.
+   */
+  async settle(patienceMs = 0): Promise<void> {
+    await this.start();
+    const planHash = this.#joined!.session.parsed.hashHex;
+    const startMs = this.#clock.nowMs();
+    for (const upload of [...this.#state!.undecided]) {
+      if (upload.planHash !== planHash || upload.progress === 'sealed') continue;
+      for (;;) {
+        const retryAfterMs = await this.#settleOne(upload);
+        const overdue = this.#clock.nowMs() - startMs >= patienceMs;
+        if (retryAfterMs === undefined || overdue || this.#options.signal?.aborted) break;
+        await this.#clock.sleep(clamp(retryAfterMs), this.#options.signal);
+      }
+    }
+  }
+
+  /** undefined: settled, or nothing to wait for. Otherwise: when to ask again. */
+  async #settleOne(upload: SealedUpload): Promise<number | undefined> {
+    const { session, pseudonym } = this.#joined!;
+    const { parsed } = session;
+    const { round, kind } = upload;
+    const uploadBytes = upload.c0Bytes + upload.c1Bytes;
+    const base = { round, kind, uploadBytes };
+    try {
+      const request = { planHash: parsed.hash, round };
+      const reply = parse(getReceiptReply, await this.#retry(() => this.#options.rounds.getReceipt(request)));
+      if (reply.receipt.length === 0) return reply.retryAfterMs;
+      const entry: OwnEntry = {
+        statement: statementOf(upload, this.deviceId),
+        signature: fromHex(upload.signature),
+        certificate: fromHex(upload.certificate),
+        pseudonym,
+      };
+      const { receipt, effect, cohortCount } = verifyReceipt(session, entry, reply.receipt, reply.signature);
+      const name = uploadName(upload);
+      if (effect === 'charged') this.#budget!.settle(name, parsed, kind, cohortCount);
+      if (effect === 'released') this.#budget!.release(name, parsed);
+      await this.#options.store.putReceipt(name, { receipt: reply.receipt, signature: reply.signature });
+      this.#state!.undecided = this.#state!.undecided.filter((other) => other !== upload);
+      await this.#save();
+      await this.#options.store.removeUpload(name);
+      const reason = receipt.reason ?? receipt.abort?.reason;
+      this.#logger.info({ round, outcome: receipt.outcome, cohortCount, effect }, 'receipt verified');
+      this.#report({ ...base, outcome: receipt.outcome, cohortCount, ...(reason ? { reason } : {}) });
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      // An upload that was refused has no receipt; the refusal says more than its absence.
+      if (upload.progress === 'refused' && error.code === 'NOT_FOUND') return undefined;
+      this.#logger.warn(
+        { round, code: error.code },
+        `the receipt proves nothing, the charge stands: ${error.message}`,
+      );
+      this.#report({ ...base, outcome: 'undecided', code: error.code, reason: error.message });
+    }
+    return undefined;
+  }
+
+  #report(report: RoundReport): RoundReport {
+    this.#reports.set(report.round, report);
+    return report;
+  }
+
+  async #save(): Promise<void> {
+    this.#state!.budget = this.#budget!.state;
+    await this.#options.store.saveState(this.#state!);
+  }
+
+  #retry<T>(operation: () => Promise<T>): Promise<T> {
+    return retryWhileUnavailable(operation, {
+      clock: this.#clock,
+      random: this.#random,
+      patienceMs: this.#timing.patienceMs,
+      signal: this.#options.signal,
+      onRetry: (waitMs) =>
+        this.#logger.warn({ waitMs: Math.round(waitMs) }, 'the coordinator is out of reach; waiting'),
+    });
+  }
+}
+
+const clamp = (durationMs: number): number => Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, durationMs));

@@ -1,0 +1,169 @@
+/**
+ * What a device must remember over a crash: its budget, the round it has sealed an update for, the sealed bytes.
+ *
+ * The port and two implementations: the vault (`openVaultStore`) and memory (simulations and tests). A round's
+ * sealed bytes are durable before the first chunk leaves, so a device can never send two updates for one round.
+ * Trusts: the file system's rename and fsync; the state is sealed under a key of the vault, so a changed file is
+ * refused. It cannot see a whole directory put back to an older copy: keep it out of backups (docs/threat-model.md).
+ * May be called by: client/, experiments/ (memory).
+ */
+import { z } from 'zod';
+import { fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
+import { ensure, PulsefoldError } from '../../crypto/error.ts';
+import { roundNumber } from '../../protos/fields.ts';
+import type { Vault } from '../vault/vault.ts';
+import { budgetStateSchema } from './budget.ts';
+import { lockDirectory } from './directory-lock.ts';
+
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
+const UNDECIDED_MAX = 1000;
+
+export const sealedUploadSchema = z.strictObject({
+  planHash: hex(32),
+  round: roundNumber,
+  kind: z.enum(['training', 'evaluation']),
+  modelHash: hex(32),
+  configHash: hex(32),
+  committeeKeyId: hex(32),
+  digest: hex(32),
+  /** The device's signature over `uploadStatement`. */
+  signature: hex(64),
+  /** DER of the certificate it is sent under. */
+  certificate: z.string().regex(/^([0-9a-f]{2}){1,4096}$/),
+  c0Bytes: z.int().min(1),
+  c1Bytes: z.int().min(1),
+  /** `sealed`: not known to have arrived. The others are what the coordinator said last. */
+  progress: z.enum(['sealed', 'acknowledged', 'late', 'refused']),
+  /** The coordinator's signature over its acknowledgement or late statement. */
+  coordinatorSignature: hex(64).optional(),
+});
+
+/** One sealed update and what the coordinator said about it. */
+export type SealedUpload = z.output<typeof sealedUploadSchema>;
+
+const clientStateSchema = z.strictObject({
+  version: z.literal(1),
+  /** Last round that is finished for this device, by plan hash. */
+  finishedRounds: z.record(hex(32), roundNumber),
+  budget: budgetStateSchema,
+  /** Uploads whose fate is not proven yet; their charges stand. */
+  undecided: z.array(sealedUploadSchema).max(UNDECIDED_MAX),
+});
+
+export type ClientState = z.output<typeof clientStateSchema>;
+
+export const emptyState = (): ClientState => ({ version: 1, finishedRounds: {}, budget: {}, undecided: [] });
+
+export interface StoredReceipt {
+  readonly receipt: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** Every method that writes resolves only when the bytes are durable. Names: `<plan hash>-<round>`. */
+export interface ClientStore {
+  loadState(): Promise<ClientState>;
+  saveState(state: ClientState): Promise<void>;
+  putUpload(name: string, bytes: Uint8Array): Promise<void>;
+  /** Throws NOT_FOUND. */
+  getUpload(name: string): Promise<Uint8Array>;
+  removeUpload(name: string): Promise<void>;
+  putReceipt(name: string, receipt: StoredReceipt): Promise<void>;
+  close(): Promise<void>;
+}
+
+export const uploadName = (upload: Pick<SealedUpload, 'planHash' | 'round'>): string =>
+  `${upload.planHash}-${upload.round}`;
+
+function parseState(bytes: Uint8Array): ClientState {
+  let value: unknown;
+  try {
+    value = JSON.parse(fromUtf8(bytes));
+  } catch (cause) {
+    throw new PulsefoldError('FILE_SEALED', 'the client state is not JSON', { cause });
+  }
+  const result = clientStateSchema.safeParse(value);
+  ensure(result.success, 'FILE_SEALED', 'the client state has missing or unknown fields');
+  return result.data;
+}
+
+/** State in memory; `load` and `save` copy, so that a crash can be played by opening a second agent on it. */
+export class MemoryClientStore implements ClientStore {
+  #state: ClientState = emptyState();
+  readonly #uploads = new Map<string, Uint8Array>();
+  readonly receipts = new Map<string, StoredReceipt>();
+
+  async loadState(): Promise<ClientState> {
+    return structuredClone(this.#state);
+  }
+  async saveState(state: ClientState): Promise<void> {
+    this.#state = clientStateSchema.parse(structuredClone(state));
+  }
+  async putUpload(name: string, bytes: Uint8Array): Promise<void> {
+    this.#uploads.set(name, bytes.slice());
+  }
+  async getUpload(name: string): Promise<Uint8Array> {
+    const bytes = this.#uploads.get(name);
+    ensure(bytes, 'NOT_FOUND', 'the sealed update is gone');
+    return bytes.slice();
+  }
+  async removeUpload(name: string): Promise<void> {
+    this.#uploads.delete(name);
+  }
+  async putReceipt(name: string, receipt: StoredReceipt): Promise<void> {
+    this.receipts.set(name, receipt);
+  }
+  async close(): Promise<void> {}
+}
+
+const STATE = 'agent-state';
+const uploadEntry = (name: string): string => `upload-${name}`;
+const receiptEntry = (name: string): string => `receipt-${name}`;
+
+/**
+ * The store of a real client: entries of its vault, under a lock against a second agent. Opening costs one scrypt (the
+ * vault's), writing none. Throws CONFIG_INVALID when another agent uses the directory.
+ */
+export async function openVaultStore(vault: Vault): Promise<ClientStore> {
+  return new VaultClientStore(vault, await lockDirectory(vault.dir));
+}
+
+class VaultClientStore implements ClientStore {
+  readonly #vault: Vault;
+  readonly #unlock: () => Promise<void>;
+
+  constructor(vault: Vault, unlock: () => Promise<void>) {
+    this.#vault = vault;
+    this.#unlock = unlock;
+  }
+
+  async loadState(): Promise<ClientState> {
+    // Only a state that was never written is empty; one that cannot be read must not look like a fresh budget.
+    if (!(await this.#vault.has(STATE))) return emptyState();
+    return parseState(await this.#vault.get(STATE));
+  }
+
+  async saveState(state: ClientState): Promise<void> {
+    await this.#vault.put(STATE, utf8(JSON.stringify(clientStateSchema.parse(state))));
+  }
+
+  async putUpload(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#vault.put(uploadEntry(name), bytes);
+  }
+
+  getUpload(name: string): Promise<Uint8Array> {
+    return this.#vault.get(uploadEntry(name));
+  }
+
+  async removeUpload(name: string): Promise<void> {
+    await this.#vault.delete(uploadEntry(name));
+  }
+
+  async putReceipt(name: string, { receipt, signature }: StoredReceipt): Promise<void> {
+    const text = JSON.stringify({ receipt: fromUtf8(receipt), signature: toHex(signature) });
+    await this.#vault.put(receiptEntry(name), utf8(text));
+  }
+
+  close(): Promise<void> {
+    return this.#unlock();
+  }
+}

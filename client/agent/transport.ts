@@ -1,0 +1,47 @@
+/**
+ * The port to the coordinator's Rounds service: requests as they go out, replies as they came in, unparsed.
+ *
+ * For: the agent; implemented over gRPC in grpc-rounds.ts and in memory by simulators and tests. An implementation
+ * throws PulsefoldError; UNAVAILABLE and DEADLINE_EXCEEDED mean "ask again". Trusts: nothing; every reply goes
+ * through replies.ts. May be called by: client/, experiments/.
+ */
+export interface CheckInRequest {
+  readonly planHash: Uint8Array;
+  readonly pseudonym: Uint8Array;
+  readonly timeMs: number;
+  readonly signature: Uint8Array;
+  readonly waitMs: number;
+  readonly roundAfter: number;
+}
+
+export interface UploadHeader {
+  readonly planHash: Uint8Array;
+  readonly round: number;
+  readonly modelHash: Uint8Array;
+  readonly configHash: Uint8Array;
+  readonly committeeKeyId: Uint8Array;
+  readonly digest: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly c0Bytes: number;
+  readonly c1Bytes: number;
+}
+
+export interface RoundRequest {
+  readonly planHash: Uint8Array;
+  readonly round: number;
+}
+
+export interface RoundsTransport {
+  getPlan(): Promise<unknown>;
+  /** Long poll: may take `waitMs` and a little more. */
+  checkIn(request: CheckInRequest): Promise<unknown>;
+  getBlob(request: { readonly digest: Uint8Array; readonly offset: number }): Promise<unknown>;
+  getUploadState(request: RoundRequest & { readonly digest: Uint8Array }): Promise<unknown>;
+  putUpload(request: {
+    readonly header: UploadHeader;
+    readonly offset: number;
+    readonly data: Uint8Array;
+  }): Promise<unknown>;
+  getReceipt(request: RoundRequest): Promise<unknown>;
+  close(): void;
+}

@@ -1,0 +1,105 @@
+/**
+ * The TrainEngine port: what local training needs from a numerical library, and the choice of one.
+ *
+ * For: client agents, experiments (baselines, evaluation). Data never leaves the process through here: weights and
+ * rows in, weights, gradients or probabilities out. Trusts: the installed @tensorflow packages. Every engine passes
+ * the same contract suite (engine.test.ts); engines differ in the last bits, so a reproducible run pins its engine.
+ */
+import { PulsefoldError } from '../../crypto/error.ts';
+import type { ModelSpec } from './model.ts';
+
+export interface TrainingData {
+  /** count × inputs, row-major, finite. */
+  readonly features: Float32Array;
+  /** count entries, each 0 or 1. */
+  readonly labels: Uint8Array;
+  readonly count: number;
+}
+
+export interface TrainOptions {
+  /** Passes over the local rows, 1 to 1,000. */
+  epochs: number;
+  /** Rows per SGD step; at least `count` means full batches. */
+  batchSize: number;
+  /** SGD step length on the mean log-loss. */
+  learningRate: number;
+  /** FedProx (Li et al. 1812.06127): adds μ/2·‖w − w_received‖² to the loss; 0 is FedAvg. */
+  proximalMu: number;
+  /** Adds l2/2·‖W‖² over all weights but not the biases. */
+  l2: number;
+  /** Seeds the order of the rows; public. */
+  seed: string;
+}
+
+export type EngineName = 'tfjs-node' | 'tfjs-wasm' | 'tfjs-cpu';
+
+export interface TrainEngine {
+  readonly name: EngineName;
+  /** Engines preferred over this one and why each was not used. */
+  readonly skipped: readonly { engine: string; reason: string }[];
+  /** New flat weights after the local epochs; the caller subtracts. */
+  train(
+    spec: ModelSpec,
+    weights: Float32Array,
+    data: TrainingData,
+    options: TrainOptions,
+  ): Promise<Float32Array>;
+  /** count × parameterCount, row-major: gradient of each record's own log-loss at `weights`. */
+  recordGradients(spec: ModelSpec, weights: Float32Array, data: TrainingData): Promise<Float32Array>;
+  /** Probability of the positive class for each of `count` rows. */
+  predict(
+    spec: ModelSpec,
+    weights: Float32Array,
+    features: Float32Array,
+    count: number,
+  ): Promise<Float32Array>;
+}
+
+/** Loads one engine or throws with the reason; `skipped` is passed through to the engine. */
+export type EngineLoader = (skipped: TrainEngine['skipped']) => Promise<TrainEngine>;
+
+export const engineOrder: readonly EngineName[] = ['tfjs-node', 'tfjs-wasm', 'tfjs-cpu'];
+
+const defaultLoaders: Readonly<Record<string, EngineLoader>> = {
+  'tfjs-node': async (skipped) => (await import('./tfjs-load.ts')).loadTfjsNode(skipped),
+  'tfjs-wasm': async (skipped) => (await import('./tfjs-load.ts')).loadTfjsWasm(skipped),
+  'tfjs-cpu': async (skipped) => (await import('./tfjs-load.ts')).loadTfjsCpu(skipped),
+};
+
+const reasonLengthMax = 300;
+
+/**
+ * The first engine of `prefer` that loads; the ones before it are listed in its `skipped` with the reason.
+ * @throws PulsefoldError CONFIG_INVALID for an unknown name; UNAVAILABLE when none loads.
+ */
+export async function loadTrainEngine(
+  prefer: readonly string[] = engineOrder,
+  loaders: Readonly<Record<string, EngineLoader>> = defaultLoaders,
+): Promise<TrainEngine> {
+  const skipped: { engine: string; reason: string }[] = [];
+  for (const engine of prefer) {
+    const loader = Object.hasOwn(loaders, engine) ? loaders[engine] : undefined;
+    if (!loader)
+      throw new PulsefoldError(
+        'CONFIG_INVALID',
+        `unknown training engine "${engine.slice(0, 40)}"; known: ${Object.keys(loaders).join(', ')}`,
+      );
+    try {
+      return await loader([...skipped]);
+    } catch (error) {
+      skipped.push({ engine, reason: describeFailure(error) });
+    }
+  }
+  const tried = skipped.map(({ engine, reason }) => `${engine} (${reason})`).join('; ');
+  throw new PulsefoldError(
+    'UNAVAILABLE',
+    `no training engine could be loaded: ${tried || 'none was asked for'}`,
+  );
+}
+
+/** First line of an error, without paths of this machine. */
+function describeFailure(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const firstLine = message.split('\n')[0] ?? '';
+  return firstLine.replace(/ imported from .*$/, '').slice(0, reasonLengthMax);
+}

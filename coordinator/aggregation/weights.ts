@@ -1,0 +1,19 @@
+/** Model weights as bytes: little-endian float32, the form that is hashed and sent. */
+import { ensure } from '../../crypto/error.ts';
+
+export function weightsToBytes(weights: Float32Array): Uint8Array {
+  const bytes = new Uint8Array(weights.length * 4);
+  const view = new DataView(bytes.buffer);
+  for (let i = 0; i < weights.length; i++) view.setFloat32(4 * i, weights[i]!, true);
+  return bytes;
+}
+
+export function weightsFromBytes(bytes: Uint8Array): Float32Array {
+  ensure(
+    bytes.length % 4 === 0,
+    'MALFORMED_MESSAGE',
+    'weights are float32, so their length is a multiple of 4',
+  );
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Float32Array.from({ length: bytes.length / 4 }, (_, i) => view.getFloat32(4 * i, true));
+}

@@ -1,0 +1,173 @@
+/**
+ * The coordinator: plan queue, runners, services, export. Everything around the rounds, nothing of them.
+ *
+ * Trusts: its own store and signing key. May be called by: coordinator/server.ts, experiments/simulation.
+ */
+import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
+import { ensure, PulsefoldError } from '../crypto/error.ts';
+import {
+  type ApprovalPolicy,
+  committeeKeyCount,
+  type ParsedPlan,
+  type PlanApproval,
+  parsePlanBytes,
+  requireApproved,
+} from '../protos/plan.ts';
+import { accountPlan } from '../protos/plan-mechanism.ts';
+import type { PlanDirectory } from './grpc/rounds-service.ts';
+import type { RoundState } from './rounds/machine.ts';
+import * as repository from './rounds/repository.ts';
+import { type PlanOutcome, PlanRunner } from './rounds/runner.ts';
+import type { RoundServices } from './rounds/services.ts';
+
+export const encodeApprovals = (approvals: readonly PlanApproval[]): string =>
+  JSON.stringify(
+    approvals.map((a) => ({ approverId: a.approverId, publicKey: toHex(a.publicKey), signature: toHex(a.signature) })),
+  );
+
+export const decodeApprovals = (text: string): PlanApproval[] =>
+  (JSON.parse(text) as { approverId: string; publicKey: string; signature: string }[]).map((a) => ({
+    approverId: a.approverId,
+    publicKey: fromHex(a.publicKey),
+    signature: fromHex(a.signature),
+  }));
+
+export interface CoordinatorParts {
+  readonly services: RoundServices;
+  readonly policy: ApprovalPolicy;
+  readonly registrarSha256: string;
+  /** Called when a plan has ended, for export. */
+  readonly onPlanEnd: (parsed: ParsedPlan, outcome: PlanOutcome) => void;
+}
+
+export class Coordinator implements PlanDirectory {
+  readonly #parts: CoordinatorParts;
+  readonly #runners = new Map<string, PlanRunner>();
+  #current: { runner: PlanRunner; approvals: readonly PlanApproval[] } | null = null;
+  #stopped = false;
+  #wakeQueue: () => void = () => {};
+
+  constructor(parts: CoordinatorParts) {
+    this.#parts = parts;
+  }
+
+  current() {
+    return this.#current;
+  }
+
+  find(planHash: Uint8Array): PlanRunner | null {
+    return this.#runners.get(toHex(planHash)) ?? null;
+  }
+
+  /** Validates and queues a plan; idempotent. Throws PLAN_INVALID, PLAN_NOT_APPROVED, BUDGET_EXCEEDED. */
+  submitPlan(bytes: Uint8Array, approvals: readonly PlanApproval[]): Uint8Array {
+    const { services, policy, registrarSha256 } = this.#parts;
+    const parsed = parsePlanBytes(bytes);
+    requireApproved(parsed, approvals, policy);
+    ensure(parsed.plan.suite === services.suite.name, 'PLAN_INVALID', `this deployment runs the ${services.suite.name} suite`);
+    ensure(parsed.plan.registrarSha256 === registrarSha256, 'PLAN_INVALID', 'the plan names another registrar');
+    ensure(
+      equalBytes(fromHex(parsed.plan.coordinatorPublicKey), services.signingKey.publicKey),
+      'PLAN_INVALID',
+      'the plan names another coordinator key',
+    );
+    accountPlan(parsed);
+    services.holdersOf(parsed);
+    services.store.transaction('submit-plan', (db) =>
+      repository.insertPlan(db, { hash: parsed.hashHex, bytes, approvals: encodeApprovals(approvals) }),
+    );
+    this.#wakeQueue();
+    return parsed.hash;
+  }
+
+  /** Runs queued plans until stopped. */
+  async run(): Promise<void> {
+    const { services } = this.#parts;
+    for (const row of services.store.read('plans', (db) => repository.listPlans(db)))
+      if (row.status === 'finished' || row.status === 'failed') this.#restoreEnded(row);
+    while (!this.#stopped) {
+      const rows = services.store.read('plans', (db) => repository.listPlans(db));
+      const next = rows.find((row) => row.status === 'running') ?? rows.find((row) => row.status === 'queued');
+      if (!next) {
+        await new Promise<void>((resolve) => {
+          this.#wakeQueue = resolve;
+        });
+        continue;
+      }
+      await this.#runPlan(next);
+    }
+  }
+
+  /** A plan that ended before a restart still answers check-ins (finished) and receipts. */
+  #restoreEnded(row: repository.PlanRow): void {
+    const approvals = decodeApprovals(row.approvals);
+    const runner = new PlanRunner(this.#parts.services, parsePlanBytes(row.bytes), approvals);
+    runner.restoreOutcome({ status: row.status === 'finished' ? 'finished' : 'failed', message: row.message });
+    this.#runners.set(row.hash, runner);
+    this.#current = { runner, approvals };
+  }
+
+  async #runPlan(row: repository.PlanRow): Promise<void> {
+    const parsed = parsePlanBytes(row.bytes);
+    const approvals = decodeApprovals(row.approvals);
+    const runner = new PlanRunner(this.#parts.services, parsed, approvals);
+    this.#runners.set(row.hash, runner);
+    this.#current = { runner, approvals };
+    const outcome = await runner.run();
+    if (this.#stopped) return;
+    this.#parts.onPlanEnd(parsed, outcome);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const runner of this.#runners.values()) runner.stop();
+    this.#wakeQueue();
+  }
+
+  abortRound(planHash: Uint8Array, round: number, reason: string): { aborted: boolean; message: string } {
+    const active = this.find(planHash)?.active;
+    if (!active || active.state.round !== round)
+      throw new PulsefoldError('WRONG_ROUND', `round ${round} of this plan is not running`);
+    active.notify({ type: 'abort_requested', reason });
+    const aborting = active.state.phase === 'aborting' || active.state.phase === 'aborted';
+    return { aborted: aborting, message: active.state.message };
+  }
+
+  status(): object {
+    const { services } = this.#parts;
+    if (!this.#current) return { phase: 'idle', message: 'no plan yet' };
+    const { runner } = this.#current;
+    const { parsed } = runner;
+    const { rows, keys, spent } = services.store.read('status', (db) => ({
+      rows: repository.listRounds(db, parsed.hashHex),
+      keys: repository.committeeKeyRounds(db, parsed.hashHex).length,
+      spent: services.budget.epsilonSpent(db, parsed),
+    }));
+    const active = runner.active?.state;
+    const wanted = committeeKeyCount(parsed.plan);
+    const phase = runner.outcome?.status ?? (active?.stuck ? 'stuck' : active ? 'running' : 'ceremony');
+    return {
+      planHash: parsed.hash,
+      planName: parsed.plan.name,
+      phase,
+      message: runner.outcome?.message ?? active?.message ?? `${keys} of ${wanted} committee keys ready`,
+      roundsCompleted: rows.filter((row) => row.phase === 'released').length,
+      roundsPlanned: parsed.plan.rounds.training + parsed.plan.rounds.evaluation,
+      keysReady: keys,
+      rounds: rows.slice(-50).map((row) => ({ round: row.round, phase: row.phase, ...progressOf(row, active) })),
+      epsilonSpent: parsed.plan.privacy ? String(spent) : '',
+      epsilonAllowed: parsed.plan.privacy?.epsilon ?? '',
+    };
+  }
+}
+
+function progressOf(row: repository.RoundRow, active: RoundState | undefined) {
+  const state = active?.round === row.round ? active : (JSON.parse(row.state) as RoundState);
+  return {
+    kind: state.kind,
+    invited: state.invited.length,
+    uploaded: state.uploaded.length,
+    certified: state.cohort?.length ?? 0,
+    message: state.message.slice(0, 300),
+  };
+}

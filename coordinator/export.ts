@@ -1,0 +1,81 @@
+/**
+ * Writes what a run leaves for readers: plan, model, certificates, opened sums, ledger, log. No secret, no identifier
+ * of a device is in it; certificates name the cohort by its Merkle root.
+ *
+ * Layout (docs/protocol.md, "Run directory"): plan.json, approvals.json, model.json, rounds/N.json, ledger.json,
+ * log/leaves.ndjson, log/checkpoint, log/key. Trusts: the store. May be called by: coordinator/server.ts.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
+import { encodeVerifierKey, type NoteSigner } from '../crypto/log/checkpoint.ts';
+import type { ParsedPlan } from '../protos/plan.ts';
+import { writeFileAtomicSync } from '../protos/transport/atomic-file.ts';
+import { weightsFromBytes } from './aggregation/weights.ts';
+import type { BudgetLedger } from './ledger/budget-ledger.ts';
+import * as repository from './rounds/repository.ts';
+import type { AppendLog } from './storage/append-log.ts';
+import type { Store } from './storage/store.ts';
+
+export interface ExportParts {
+  readonly store: Store;
+  readonly ledger: BudgetLedger;
+  readonly log: AppendLog;
+  readonly signer: NoteSigner;
+  readonly runDirectory: string;
+}
+
+export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
+  const { store, ledger, log, signer, runDirectory } = parts;
+  mkdirSync(join(runDirectory, 'rounds'), { recursive: true });
+  const write = (name: string, text: string) => writeFileAtomicSync(join(runDirectory, name), utf8(`${text}\n`), 0o644);
+  write('plan.json', fromUtf8(parsed.bytes));
+  store.read('export', (db) => {
+    const plan = repository.getPlan(db, parsed.hashHex)!;
+    write('approvals.json', plan.approvals);
+    write('model.json', JSON.stringify(modelFile(parsed, plan.model_hash, repository.getBlob(db, plan.model_hash)!)));
+    for (const row of repository.listRounds(db, parsed.hashHex))
+      write(`rounds/${row.round}.json`, JSON.stringify(roundFile(db, parsed, row)));
+  });
+  write('ledger.json', JSON.stringify({ events: ledger.events() }));
+  log.export(runDirectory, [signer]);
+  write('log/key', encodeVerifierKey(signer));
+}
+
+function modelFile(parsed: ParsedPlan, modelHash: string, bytes: Uint8Array): object {
+  return {
+    planHash: parsed.hashHex,
+    spec: parsed.plan.model,
+    features: parsed.plan.features,
+    modelHash,
+    weights: [...weightsFromBytes(bytes)],
+  };
+}
+
+function roundFile(db: Parameters<typeof repository.getSum>[0], parsed: ParsedPlan, row: repository.RoundRow): object {
+  const signatures = (kind: repository.StatementKind) =>
+    repository.statementSignatures(db, parsed.hashHex, row.round, kind).map((s) => ({
+      holderId: s.holderId,
+      signature: toHex(s.signature),
+    }));
+  const state = repository.loadRoundState(db, parsed.hashHex, row);
+  const sum = repository.getSum(db, parsed.hashHex, row.round);
+  const digits = sum ? new Int32Array(sum.digits.slice().buffer) : null;
+  return {
+    planHash: parsed.hashHex,
+    round: row.round,
+    kind: state.kind,
+    phase: row.phase,
+    message: state.message,
+    invited: state.invited.length,
+    uploaded: state.uploaded.length,
+    cohortCount: state.cohort?.length ?? 0,
+    modelHash: row.model_hash,
+    configHash: row.config_hash,
+    committeeKeyId: row.committee_key_id,
+    certificate: { signatures: signatures('certificate') },
+    abort: state.abortReason ? { reason: state.abortReason, signatures: signatures('abort') } : null,
+    sum: digits && sum ? { digits: [...digits], hash: sum.hash, activeSet: sum.active_set } : null,
+    summary: row.summary ? JSON.parse(row.summary) : null,
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * Turns an opened sum into a release, once: next model or metrics, registry, log, export.
+ *
+ * Trusts: the store. May be called by: coordinator/coordinator.ts.
+ */
+import { toHex } from '../crypto/bytes.ts';
+import { canonicalJson } from '../crypto/log/canonical-json.ts';
+import { utf8 } from '../crypto/bytes.ts';
+import type { ParsedPlan } from '../protos/plan.ts';
+import { encodeReals } from '../protos/reals.ts';
+import { weightsDigest } from '../protos/statements.ts';
+import { type OpenedSum, releaseEvaluation, releaseTraining } from './aggregation/release.ts';
+import { weightsFromBytes, weightsToBytes } from './aggregation/weights.ts';
+import type { ActiveRound } from './rounds/active-round.ts';
+import * as repository from './rounds/repository.ts';
+import type { RoundServices } from './rounds/services.ts';
+import type { Database } from './storage/store.ts';
+
+/**
+ * Idempotent: the round's summary is written in the same transaction as the model, so a crash in between repeats the
+ * whole step and a crash after it repeats nothing.
+ */
+export function releaseRound(services: Pick<RoundServices, 'store' | 'suite' | 'budget'>, parsed: ParsedPlan, round: ActiveRound): void {
+  const { round: number, kind } = round.state;
+  services.store.transaction('release', (db) => {
+    if (repository.getRound(db, parsed.hashHex, number)?.summary) return;
+    const stored = repository.getSum(db, parsed.hashHex, number)!;
+    const bytes = stored.digits;
+    const digits = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    const sum: OpenedSum = { digits, round: number, cohortCount: round.state.cohort?.length ?? 0 };
+    const summary =
+      kind === 'training' ? releaseModel(services, db, parsed, round, sum) : releaseMetrics(services, db, parsed, sum);
+    const text = canonicalJson(encodeReals({ ...summary, kind, round: number, cohortCount: sum.cohortCount }));
+    repository.setRoundSummary(db, parsed.hashHex, number, text);
+  });
+}
+
+function releaseModel(
+  { suite, budget }: Pick<RoundServices, 'suite' | 'budget'>,
+  db: Database,
+  parsed: ParsedPlan,
+  round: ActiveRound,
+  sum: OpenedSum,
+): object {
+  const plan = repository.getPlan(db, parsed.hashHex)!;
+  const before = weightsFromBytes(repository.getBlob(db, round.config.config.modelHash)!);
+  const after = releaseTraining(parsed, sum, before, plan.optimizer);
+  const bytes = weightsToBytes(after.weights);
+  const modelHash = toHex(weightsDigest(suite, bytes));
+  repository.putBlob(db, modelHash, bytes);
+  repository.setPlanModel(db, parsed.hashHex, modelHash, after.optimizer);
+  budget.logRelease(db, parsed, sum.round, 'model', modelHash);
+  return { modelHash };
+}
+
+function releaseMetrics(
+  { suite, budget }: Pick<RoundServices, 'suite' | 'budget'>,
+  db: Database,
+  parsed: ParsedPlan,
+  sum: OpenedSum,
+): object {
+  const { histogram, metrics } = releaseEvaluation(parsed, sum);
+  const content = { histogram, metrics };
+  budget.logRelease(db, parsed, sum.round, 'metrics', toHex(suite.digest(utf8(canonicalJson(encodeReals(content))))));
+  return content;
+}

@@ -1,0 +1,263 @@
+/**
+ * Ties rounds to the ledger and the log: reservations, settlements, mechanism records, releases.
+ *
+ * Every method writes state, ledger rows and log leaves in one transaction, and is idempotent, so that a crash in
+ * between only repeats it. No leaf names a device. Trusts: signatures were verified by active-round.ts.
+ * May be called by: coordinator/rounds.
+ */
+import { toHex } from '../../crypto/bytes.ts';
+import { formatEvent } from '../../crypto/dp/events.ts';
+import { roundEvent } from '../../crypto/dp/plan-accounting.ts';
+import type { Suite } from '../../crypto/identity/suite.ts';
+import { type Leaf, pseudonymParts } from '../../crypto/log/leaves.ts';
+import type { ParsedPlan, PlanApproval } from '../../protos/plan.ts';
+import { accountPlan, epsilonOfAmount, realisedCharge, roundMechanismOf } from '../../protos/plan-mechanism.ts';
+import type { EncodedRoundConfig, RoundKind } from '../../protos/round-config.ts';
+import { abortStatement, type CohortCertificate, ceremonyId, certificateStatement } from '../../protos/statements.ts';
+import { type LedgerTransaction, type BudgetLedger } from '../ledger/budget-ledger.ts';
+import type { AppendLog } from '../storage/append-log.ts';
+import type { Database, Store } from '../storage/store.ts';
+import type { ActiveRound } from './active-round.ts';
+import type { CommitteeKey } from './ceremonies.ts';
+import type { StatementSignature } from './holder-port.ts';
+import type { RoundState } from './machine.ts';
+import * as repository from './repository.ts';
+
+const hexSignatures = (signatures: readonly StatementSignature[]) =>
+  signatures.map((s) => ({ holderId: s.holderId, signature: toHex(s.signature) }));
+
+/** A leaf without the fields that every leaf has; distributes over the union. */
+type LeafBody = Leaf extends infer L ? (L extends Leaf ? Omit<L, 'version' | 'timeMs'> : never) : never;
+
+export class RoundBudget {
+  readonly #store: Store;
+  readonly #ledger: BudgetLedger;
+  readonly #log: AppendLog;
+  readonly #suite: Suite;
+  readonly #nowMs: () => number;
+
+  constructor(parts: { store: Store; ledger: BudgetLedger; log: AppendLog; suite: Suite; nowMs: () => number }) {
+    this.#store = parts.store;
+    this.#ledger = parts.ledger;
+    this.#log = parts.log;
+    this.#suite = parts.suite;
+    this.#nowMs = parts.nowMs;
+  }
+
+  append(db: Database, body: LeafBody): void {
+    this.#log.append(db, { version: 1, timeMs: this.#nowMs(), ...body } as Leaf);
+  }
+
+  #ledgerIn(db: Database): LedgerTransaction {
+    return this.#ledger.within(db);
+  }
+
+  /** Logs the approvals of a plan, once. Throws BUDGET_EXCEEDED for a plan whose noise does not keep its ε. */
+  approvePlan(parsed: ParsedPlan, approvals: readonly PlanApproval[]): void {
+    accountPlan(parsed);
+    this.#store.transaction('approve-plan', (db) => {
+      if (repository.markOnce(db, `approved/${parsed.hashHex}`))
+        this.append(db, {
+          kind: 'plan_approved',
+          planHash: parsed.hashHex,
+          approvals: approvals.map((a) => ({
+            approverId: a.approverId,
+            publicKey: toHex(a.publicKey),
+            signature: toHex(a.signature),
+          })),
+        });
+    });
+  }
+
+  recordKey(parsed: ParsedPlan, key: CommitteeKey): void {
+    this.#store.transaction('committee-key', (db) => {
+      repository.putCommitteeKey(db, parsed.hashHex, key);
+      if (repository.markOnce(db, `ceremony/${parsed.hashHex}/${key.round}`))
+        this.append(db, {
+          kind: 'ceremony',
+          planHash: parsed.hashHex,
+          round: key.round,
+          ceremonyId: toHex(ceremonyId(this.#suite, parsed.hash, key.round)),
+          committeeKeyId: toHex(key.keyId),
+          signatures: hexSignatures(key.signatures),
+        });
+    });
+  }
+
+  logRoundOpened(db: Database, parsed: ParsedPlan, config: EncodedRoundConfig): void {
+    const { round, modelHash, committeeKeyId, kind } = config.config;
+    this.append(db, {
+      kind: 'round_opened',
+      planHash: parsed.hashHex,
+      round,
+      modelHash,
+      configHash: config.hashHex,
+      committeeKeyId,
+      purpose: kind,
+    });
+  }
+
+  /** Sets one participant's worst-case charge aside; returns why not, in a sentence, or null. */
+  reserve(db: Database, parsed: ParsedPlan, config: EncodedRoundConfig, pseudonym: string): string | null {
+    const account = accountPlan(parsed);
+    const { privacy } = parsed.plan;
+    if (!account || !privacy) return null;
+    const { round, kind } = config.config;
+    const ledger = this.#ledgerIn(db);
+    const { order } = account;
+    ledger.openFilter({ pseudonym, unit: privacy.unit, epsilon: privacy.epsilon, delta: privacy.delta, order });
+    const charge = account.charge[kind];
+    const mechanism = mechanismRecord(parsed, kind, parsed.plan.rounds.cohortMin);
+    const result = ledger.reserve({ planHash: parsed.hashHex, round }, [pseudonym], charge, { order, mechanism });
+    return result.refused[0]?.reason ?? null;
+  }
+
+  /** A quorum certificate exists: charge who is in it, free who is not, log both. */
+  settle(
+    parsed: ParsedPlan,
+    config: EncodedRoundConfig,
+    certificate: CohortCertificate,
+    state: RoundState,
+    signatures: readonly StatementSignature[],
+  ): void {
+    const { round, kind } = config.config;
+    const plan = parsed.hashHex;
+    const hash = toHex(this.#suite.digest(certificateStatement(certificate)));
+    this.#store.transaction('settle', (db) => {
+      if (!repository.markOnce(db, `settled/${plan}/${round}`)) return;
+      // Reservations are logged as a batch here rather than one leaf per check-in: the log's order stays
+      // reserve → certificate → settlement, and its size stays O(rounds).
+      const included = repository.pseudonymsOf(db, plan, round, new Set(state.cohort));
+      this.#logReservations(db, parsed, round, kind);
+      this.append(db, {
+        kind: 'round_certificate',
+        planHash: plan,
+        round,
+        modelHash: toHex(certificate.modelHash),
+        configHash: toHex(certificate.configHash),
+        committeeKeyId: toHex(certificate.committeeKeyId),
+        cohortRoot: toHex(certificate.cohortRoot),
+        cohortCount: certificate.cohortCount,
+        signatures: hexSignatures(signatures),
+      });
+      const account = accountPlan(parsed);
+      if (!account) return;
+      const amount = realisedCharge(parsed, kind, certificate.cohortCount, account.order);
+      const key = { planHash: plan, round };
+      const result = this.#ledgerIn(db).settle(key, { hash, included }, amount);
+      const charge = { order: String(account.order), charge: decimal(amount) };
+      const event = mechanismRecord(parsed, kind, certificate.cohortCount);
+      this.append(db, { kind: 'mechanism', ...key, certificateHash: hash, ...charge, event });
+      for (const part of pseudonymParts(result.charged))
+        this.append(db, { kind: 'settlement', ...key, ...part, ...charge, statementHash: hash, outcome: 'charged' });
+      this.#logReleased(db, key, hash, charge, result.released);
+    });
+  }
+
+  /** A quorum signed the abort: free everything the round had reserved. */
+  void(parsed: ParsedPlan, state: RoundState, signatures: readonly StatementSignature[]): void {
+    const reason = state.abortReason ?? 'aborted';
+    const key = { planHash: parsed.hashHex, round: state.round };
+    const hash = toHex(this.#suite.digest(abortStatement({ planHash: parsed.hash, round: state.round, reason })));
+    this.#store.transaction('void', (db) => {
+      if (!repository.markOnce(db, `voided/${parsed.hashHex}/${state.round}`)) return;
+      this.#logReservations(db, parsed, state.round, state.kind);
+      this.append(db, { kind: 'abort', ...key, reason: reason.slice(0, 500), signatures: hexSignatures(signatures) });
+      const account = accountPlan(parsed);
+      if (!account) return;
+      const result = this.#ledgerIn(db).releaseByAbort(key, { hash });
+      const charge = { order: String(account.order), charge: decimal(account.charge[state.kind]) };
+      this.#logReleased(db, key, hash, charge, result.released);
+    });
+  }
+
+  #logReservations(db: Database, parsed: ParsedPlan, round: number, kind: RoundKind): void {
+    const account = accountPlan(parsed);
+    if (!account) return;
+    const all = repository.invitedPseudonyms(db, parsed.hashHex, round);
+    const charge = { order: String(account.order), charge: decimal(account.charge[kind]) };
+    for (const part of pseudonymParts(all))
+      this.append(db, { kind: 'reservation', planHash: parsed.hashHex, round, ...part, ...charge });
+  }
+
+  #logReleased(
+    db: Database,
+    key: { planHash: string; round: number },
+    statementHash: string,
+    charge: { order: string; charge: string },
+    released: readonly string[],
+  ): void {
+    if (released.length === 0) return;
+    for (const part of pseudonymParts(released))
+      this.append(db, { kind: 'settlement', ...key, ...part, ...charge, statementHash, outcome: 'released' });
+  }
+
+  recordSum(
+    parsed: ParsedPlan,
+    round: ActiveRound,
+    sum: { digits: Uint8Array; hash: string; activeSet: readonly number[] },
+  ): void {
+    const plan = parsed.hashHex;
+    const { round: number } = round.state;
+    const certificateHash = toHex(this.#suite.digest(certificateStatement(round.certificate())));
+    this.#store.transaction('opened-sum', (db) => {
+      if (!repository.markOnce(db, `sum/${plan}/${number}`)) return;
+      repository.putSum(db, plan, number, { ...sum, activeSet: sum.activeSet.join(',') });
+      this.append(db, {
+        kind: 'opened_sum',
+        planHash: plan,
+        round: number,
+        certificateHash,
+        sumHash: sum.hash,
+        length: sum.digits.length / 4,
+        activeSet: sum.activeSet.map((index) => parsed.plan.holders[index - 1]!.id),
+      });
+    });
+  }
+
+  logRelease(db: Database, parsed: ParsedPlan, round: number, what: 'model' | 'metrics', contentHash: string): void {
+    const { privacy } = parsed.plan;
+    this.append(db, {
+      kind: 'release',
+      planHash: parsed.hashHex,
+      round,
+      what,
+      contentHash,
+      epsilon: privacy ? decimal(this.epsilonSpent(db, parsed)) : 'Infinity',
+      delta: privacy?.delta ?? '0',
+      gamma: privacy?.gamma ?? '0',
+      epsilonBudget: privacy?.epsilon ?? 'Infinity',
+    });
+  }
+
+  /** ε of the most-charged participant of this plan, from the ledger. */
+  epsilonSpent(db: Database, parsed: ParsedPlan): number {
+    const account = accountPlan(parsed);
+    if (!account) return Number.POSITIVE_INFINITY;
+    const ledger = this.#ledgerIn(db);
+    let most = 0;
+    for (const pseudonym of repository.planPseudonyms(db, parsed.hashHex))
+      most = Math.max(most, ledger.balance(pseudonym).spent);
+    return epsilonOfAmount(account.order, most, account.delta);
+  }
+
+  chargeOfRound(db: Database, parsed: ParsedPlan, row: repository.RoundRow): { order: string; amount: string } | null {
+    const account = accountPlan(parsed);
+    if (!account) return null;
+    const state = repository.loadRoundState(db, parsed.hashHex, row);
+    const amount = realisedCharge(parsed, state.kind, state.cohort?.length ?? 0, account.order);
+    return { order: String(account.order), amount: decimal(amount) };
+  }
+}
+
+/** Plain decimal text of a double, never in exponent form; enough digits to be read back exactly as far as it matters. */
+const decimal = (value: number): string => {
+  const text = String(value);
+  return text.includes('e') ? value.toFixed(40).replace(/0+$/, '').replace(/\.$/, '') : text;
+};
+
+/** What happened, as a record that any accountant can interpret. */
+function mechanismRecord(parsed: ParsedPlan, kind: RoundKind, cohortCount: number) {
+  const mechanism = roundMechanismOf(parsed, kind, cohortCount)!;
+  return JSON.parse(formatEvent(roundEvent(mechanism)));
+}

@@ -1,0 +1,85 @@
+/**
+ * What the coordinator asks of a key holder, free of transport: gRPC in production, direct calls in simulation.
+ *
+ * May be called by: coordinator/rounds; implemented by coordinator/grpc/holder-client.ts and experiments/simulation.
+ */
+import type { PlanApproval } from '../../protos/plan.ts';
+import type { RoundBinding } from '../../protos/statements.ts';
+
+export type CeremonyPhase = 'BEGIN' | 'COMMIT_KEY' | 'REVEAL' | 'COMBINE' | 'TEST' | 'FINISH';
+export const ceremonyPhases: readonly CeremonyPhase[] = ['BEGIN', 'COMMIT_KEY', 'REVEAL', 'COMBINE', 'TEST', 'FINISH'];
+
+export interface CeremonyPart {
+  readonly holderId: string;
+  readonly payload: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export interface SealedShare {
+  readonly fromHolderId: string;
+  readonly toHolderId: string;
+  readonly sealed: Uint8Array;
+}
+
+export interface CeremonyReply {
+  readonly part: CeremonyPart;
+  readonly shares: readonly SealedShare[];
+  readonly publicKey: Uint8Array;
+  readonly keyId: Uint8Array;
+  readonly keySignature: Uint8Array;
+}
+
+/** One signed upload as the holders see it: never the ciphertext. */
+export interface Entry extends RoundBinding {
+  readonly certificate: Uint8Array;
+  readonly digest: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export interface Acceptance {
+  readonly accepted: readonly string[];
+  readonly rejected: readonly { readonly deviceId: string; readonly code: string; readonly reason: string }[];
+}
+
+export interface StatementSignature {
+  readonly holderId: string;
+  readonly signature: Uint8Array;
+}
+
+export interface OpenRequest extends RoundBinding {
+  readonly cohortRoot: Uint8Array;
+  readonly cohortCount: number;
+  readonly signatures: readonly StatementSignature[];
+  readonly activeSet: readonly number[];
+  readonly digitCount: number;
+}
+
+export interface OpenPart {
+  readonly deviceId: string;
+  readonly c0Digest: Uint8Array;
+  readonly c1: Uint8Array;
+  readonly entry: Entry;
+}
+
+export interface PartialOpening {
+  readonly holderId: string;
+  readonly partial: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export interface HolderPort {
+  readonly holderId: string;
+  registerPlan(plan: Uint8Array, approvals: readonly PlanApproval[]): Promise<void>;
+  ceremonyStep(request: {
+    readonly planHash: Uint8Array;
+    readonly round: number;
+    readonly phase: CeremonyPhase;
+    readonly parts: readonly CeremonyPart[];
+    readonly shares: readonly SealedShare[];
+  }): Promise<CeremonyReply>;
+  accept(planHash: Uint8Array, round: number, entries: readonly Entry[]): Promise<Acceptance>;
+  certify(request: RoundBinding & { readonly cohortRoot: Uint8Array; readonly deviceIds: readonly string[] }): Promise<StatementSignature>;
+  abort(planHash: Uint8Array, round: number, reason: string): Promise<StatementSignature>;
+  open(request: OpenRequest, parts: Iterable<OpenPart>): Promise<PartialOpening>;
+  erase(planHash: Uint8Array, round: number): Promise<void>;
+}

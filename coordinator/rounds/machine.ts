@@ -1,0 +1,377 @@
+/**
+ * The round state machine: pure decisions, no I/O, no clock of its own.
+ *
+ * For: production, demo and simulation alike run rounds through `advance(state, event)`. The driver persists the
+ * returned state, carries out the effects and feeds back what happened. Effects are idempotent, so after a crash
+ * `resume(state)` simply asks for the missing ones again.
+ * Trusts: events of the driver that calls it; holders' signatures inside events have been verified by the driver.
+ * May be called by: coordinator/rounds/driver.ts, experiments/simulation.
+ *
+ *   collecting ─► accepting ─► certifying ─► opening ─► opened ─► released
+ *        └────────────┴─────────────┴─► aborting ─► aborted        (after a certificate there is no abort)
+ */
+import type { RoundKind } from '../../protos/round-config.ts';
+import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
+
+export type Phase =
+  | 'collecting'
+  | 'accepting'
+  | 'certifying'
+  | 'opening'
+  | 'opened'
+  | 'released'
+  | 'aborting'
+  | 'aborted';
+
+export interface RoundTerms {
+  readonly cohortMin: number;
+  readonly cohortTarget: number;
+  readonly cohortMax: number;
+  readonly checkInWindowMs: number;
+  readonly deadlineMs: number;
+  readonly holderDeadlineMs: number;
+  /** In plan order; a holder's index is its position + 1. */
+  readonly holderIds: readonly string[];
+  readonly quorum: number;
+  readonly threshold: number;
+}
+
+interface HolderProgress {
+  /** A request is under way in this process; cleared by `resume`. */
+  readonly asked: boolean;
+  readonly retryAtMs: number;
+  readonly failures: number;
+}
+
+export interface RoundState {
+  readonly round: number;
+  readonly kind: RoundKind;
+  readonly phase: Phase;
+  readonly terms: RoundTerms;
+  readonly invited: readonly string[];
+  readonly uploaded: readonly string[];
+  /** When enough devices had been invited; the windows count from here. */
+  readonly quorateAtMs: number | null;
+  readonly stageStartedAtMs: number;
+  /** Frozen set of durable uploads, sorted; null while collecting. */
+  readonly candidates: readonly string[] | null;
+  readonly verdicts: Readonly<Record<string, readonly string[]>>;
+  /** The certified cohort, sorted; fixed before the first signature is asked for. */
+  readonly cohort: readonly string[] | null;
+  readonly certificateSigners: readonly string[];
+  readonly abortReason: string | null;
+  readonly abortSigners: readonly string[];
+  readonly activeSet: readonly number[] | null;
+  /** Partial decryptions at hand, by active set ("1,3"). */
+  readonly partials: Readonly<Record<string, readonly string[]>>;
+  readonly holders: Readonly<Record<string, HolderProgress>>;
+  /** Local work that was handed to the driver of this process; cleared by `resume`. */
+  readonly underWay: string | null;
+  readonly stuck: boolean;
+  readonly message: string;
+}
+
+export type HolderStage = 'acceptance' | 'certificate' | 'partial' | 'abort';
+
+export type RoundEvent =
+  | { readonly type: 'tick'; readonly nowMs: number }
+  | { readonly type: 'device_invited'; readonly deviceId: string; readonly nowMs: number }
+  | { readonly type: 'upload_acknowledged'; readonly deviceId: string; readonly nowMs: number }
+  | { readonly type: 'accepted'; readonly holderId: string; readonly deviceIds: readonly string[]; readonly nowMs: number }
+  | { readonly type: 'certificate_signed'; readonly holderId: string; readonly nowMs: number }
+  | { readonly type: 'abort_requested'; readonly reason: string; readonly nowMs: number }
+  | { readonly type: 'abort_signed'; readonly holderId: string; readonly nowMs: number }
+  | { readonly type: 'partial_received'; readonly holderId: string; readonly activeSet: readonly number[]; readonly nowMs: number }
+  | { readonly type: 'opening_failed'; readonly activeSet: readonly number[]; readonly nowMs: number }
+  | { readonly type: 'sum_opened'; readonly nowMs: number }
+  | { readonly type: 'released'; readonly nowMs: number }
+  | {
+      readonly type: 'holder_failed';
+      readonly holderId: string;
+      readonly stage: HolderStage;
+      readonly message: string;
+      readonly nowMs: number;
+    };
+
+export type RoundEffect =
+  /** Freeze: from here on uploads are late. The driver makes it durable before anything else. */
+  | { readonly type: 'freeze' }
+  | { readonly type: 'ask'; readonly stage: HolderStage; readonly holderId: string; readonly activeSet?: readonly number[] }
+  /** A quorum certificate exists: charge the ledger, log it. */
+  | { readonly type: 'settle' }
+  /** A quorum signed the abort: free the reservations, log it. */
+  | { readonly type: 'void' }
+  | { readonly type: 'open_sum'; readonly activeSet: readonly number[] }
+  | { readonly type: 'release' };
+
+export interface Step {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+}
+
+const RETRY_FIRST_MS = 200;
+const RETRY_MAX_MS = 5000;
+
+export function openRound(round: number, kind: RoundKind, terms: RoundTerms, nowMs: number): RoundState {
+  return {
+    round,
+    kind,
+    phase: 'collecting',
+    terms,
+    invited: [],
+    uploaded: [],
+    quorateAtMs: null,
+    stageStartedAtMs: nowMs,
+    candidates: null,
+    verdicts: {},
+    cohort: null,
+    certificateSigners: [],
+    abortReason: null,
+    abortSigners: [],
+    activeSet: null,
+    partials: {},
+    holders: idleHolders(terms),
+    underWay: null,
+    stuck: false,
+    message: 'waiting for devices',
+  };
+}
+
+/** After a restart: nothing is under way any more; `tick` asks for what is missing. */
+export const resume = (state: RoundState): RoundState => ({
+  ...state,
+  holders: idleHolders(state.terms),
+  underWay: null,
+});
+
+export const isFinal = (state: RoundState): boolean => state.phase === 'released' || state.phase === 'aborted';
+
+export function advance(state: RoundState, event: RoundEvent): Step {
+  if (isFinal(state)) return { state, effects: [] };
+  const step = apply(state, event);
+  // Every event is also a look at the clock, so that no decision waits for the next tick.
+  const looked = look(step.state, event.nowMs);
+  return { state: looked.state, effects: [...step.effects, ...looked.effects] };
+}
+
+function apply(state: RoundState, event: RoundEvent): Step {
+  switch (event.type) {
+    case 'tick':
+      return still(state);
+    case 'device_invited':
+      return still(invite(state, event.deviceId, event.nowMs));
+    case 'upload_acknowledged':
+      if (state.phase !== 'collecting') return still(state);
+      return still({ ...state, uploaded: add(state.uploaded, event.deviceId) });
+    case 'accepted':
+      if (state.phase !== 'accepting') return still(done(state, event.holderId));
+      return still({
+        ...done(state, event.holderId),
+        verdicts: { ...state.verdicts, [event.holderId]: [...event.deviceIds].sort() },
+      });
+    case 'certificate_signed':
+      return still({
+        ...done(state, event.holderId),
+        certificateSigners: add(state.certificateSigners, event.holderId),
+      });
+    case 'abort_signed':
+      return still({ ...done(state, event.holderId), abortSigners: add(state.abortSigners, event.holderId) });
+    case 'abort_requested':
+      return still(beginAbort(state, event.reason, event.nowMs));
+    case 'partial_received': {
+      const key = event.activeSet.join(',');
+      const partials = { ...state.partials, [key]: add(state.partials[key] ?? [], event.holderId) };
+      return still({ ...done(state, event.holderId), partials });
+    }
+    case 'opening_failed':
+      // A wrong partial decryption: this set can never open, the stored answers are final. Try another.
+      return still({ ...state, phase: 'opening', activeSet: null, underWay: null, partials: { ...state.partials, [event.activeSet.join(',')]: [] }, holders: blame(state, event.activeSet, event.nowMs) });
+    case 'sum_opened':
+      if (state.phase !== 'opening') return still(state);
+      return still({ ...enter(state, 'opened', event.nowMs), message: 'sum opened' });
+    case 'released':
+      return still({ ...enter(state, 'released', event.nowMs), message: 'released' });
+    case 'holder_failed':
+      return still(fail(state, event.holderId, event.message, event.nowMs));
+  }
+}
+
+/** What the passing of time and the present state call for. */
+function look(state: RoundState, nowMs: number): Step {
+  switch (state.phase) {
+    case 'collecting':
+      return lookCollecting(state, nowMs);
+    case 'accepting':
+      return lookAccepting(state, nowMs);
+    case 'certifying':
+      return lookCertifying(state, nowMs);
+    case 'opening':
+      return lookOpening(state, nowMs);
+    case 'aborting':
+      return lookAborting(state, nowMs);
+    case 'opened':
+      return handOver(state, 'release', { type: 'release' });
+    default:
+      return still(state);
+  }
+}
+
+function lookCollecting(state: RoundState, nowMs: number): Step {
+  const { terms } = state;
+  if (state.quorateAtMs === null) return still(state);
+  const waitedMs = nowMs - state.quorateAtMs;
+  const enough = state.uploaded.length >= terms.cohortMin;
+  const everybody = state.uploaded.length === state.invited.length && waitedMs >= terms.checkInWindowMs;
+  if (enough && (state.uploaded.length >= terms.cohortTarget || everybody || waitedMs >= terms.deadlineMs)) {
+    const frozen = {
+      ...enter(state, 'accepting', nowMs),
+      candidates: [...state.uploaded].sort(),
+      message: `${state.uploaded.length} uploads frozen; key holders check them`,
+    };
+    const next = look(frozen, nowMs);
+    return { state: next.state, effects: [{ type: 'freeze' }, ...next.effects] };
+  }
+  if (!enough && waitedMs >= terms.deadlineMs)
+    return look(
+      beginAbort(state, `only ${state.uploaded.length} of at least ${terms.cohortMin} uploads came in time`, nowMs),
+      nowMs,
+    );
+  return still(state);
+}
+
+function lookAccepting(state: RoundState, nowMs: number): Step {
+  const { terms } = state;
+  const candidates = state.candidates ?? [];
+  const answered = Object.keys(state.verdicts);
+  const settled = terms.holderIds.every((id) => state.verdicts[id] || (state.holders[id]?.failures ?? 0) > 0);
+  const unanimous = answered.filter((id) => state.verdicts[id]!.length === candidates.length);
+  if (unanimous.length < terms.quorum && !(settled && answered.length >= terms.quorum))
+    return ask(state, 'acceptance', terms.holderIds.filter((id) => !state.verdicts[id]), nowMs);
+  const cohort = chooseCohort(state.verdicts, terms.quorum);
+  if (cohort.length < terms.cohortMin)
+    return look(
+      beginAbort(state, `a quorum accepts only ${cohort.length} of at least ${terms.cohortMin} uploads`, nowMs),
+      nowMs,
+    );
+  return look(
+    { ...enter(state, 'certifying', nowMs), cohort, message: `${cohort.length} uploads accepted; asking for signatures` },
+    nowMs,
+  );
+}
+
+function lookCertifying(state: RoundState, nowMs: number): Step {
+  const { terms } = state;
+  if (state.certificateSigners.length >= terms.quorum) {
+    const certified = { ...enter(state, 'opening', nowMs), message: 'cohort certified; opening the sum' };
+    const next = look(certified, nowMs);
+    return { state: next.state, effects: [{ type: 'settle' }, ...next.effects] };
+  }
+  return ask(state, 'certificate', terms.holderIds.filter((id) => !state.certificateSigners.includes(id)), nowMs);
+}
+
+function lookOpening(state: RoundState, nowMs: number): Step {
+  const { terms } = state;
+  for (const set of activeSets(terms.holderIds.length, terms.threshold)) {
+    const have = state.partials[set.join(',')] ?? [];
+    if (set.every((index) => have.includes(terms.holderIds[index - 1]!))) {
+      return handOver(state, `open ${set.join(',')}`, { type: 'open_sum', activeSet: set });
+    }
+  }
+  const activeSet = chooseActiveSet(state, nowMs);
+  if (!activeSet) return overdue(state, nowMs);
+  const have = state.partials[activeSet.join(',')] ?? [];
+  const missing = activeSet.map((index) => terms.holderIds[index - 1]!).filter((id) => !have.includes(id));
+  return ask({ ...state, activeSet }, 'partial', missing, nowMs, activeSet);
+}
+
+/** Gives local work to the driver once per process. */
+function handOver(state: RoundState, work: string, effect: RoundEffect): Step {
+  if (state.underWay === work) return still(state);
+  return { state: { ...state, underWay: work }, effects: [effect] };
+}
+
+function lookAborting(state: RoundState, nowMs: number): Step {
+  const { terms } = state;
+  if (state.abortSigners.length >= terms.quorum)
+    return { state: { ...enter(state, 'aborted', nowMs), message: state.abortReason ?? 'aborted' }, effects: [{ type: 'void' }] };
+  return ask(state, 'abort', terms.holderIds.filter((id) => !state.abortSigners.includes(id)), nowMs);
+}
+
+/** Asks every holder in `ids` that is idle and due; notes when the stage has waited too long. */
+function ask(
+  state: RoundState,
+  stage: HolderStage,
+  ids: readonly string[],
+  nowMs: number,
+  activeSet?: readonly number[],
+): Step {
+  const due = ids.filter((id) => !state.holders[id]!.asked && state.holders[id]!.retryAtMs <= nowMs);
+  const holders = { ...state.holders };
+  for (const id of due) holders[id] = { ...holders[id]!, asked: true };
+  const effects: RoundEffect[] = due.map((holderId) => ({
+    type: 'ask',
+    stage,
+    holderId,
+    ...(activeSet ? { activeSet } : {}),
+  }));
+  return { state: overdue({ ...state, holders }, nowMs).state, effects };
+}
+
+function overdue(state: RoundState, nowMs: number): Step {
+  if (state.stuck || nowMs - state.stageStartedAtMs < state.terms.holderDeadlineMs) return still(state);
+  const down = Object.entries(state.holders).filter(([, progress]) => progress.failures > 0);
+  const { quorum, threshold, holderIds } = state.terms;
+  const needed = state.phase === 'opening' ? `${threshold} to open` : `${quorum} to sign`;
+  const held = state.phase === 'opening' ? 'the budget is charged, nothing is opened' : 'the reservation stays held, nothing is opened';
+  return still({
+    ...state,
+    stuck: true,
+    message: `${holderIds.length - down.length} of ${holderIds.length} key holders answer, ${needed}; ${held}`,
+  });
+}
+
+function invite(state: RoundState, deviceId: string, nowMs: number): RoundState {
+  if (state.phase !== 'collecting' || state.invited.includes(deviceId)) return state;
+  const invited = [...state.invited, deviceId];
+  const quorate = invited.length >= state.terms.cohortMin;
+  return { ...state, invited, quorateAtMs: state.quorateAtMs ?? (quorate ? nowMs : null), message: 'collecting uploads' };
+}
+
+function beginAbort(state: RoundState, reason: string, nowMs: number): RoundState {
+  if (!['collecting', 'accepting', 'certifying'].includes(state.phase)) return state;
+  return { ...enter(state, 'aborting', nowMs), abortReason: reason, message: `aborting: ${reason}` };
+}
+
+function enter(state: RoundState, phase: Phase, nowMs: number): RoundState {
+  return { ...state, phase, stageStartedAtMs: nowMs, stuck: false, underWay: null, holders: idleHolders(state.terms) };
+}
+
+function done(state: RoundState, holderId: string): RoundState {
+  return { ...state, holders: { ...state.holders, [holderId]: { asked: false, retryAtMs: 0, failures: 0 } } };
+}
+
+function fail(state: RoundState, holderId: string, message: string, nowMs: number): RoundState {
+  const failures = (state.holders[holderId]?.failures ?? 0) + 1;
+  const retryAtMs = nowMs + Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
+  return {
+    ...state,
+    holders: { ...state.holders, [holderId]: { asked: false, retryAtMs, failures } },
+    message: state.stuck ? state.message : `${holderId}: ${message}`,
+  };
+}
+
+function blame(state: RoundState, activeSet: readonly number[], nowMs: number): RoundState['holders'] {
+  const holders = { ...state.holders };
+  for (const index of activeSet) {
+    const id = state.terms.holderIds[index - 1]!;
+    holders[id] = { asked: false, retryAtMs: nowMs + RETRY_FIRST_MS, failures: (holders[id]?.failures ?? 0) + 1 };
+  }
+  return holders;
+}
+
+const still = (state: RoundState): Step => ({ state, effects: [] });
+
+const add = (list: readonly string[], item: string): readonly string[] => (list.includes(item) ? list : [...list, item]);
+
+const idleHolders = (terms: RoundTerms): RoundState['holders'] =>
+  Object.fromEntries(terms.holderIds.map((id) => [id, { asked: false, retryAtMs: 0, failures: 0 }]));

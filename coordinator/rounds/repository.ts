@@ -1,0 +1,485 @@
+/**
+ * The tables of plans, rounds, uploads and openings, and every SQL text about them.
+ *
+ * All functions take the `Database` of a transaction, so that a caller groups what must be atomic.
+ * Trusts: its own database. May be called by: coordinator/rounds, coordinator/grpc.
+ */
+import type { Database } from '../storage/store.ts';
+import type { CommitteeKey } from './ceremonies.ts';
+import type { Entry, PartialOpening, StatementSignature } from './holder-port.ts';
+import type { RoundState } from './machine.ts';
+
+export const ROUNDS_MIGRATIONS: readonly string[] = [
+  `CREATE TABLE plans (
+     hash TEXT PRIMARY KEY, bytes BLOB NOT NULL, approvals TEXT NOT NULL, position INTEGER NOT NULL UNIQUE,
+     status TEXT NOT NULL, message TEXT NOT NULL, model_hash TEXT NOT NULL DEFAULT '', optimizer TEXT NOT NULL DEFAULT '');
+   CREATE TABLE blobs (digest TEXT PRIMARY KEY, data BLOB NOT NULL);
+   CREATE TABLE committee_keys (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, key_id TEXT NOT NULL, signatures TEXT NOT NULL,
+     PRIMARY KEY (plan, round));
+   CREATE TABLE rounds (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, phase TEXT NOT NULL, state TEXT NOT NULL, config BLOB NOT NULL,
+     config_hash TEXT NOT NULL, model_hash TEXT NOT NULL, committee_key_id TEXT NOT NULL, summary TEXT NOT NULL DEFAULT '',
+     PRIMARY KEY (plan, round));
+   CREATE TABLE pseudonyms (
+     epoch TEXT NOT NULL, device TEXT NOT NULL, pseudonym TEXT NOT NULL, PRIMARY KEY (epoch, device),
+     UNIQUE (epoch, pseudonym));
+   CREATE TABLE invitations (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, pseudonym TEXT NOT NULL,
+     PRIMARY KEY (plan, round, device));
+   CREATE TABLE uploads (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, signature BLOB NOT NULL,
+     certificate BLOB NOT NULL, c0_bytes INTEGER NOT NULL, c1_bytes INTEGER NOT NULL, received_bytes INTEGER NOT NULL,
+     acknowledged INTEGER NOT NULL, PRIMARY KEY (plan, round, device));
+   CREATE TABLE upload_chunks (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, offset INTEGER NOT NULL, data BLOB NOT NULL,
+     PRIMARY KEY (plan, round, device, offset));
+   CREATE TABLE lates (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, signature BLOB NOT NULL,
+     PRIMARY KEY (plan, round, device, digest));
+   CREATE TABLE rejections (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, holder TEXT NOT NULL, code TEXT NOT NULL,
+     reason TEXT NOT NULL, PRIMARY KEY (plan, round, device, holder));
+   CREATE TABLE statement_signatures (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL, holder TEXT NOT NULL, signature BLOB NOT NULL,
+     PRIMARY KEY (plan, round, kind, holder));
+   CREATE TABLE partials (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, active_set TEXT NOT NULL, holder TEXT NOT NULL, partial BLOB NOT NULL,
+     signature BLOB NOT NULL, PRIMARY KEY (plan, round, active_set, holder));
+   CREATE TABLE once (mark TEXT PRIMARY KEY);
+   CREATE TABLE sums (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, digits BLOB NOT NULL, hash TEXT NOT NULL, active_set TEXT NOT NULL,
+     PRIMARY KEY (plan, round));`,
+];
+
+/** True exactly once per mark; makes a transaction repeatable after a crash. */
+export const markOnce = (db: Database, mark: string): boolean =>
+  db.run('INSERT INTO once (mark) VALUES (?) ON CONFLICT DO NOTHING', mark).changes > 0;
+
+export interface PlanRow {
+  readonly hash: string;
+  readonly bytes: Uint8Array;
+  readonly approvals: string;
+  readonly position: number;
+  readonly status: 'queued' | 'running' | 'finished' | 'failed';
+  readonly message: string;
+  readonly model_hash: string;
+  readonly optimizer: string;
+}
+
+export function insertPlan(db: Database, plan: { hash: string; bytes: Uint8Array; approvals: string }): void {
+  db.run(
+    `INSERT INTO plans (hash, bytes, approvals, position, status, message)
+     VALUES (?, ?, ?, (SELECT COALESCE(MAX(position), 0) + 1 FROM plans), 'queued', '') ON CONFLICT (hash) DO NOTHING`,
+    plan.hash,
+    plan.bytes,
+    plan.approvals,
+  );
+}
+
+export const listPlans = (db: Database): PlanRow[] => db.all<PlanRow>('SELECT * FROM plans ORDER BY position');
+
+export const getPlan = (db: Database, hash: string): PlanRow | undefined =>
+  db.get<PlanRow>('SELECT * FROM plans WHERE hash = ?', hash);
+
+export function setPlanStatus(db: Database, hash: string, status: PlanRow['status'], message: string): void {
+  db.run('UPDATE plans SET status = ?, message = ? WHERE hash = ?', status, message, hash);
+}
+
+export function setPlanModel(db: Database, hash: string, modelHash: string, optimizer: string): void {
+  db.run('UPDATE plans SET model_hash = ?, optimizer = ? WHERE hash = ?', modelHash, optimizer, hash);
+}
+
+export function putBlob(db: Database, digest: string, data: Uint8Array): void {
+  db.run('INSERT INTO blobs (digest, data) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING', digest, data);
+}
+
+export const getBlob = (db: Database, digest: string): Uint8Array | undefined =>
+  db.get<{ data: Uint8Array }>('SELECT data FROM blobs WHERE digest = ?', digest)?.data;
+
+interface StoredSignature {
+  readonly holderId: string;
+  readonly signature: string;
+}
+
+export function putCommitteeKey(db: Database, plan: string, key: CommitteeKey): void {
+  const keyId = Buffer.from(key.keyId).toString('hex');
+  const signatures: StoredSignature[] = key.signatures.map((s) => ({
+    holderId: s.holderId,
+    signature: Buffer.from(s.signature).toString('hex'),
+  }));
+  putBlob(db, keyId, key.publicKey);
+  db.run(
+    'INSERT INTO committee_keys (plan, round, key_id, signatures) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    key.round,
+    keyId,
+    JSON.stringify(signatures),
+  );
+}
+
+export function getCommitteeKey(
+  db: Database,
+  plan: string,
+  round: number,
+): { keyId: string; signatures: StatementSignature[] } | undefined {
+  const row = db.get<{ key_id: string; signatures: string }>(
+    'SELECT key_id, signatures FROM committee_keys WHERE plan = ? AND round = ?',
+    plan,
+    round,
+  );
+  if (!row) return undefined;
+  const signatures = (JSON.parse(row.signatures) as StoredSignature[]).map((s) => ({
+    holderId: s.holderId,
+    signature: new Uint8Array(Buffer.from(s.signature, 'hex')),
+  }));
+  return { keyId: row.key_id, signatures };
+}
+
+export const committeeKeyRounds = (db: Database, plan: string): number[] =>
+  db
+    .all<{ round: number }>('SELECT round FROM committee_keys WHERE plan = ? ORDER BY round', plan)
+    .map((row) => row.round);
+
+export interface RoundRow {
+  readonly round: number;
+  readonly phase: string;
+  readonly state: string;
+  readonly config: Uint8Array;
+  readonly config_hash: string;
+  readonly model_hash: string;
+  readonly committee_key_id: string;
+  readonly summary: string;
+}
+
+export function insertRound(db: Database, plan: string, row: Omit<RoundRow, 'summary'>): void {
+  db.run(
+    `INSERT INTO rounds (plan, round, phase, state, config, config_hash, model_hash, committee_key_id)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    plan,
+    row.round,
+    row.phase,
+    row.state,
+    row.config,
+    row.config_hash,
+    row.model_hash,
+    row.committee_key_id,
+  );
+}
+
+export function saveRoundState(db: Database, plan: string, state: RoundState): void {
+  // Invitations and uploads have rows of their own, written as they happen; they are not repeated here.
+  const text = JSON.stringify({ ...state, invited: [], uploaded: [] });
+  db.run('UPDATE rounds SET phase = ?, state = ? WHERE plan = ? AND round = ?', state.phase, text, plan, state.round);
+}
+
+export function setRoundSummary(db: Database, plan: string, round: number, summary: string): void {
+  db.run('UPDATE rounds SET summary = ? WHERE plan = ? AND round = ?', summary, plan, round);
+}
+
+export const listRounds = (db: Database, plan: string): RoundRow[] =>
+  db.all<RoundRow>('SELECT * FROM rounds WHERE plan = ? ORDER BY round', plan);
+
+export const getRound = (db: Database, plan: string, round: number): RoundRow | undefined =>
+  db.get<RoundRow>('SELECT * FROM rounds WHERE plan = ? AND round = ?', plan, round);
+
+export const roundPhase = (db: Database, plan: string, round: number): string | undefined =>
+  db.get<{ phase: string }>('SELECT phase FROM rounds WHERE plan = ? AND round = ?', plan, round)?.phase;
+
+/** The stored state with everything that has rows of its own filled in. */
+export function loadRoundState(db: Database, plan: string, row: RoundRow): RoundState {
+  const state = JSON.parse(row.state) as RoundState;
+  const signers = (kind: StatementKind) => statementSignatures(db, plan, row.round, kind).map((s) => s.holderId);
+  const partials: Record<string, string[]> = {};
+  for (const partial of db.all<{ active_set: string; holder: string }>(
+    'SELECT active_set, holder FROM partials WHERE plan = ? AND round = ? ORDER BY active_set, holder',
+    plan,
+    row.round,
+  ))
+    partials[partial.active_set] = [...(partials[partial.active_set] ?? []), partial.holder];
+  return {
+    ...state,
+    invited: invitedDevices(db, plan, row.round),
+    uploaded: acknowledgedDevices(db, plan, row.round),
+    certificateSigners: signers('certificate'),
+    abortSigners: signers('abort'),
+    partials,
+  };
+}
+
+export function bindPseudonym(db: Database, epoch: string, device: string, pseudonym: string): string {
+  db.run('INSERT INTO pseudonyms (epoch, device, pseudonym) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', epoch, device, pseudonym);
+  const row = db.get<{ pseudonym: string }>('SELECT pseudonym FROM pseudonyms WHERE epoch = ? AND device = ?', epoch, device);
+  return row?.pseudonym ?? '';
+}
+
+export function insertInvitation(db: Database, plan: string, round: number, device: string, pseudonym: string): void {
+  db.run(
+    'INSERT INTO invitations (plan, round, device, pseudonym) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    device,
+    pseudonym,
+  );
+}
+
+export const invitationOf = (db: Database, plan: string, round: number, device: string): string | undefined =>
+  db.get<{ pseudonym: string }>(
+    'SELECT pseudonym FROM invitations WHERE plan = ? AND round = ? AND device = ?',
+    plan,
+    round,
+    device,
+  )?.pseudonym;
+
+export const invitedPseudonyms = (db: Database, plan: string, round: number): string[] =>
+  db
+    .all<{ pseudonym: string }>('SELECT pseudonym FROM invitations WHERE plan = ? AND round = ?', plan, round)
+    .map((row) => row.pseudonym);
+
+export const planPseudonyms = (db: Database, plan: string): string[] =>
+  db
+    .all<{ pseudonym: string }>('SELECT DISTINCT pseudonym FROM invitations WHERE plan = ?', plan)
+    .map((row) => row.pseudonym);
+
+export const countInvitations = (db: Database, plan: string, round: number): number =>
+  db.get<{ count: number }>('SELECT COUNT(*) AS count FROM invitations WHERE plan = ? AND round = ?', plan, round)?.count ?? 0;
+
+export const invitedDevices = (db: Database, plan: string, round: number): string[] =>
+  db
+    .all<{ device: string }>('SELECT device FROM invitations WHERE plan = ? AND round = ? ORDER BY device', plan, round)
+    .map((row) => row.device);
+
+export function pseudonymsOf(db: Database, plan: string, round: number, devices: ReadonlySet<string>): string[] {
+  return db
+    .all<{ device: string; pseudonym: string }>(
+      'SELECT device, pseudonym FROM invitations WHERE plan = ? AND round = ? ORDER BY device',
+      plan,
+      round,
+    )
+    .filter((row) => devices.has(row.device))
+    .map((row) => row.pseudonym);
+}
+
+export interface UploadRow {
+  readonly device: string;
+  readonly digest: string;
+  readonly signature: Uint8Array;
+  readonly certificate: Uint8Array;
+  readonly c0_bytes: number;
+  readonly c1_bytes: number;
+  readonly received_bytes: number;
+  readonly acknowledged: number;
+}
+
+export const getUpload = (db: Database, plan: string, round: number, device: string): UploadRow | undefined =>
+  db.get<UploadRow>('SELECT * FROM uploads WHERE plan = ? AND round = ? AND device = ?', plan, round, device);
+
+export function insertUpload(db: Database, plan: string, round: number, row: UploadRow): void {
+  db.run(
+    `INSERT INTO uploads (plan, round, device, digest, signature, certificate, c0_bytes, c1_bytes, received_bytes, acknowledged)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    plan,
+    round,
+    row.device,
+    row.digest,
+    row.signature,
+    row.certificate,
+    row.c0_bytes,
+    row.c1_bytes,
+    row.received_bytes,
+    row.acknowledged,
+  );
+}
+
+export function appendChunk(
+  db: Database,
+  plan: string,
+  round: number,
+  device: string,
+  chunk: { offset: number; data: Uint8Array; complete: boolean },
+): void {
+  db.run(
+    'INSERT INTO upload_chunks (plan, round, device, offset, data) VALUES (?, ?, ?, ?, ?)',
+    plan,
+    round,
+    device,
+    chunk.offset,
+    chunk.data,
+  );
+  db.run(
+    'UPDATE uploads SET received_bytes = ?, acknowledged = ? WHERE plan = ? AND round = ? AND device = ?',
+    chunk.offset + chunk.data.length,
+    chunk.complete ? 1 : 0,
+    plan,
+    round,
+    device,
+  );
+}
+
+/** Forgets an upload that turned out not to match its own digest, so that the device can send it again. */
+export function dropUpload(db: Database, plan: string, round: number, device: string): void {
+  db.run('DELETE FROM upload_chunks WHERE plan = ? AND round = ? AND device = ?', plan, round, device);
+  db.run('DELETE FROM uploads WHERE plan = ? AND round = ? AND device = ? AND acknowledged = 0', plan, round, device);
+}
+
+/** The received bytes of an upload, c0 then c1. */
+export function uploadBytes(db: Database, plan: string, round: number, device: string): Uint8Array {
+  const chunks = db.all<{ data: Uint8Array }>(
+    'SELECT data FROM upload_chunks WHERE plan = ? AND round = ? AND device = ? ORDER BY offset',
+    plan,
+    round,
+    device,
+  );
+  return chunks.length === 1 ? chunks[0]!.data : new Uint8Array(Buffer.concat(chunks.map((chunk) => chunk.data)));
+}
+
+/** Ciphertexts of a finished round; the signed entries stay. */
+export function dropCiphertexts(db: Database, plan: string, round: number): void {
+  db.run('DELETE FROM upload_chunks WHERE plan = ? AND round = ?', plan, round);
+}
+
+/** A complete upload, split into its two ciphertext parts. */
+export function uploadParts(db: Database, plan: string, round: number, device: string): { c0: Uint8Array; c1: Uint8Array } {
+  const row = getUpload(db, plan, round, device)!;
+  const bytes = uploadBytes(db, plan, round, device);
+  return { c0: bytes.subarray(0, row.c0_bytes), c1: bytes.subarray(row.c0_bytes) };
+}
+
+export const acknowledgedDevices = (db: Database, plan: string, round: number): string[] =>
+  db
+    .all<{ device: string }>(
+      'SELECT device FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1 ORDER BY device',
+      plan,
+      round,
+    )
+    .map((row) => row.device);
+
+/** The signed entries of acknowledged uploads among `devices`, as the holders get them, by device id. */
+export function entriesOf(db: Database, plan: string, row: RoundRow, devices: ReadonlySet<string>): (Entry & { deviceId: string })[] {
+  const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
+  const binding = {
+    planHash: bytes(plan),
+    round: row.round,
+    modelHash: bytes(row.model_hash),
+    configHash: bytes(row.config_hash),
+    committeeKeyId: bytes(row.committee_key_id),
+  };
+  return db
+    .all<UploadRow>(
+      'SELECT * FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1 ORDER BY device',
+      plan,
+      row.round,
+    )
+    .filter((upload) => devices.has(upload.device))
+    .map((upload) => ({
+      deviceId: upload.device,
+      ...binding,
+      certificate: upload.certificate,
+      digest: bytes(upload.digest),
+      signature: upload.signature,
+    }));
+}
+
+export function putLate(db: Database, plan: string, round: number, device: string, digest: string, signature: Uint8Array): void {
+  db.run(
+    'INSERT INTO lates (plan, round, device, digest, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    device,
+    digest,
+    signature,
+  );
+}
+
+export const lateOf = (db: Database, plan: string, round: number, device: string): string | undefined =>
+  db.get<{ digest: string }>('SELECT digest FROM lates WHERE plan = ? AND round = ? AND device = ?', plan, round, device)?.digest;
+
+export function putRejection(
+  db: Database,
+  plan: string,
+  round: number,
+  rejection: { device: string; holder: string; code: string; reason: string },
+): void {
+  db.run(
+    'INSERT INTO rejections (plan, round, device, holder, code, reason) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    rejection.device,
+    rejection.holder,
+    rejection.code,
+    rejection.reason,
+  );
+}
+
+export const rejectionsOf = (db: Database, plan: string, round: number, device: string): string[] =>
+  db
+    .all<{ holder: string; code: string }>(
+      'SELECT holder, code FROM rejections WHERE plan = ? AND round = ? AND device = ? ORDER BY holder',
+      plan,
+      round,
+      device,
+    )
+    .map((row) => `${row.holder}: ${row.code}`);
+
+export type StatementKind = 'certificate' | 'abort';
+
+export function putStatementSignature(db: Database, plan: string, round: number, kind: StatementKind, s: StatementSignature): void {
+  db.run(
+    'INSERT INTO statement_signatures (plan, round, kind, holder, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    kind,
+    s.holderId,
+    s.signature,
+  );
+}
+
+export const statementSignatures = (db: Database, plan: string, round: number, kind: StatementKind): StatementSignature[] =>
+  db
+    .all<{ holder: string; signature: Uint8Array }>(
+      'SELECT holder, signature FROM statement_signatures WHERE plan = ? AND round = ? AND kind = ? ORDER BY holder',
+      plan,
+      round,
+      kind,
+    )
+    .map((row) => ({ holderId: row.holder, signature: row.signature }));
+
+export function putPartial(db: Database, plan: string, round: number, activeSet: string, partial: PartialOpening): void {
+  db.run(
+    'INSERT INTO partials (plan, round, active_set, holder, partial, signature) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    activeSet,
+    partial.holderId,
+    partial.partial,
+    partial.signature,
+  );
+}
+
+export const partialsOf = (db: Database, plan: string, round: number, activeSet: string): Uint8Array[] =>
+  db
+    .all<{ partial: Uint8Array }>(
+      'SELECT partial FROM partials WHERE plan = ? AND round = ? AND active_set = ? ORDER BY holder',
+      plan,
+      round,
+      activeSet,
+    )
+    .map((row) => row.partial);
+
+export function putSum(db: Database, plan: string, round: number, sum: { digits: Uint8Array; hash: string; activeSet: string }): void {
+  db.run(
+    'INSERT INTO sums (plan, round, digits, hash, active_set) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    sum.digits,
+    sum.hash,
+    sum.activeSet,
+  );
+}
+
+export const getSum = (db: Database, plan: string, round: number) =>
+  db.get<{ digits: Uint8Array; hash: string; active_set: string }>(
+    'SELECT digits, hash, active_set FROM sums WHERE plan = ? AND round = ?',
+    plan,
+    round,
+  );

@@ -1,0 +1,254 @@
+/**
+ * Runs one plan from its committee keys to its last release, round after round; survives restarts anywhere.
+ *
+ * Trusts: its store. May be called by: coordinator/coordinator.ts, experiments/simulation.
+ */
+import { toHex } from '../../crypto/bytes.ts';
+import { ensure, PulsefoldError } from '../../crypto/error.ts';
+import { initialWeights } from '../../protos/model.ts';
+import { committeeKeyCount, type ParsedPlan, type PlanApproval, quorumOf, thresholdOf } from '../../protos/plan.ts';
+import { digitCountOf } from '../../protos/plan-mechanism.ts';
+import { encodeRoundConfig, parseRoundConfig, type RoundKind } from '../../protos/round-config.ts';
+import { weightsDigest } from '../../protos/statements.ts';
+import { initialOptimizer } from '../aggregation/release.ts';
+import { weightsToBytes } from '../aggregation/weights.ts';
+import { ActiveRound } from './active-round.ts';
+import { runCeremony } from './ceremonies.ts';
+import type { HolderPort } from './holder-port.ts';
+import { openRound, type RoundState, type RoundTerms } from './machine.ts';
+import * as repository from './repository.ts';
+import type { RoundServices } from './services.ts';
+
+/** Ceremonies under way at a time: enough to hide latency, few enough not to starve a running round. */
+const CEREMONIES_AT_A_TIME = 2;
+const HOLDER_RETRY_MS = 500;
+
+export type PlanOutcome = { readonly status: 'finished' | 'failed'; readonly message: string };
+
+export class PlanRunner {
+  readonly parsed: ParsedPlan;
+  readonly #services: RoundServices;
+  readonly #approvals: readonly PlanApproval[];
+  readonly #holders: readonly HolderPort[];
+  #active: ActiveRound | null = null;
+  #outcome: PlanOutcome | null = null;
+  #stopped = false;
+  #waiters = new Set<() => void>();
+
+  constructor(services: RoundServices, parsed: ParsedPlan, approvals: readonly PlanApproval[]) {
+    this.#services = services;
+    this.parsed = parsed;
+    this.#approvals = approvals;
+    this.#holders = services.holdersOf(parsed);
+  }
+
+  get active(): ActiveRound | null {
+    return this.#active;
+  }
+
+  get outcome(): PlanOutcome | null {
+    return this.#outcome;
+  }
+
+  /** Resolves when the active round changes, the plan ends, or after `waitMs`. */
+  changed(waitMs: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted || waitMs <= 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#waiters.delete(done);
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, waitMs);
+      signal?.addEventListener('abort', done, { once: true });
+      this.#waiters.add(done);
+    });
+  }
+
+  /** For a plan that had ended before this process started. */
+  restoreOutcome(outcome: PlanOutcome): void {
+    this.#outcome = outcome;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#active?.stop();
+    this.#wake();
+  }
+
+  #wake(): void {
+    for (const waiter of [...this.#waiters]) waiter();
+  }
+
+  async run(): Promise<PlanOutcome> {
+    const outcome = await this.#run().catch((error: unknown): PlanOutcome => {
+      if (this.#stopped) return { status: 'failed', message: 'stopped' };
+      const known = error instanceof PulsefoldError;
+      this.#services.logger.error({ err: error }, 'the plan failed');
+      return { status: 'failed', message: known ? `${error.code}: ${error.message}` : 'internal error, see the log' };
+    });
+    if (this.#stopped) return outcome;
+    this.#services.store.transaction('plan-status', (db) =>
+      repository.setPlanStatus(db, this.parsed.hashHex, outcome.status, outcome.message),
+    );
+    this.#outcome = outcome;
+    this.#wake();
+    return outcome;
+  }
+
+  async #run(): Promise<PlanOutcome> {
+    const { store } = this.#services;
+    const plan = this.parsed.hashHex;
+    store.transaction('plan-status', (db) => repository.setPlanStatus(db, plan, 'running', 'making committee keys'));
+    this.#services.budget.approvePlan(this.parsed, this.#approvals);
+    await this.#makeKeys();
+    this.#ensureModel();
+    const { rounds } = this.parsed.plan;
+    while (!this.#stopped) {
+      const rows = store.read('rounds', (db) => repository.listRounds(db, plan));
+      const open = rows.find((row) => row.phase !== 'released' && row.phase !== 'aborted');
+      const released = rows.filter((row) => row.phase === 'released').length;
+      if (!open && released >= rounds.training + rounds.evaluation)
+        return { status: 'finished', message: `${released} rounds released` };
+      const active = open ? this.#resume(open) : this.#open(rows.length + 1, released < rounds.training ? 'training' : 'evaluation');
+      this.#active = active;
+      this.#wake();
+      const end = await active.run();
+      this.#active = null;
+      this.#forget(end);
+    }
+    return { status: 'failed', message: 'stopped' };
+  }
+
+  async #makeKeys(): Promise<void> {
+    const { store } = this.#services;
+    const wanted = committeeKeyCount(this.parsed.plan);
+    const have = new Set(store.read('keys', (db) => repository.committeeKeyRounds(db, this.parsed.hashHex)));
+    const missing = Array.from({ length: wanted }, (_, i) => i + 1).filter((round) => !have.has(round));
+    this.#services.onCeremony(this.parsed, have.size, wanted);
+    if (missing.length === 0) return;
+    for (const holder of this.#holders) await this.#registerPlan(holder);
+    let ready = have.size;
+    const worker = async (): Promise<void> => {
+      for (let round = missing.shift(); round !== undefined; round = missing.shift()) {
+        if (this.#stopped) return;
+        const key = await runCeremony(this.parsed, round, this.#holders);
+        this.#services.budget.recordKey(this.parsed, key);
+        this.#services.onCeremony(this.parsed, ++ready, wanted);
+      }
+    };
+    await Promise.all(Array.from({ length: CEREMONIES_AT_A_TIME }, worker));
+  }
+
+  /** A ceremony needs every holder, so this waits for each of them to come up. */
+  async #registerPlan(holder: HolderPort): Promise<void> {
+    const endsAtMs = this.#services.clock.nowMs() + this.parsed.plan.rounds.holderDeadlineMs;
+    for (;;) {
+      try {
+        await holder.registerPlan(this.parsed.bytes, this.#approvals);
+        return;
+      } catch (error) {
+        const retry = error instanceof PulsefoldError && error.code === 'UNAVAILABLE';
+        if (!retry || this.#stopped) throw error;
+        if (this.#services.clock.nowMs() >= endsAtMs)
+          throw new PulsefoldError(
+            'UNAVAILABLE',
+            `key holder ${holder.holderId} does not answer; making committee keys needs all ${this.#holders.length}`,
+            { cause: error },
+          );
+        await new Promise((resolve) => setTimeout(resolve, HOLDER_RETRY_MS));
+      }
+    }
+  }
+
+  #ensureModel(): void {
+    const { store, suite } = this.#services;
+    const plan = this.parsed.hashHex;
+    store.transaction('initial-model', (db) => {
+      if (repository.getPlan(db, plan)?.model_hash) return;
+      const weights = weightsToBytes(initialWeights(this.parsed.plan.model, this.parsed.plan.seed));
+      const hash = toHex(weightsDigest(suite, weights));
+      repository.putBlob(db, hash, weights);
+      repository.setPlanModel(db, plan, hash, initialOptimizer(this.parsed.plan));
+    });
+  }
+
+  #open(round: number, kind: RoundKind): ActiveRound {
+    const { store, suite, clock } = this.#services;
+    const plan = this.parsed.hashHex;
+    ensure(
+      round <= committeeKeyCount(this.parsed.plan),
+      'COHORT_TOO_SMALL',
+      'too many rounds ended in an abort: no spare committee key is left',
+    );
+    const nowMs = clock.nowMs();
+    const state = openRound(round, kind, termsOf(this.parsed), nowMs);
+    const config = store.transaction('open-round', (db) => {
+      const key = repository.getCommitteeKey(db, plan, round);
+      ensure(key, 'INTERNAL', `no committee key for round ${round}`);
+      const modelHash = repository.getPlan(db, plan)!.model_hash;
+      const encoded = encodeRoundConfig(
+        {
+          version: 1,
+          planHash: plan,
+          round,
+          kind,
+          modelHash,
+          committeeKeyId: key.keyId,
+          digitCount: digitCountOf(this.parsed, kind),
+          openedAtMs: nowMs,
+        },
+        suite,
+      );
+      repository.insertRound(db, plan, {
+        round,
+        phase: state.phase,
+        state: JSON.stringify(state),
+        config: encoded.bytes,
+        config_hash: encoded.hashHex,
+        model_hash: modelHash,
+        committee_key_id: key.keyId,
+      });
+      this.#services.budget.logRoundOpened(db, this.parsed, encoded);
+      return encoded;
+    });
+    this.#services.onRoundChange(this.parsed, state);
+    return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
+  }
+
+  #resume(row: repository.RoundRow): ActiveRound {
+    const { store, suite } = this.#services;
+    const config = parseRoundConfig(row.config, suite);
+    const state = store.read('load-round', (db) => repository.loadRoundState(db, this.parsed.hashHex, row));
+    this.#services.logger.info({ round: row.round, phase: row.phase }, 'resuming round');
+    return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
+  }
+
+  /** The round is over: holders erase its key shares, ciphertexts are dropped here. Best effort, repeated at open. */
+  #forget(end: RoundState): void {
+    const { store, logger } = this.#services;
+    store.transaction('drop-ciphertexts', (db) => repository.dropCiphertexts(db, this.parsed.hashHex, end.round));
+    for (const holder of this.#holders)
+      holder.erase(this.parsed.hash, end.round).catch(() => {
+        logger.warn({ holderId: holder.holderId, round: end.round }, 'holder did not confirm the erasure of its share');
+      });
+  }
+}
+
+function termsOf(parsed: ParsedPlan): RoundTerms {
+  const { plan } = parsed;
+  const { cohortMin, cohortTarget, cohortMax, checkInWindowMs, deadlineMs, holderDeadlineMs } = plan.rounds;
+  return {
+    cohortMin,
+    cohortTarget,
+    cohortMax,
+    checkInWindowMs,
+    deadlineMs,
+    holderDeadlineMs,
+    holderIds: plan.holders.map((holder) => holder.id),
+    quorum: quorumOf(plan),
+    threshold: thresholdOf(plan),
+  };
+}
+

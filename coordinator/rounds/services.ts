@@ -1,0 +1,43 @@
+/**
+ * What the round code needs from outside: everything that differs between production and simulation.
+ *
+ * May be called by: coordinator/server.ts and experiments/simulation, which build it.
+ */
+import type { Logger } from 'pino';
+import type { Suite } from '../../crypto/identity/suite.ts';
+import type { Bfv } from '../../crypto/secagg/bfv.ts';
+import type { ParsedPlan } from '../../protos/plan.ts';
+import type { Store } from '../storage/store.ts';
+import type { ActiveRound } from './active-round.ts';
+import type { RoundBudget } from './budget.ts';
+import type { HolderPort } from './holder-port.ts';
+import type { RoundState } from './machine.ts';
+
+export interface Clock {
+  nowMs(): number;
+  /** Calls `action` about every `periodMs` until stopped. */
+  every(periodMs: number, action: () => void): { stop(): void };
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  every(periodMs, action) {
+    const timer = setInterval(action, periodMs);
+    return { stop: () => clearInterval(timer) };
+  },
+};
+
+export interface RoundServices {
+  readonly store: Store;
+  readonly suite: Suite;
+  readonly bfv: Bfv;
+  readonly budget: RoundBudget;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
+  readonly signingKey: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+  holdersOf(parsed: ParsedPlan): readonly HolderPort[];
+  /** Post-processing of an opened sum: server optimiser or metrics, model registry, log. */
+  release(parsed: ParsedPlan, round: ActiveRound): Promise<void>;
+  onRoundChange(parsed: ParsedPlan, state: RoundState): void;
+  onCeremony(parsed: ParsedPlan, ready: number, wanted: number): void;
+}

@@ -1,0 +1,309 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type RandomSource, seededRandom, systemRandom, uniform } from '../random.ts';
+import {
+  conditionalNormBoundSquared,
+  decodeSum,
+  deterministicNormBoundSquared,
+  digitLayout,
+  fromDigits,
+  histogramNormBoundSquared,
+  type MechanismParameters,
+  normBoundSquared,
+  protectHistogram,
+  protectPerson,
+  protectRecords,
+  toDigits,
+} from './mechanism.ts';
+import { parseRational, rational, ZERO } from './rational.ts';
+
+const base: MechanismParameters = {
+  unit: 'person',
+  dimension: 13,
+  clip: parseRational('1/2'),
+  unitsPerClip: 1000,
+  rotationSeed: new Uint8Array(32).fill(9),
+  noiseVariance: parseRational('1/1024'), // so small that every draw is 0 (P(≠0) = 2e^-512): shows the signal alone
+  clients: 300,
+  recordsMax: 1,
+};
+const squared = (v: ArrayLike<number>): bigint =>
+  Array.from(v).reduce((sum, x) => sum + BigInt(x) * BigInt(x), 0n);
+const code = (name: string) => expect.objectContaining({ code: name });
+const gaussian = (random: RandomSource) =>
+  Math.sqrt(-2 * Math.log(1 - uniform(random))) * Math.cos(2 * Math.PI * uniform(random));
+
+describe('norm bound', () => {
+  it('row 19: c/γ = 100, d = 1024', () => {
+    expect(Math.sqrt(Number(deterministicNormBoundSquared(100, 1024)))).toBe(132);
+    expect(Math.sqrt(Number(conditionalNormBoundSquared(100, 1024, Math.exp(-0.5))))).toBeCloseTo(101.843016, 6);
+    expect(normBoundSquared({ ...base, unitsPerClip: 100, dimension: 1024 })).toBe(10_372n);
+  });
+
+  it('is the smaller of both bounds, in integers', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1 << 20 }), fc.integer({ min: 1, max: 1 << 20 }), (g, d) => {
+        const bound = normBoundSquared({ ...base, unitsPerClip: g, dimension: d });
+        const real = g * g + d / 4 + g + Math.sqrt(d) / 2;
+        const other = Number(deterministicNormBoundSquared(g, d));
+        expect(Math.abs(Number(bound) - Math.min(real, other))).toBeLessThan(1 + real * 1e-15);
+        expect(bound >= BigInt(g) * BigInt(g)).toBe(true);
+      }),
+    );
+  });
+});
+
+describe('protectPerson', () => {
+  it('never leaves the bound, whatever the update and whatever the coins', () => {
+    const coins: RandomSource[] = [
+      systemRandom,
+      { seeded: true, fill: (t) => t.fill(0) }, // always rounds up, 64 times: ends in truncation
+      { seeded: true, fill: (t) => t.fill(255) },
+    ];
+    fc.assert(
+      fc.property(
+        fc.array(fc.double({ noNaN: true, noDefaultInfinity: true }), { minLength: 13, maxLength: 13 }),
+        fc.constantFrom(1, 7, 1000, 2 ** 20),
+        fc.constantFrom(0, 1, 2),
+        (values, unitsPerClip, coin) => {
+          const p: MechanismParameters = { ...base, unitsPerClip, unit: 'person' };
+          // Constant coins would loop in the noise sampler; look at the signal through one noiseless record.
+          const quiet = { ...p, unit: 'record' as const };
+          const random = coins[coin]!;
+          const out =
+            coin === 0
+              ? protectPerson(Float64Array.from(values), p, random)
+              : signalOnly(Float64Array.from(values), quiet, random);
+          expect(squared(out) <= normBoundSquared(p)).toBe(true);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
+
+  /** Runs the coins for rounding and the system for noise: the first fill belongs to the rounding. */
+  function signalOnly(values: Float64Array, p: MechanismParameters, coins: RandomSource): Int32Array {
+    let size = 0;
+    const mixed: RandomSource = {
+      seeded: true,
+      fill(target) {
+        if (size === 0) size = target.length;
+        return target.length === size ? coins.fill(target) : systemRandom.fill(target);
+      },
+    };
+    return protectRecords(values, 1, p, mixed);
+  }
+
+  it('a weakened rounding without the bound would leave it', () => {
+    // Rounding every coordinate away from zero of a vector on the clip sphere: what conditional rounding prevents.
+    const g = 1000;
+    const d = 1024;
+    const x = Array.from({ length: d }, () => g / Math.sqrt(d));
+    const away = x.map(Math.ceil);
+    expect(squared(away) > normBoundSquared({ ...base, unitsPerClip: g, dimension: d })).toBe(true);
+    const p = { ...base, dimension: d };
+    const out = protectPerson(Float64Array.from(x, (v) => v / 2000), p);
+    expect(squared(out) <= normBoundSquared(p)).toBe(true);
+  });
+
+  it('is unbiased and keeps what lies inside the clip', () => {
+    const random = seededRandom('unbiased');
+    const update = Float64Array.from({ length: 13 }, () => 0.1 * gaussian(random));
+    const p = { ...base, unitsPerClip: 16 };
+    const mean = new Float64Array(13);
+    const runs = 4000;
+    for (let run = 0; run < runs; run++) {
+      const out = decodeSum(Float64Array.from(protectPerson(update, p, random)), p);
+      for (let i = 0; i < 13; i++) mean[i]! += out[i]! / runs;
+    }
+    const granularity = 0.5 / 16;
+    for (let i = 0; i < 13; i++)
+      expect(Math.abs(mean[i]! - update[i]!)).toBeLessThan((5 * 0.5 * granularity) / Math.sqrt(runs));
+  });
+
+  it('clips to the ball and keeps the direction', () => {
+    const p = { ...base, unitsPerClip: 2 ** 20 };
+    for (const scale of [1, 1e-3, 1e200, 1e308]) {
+      const update = Float64Array.from({ length: 13 }, (_, i) => scale * (i - 6));
+      const out = decodeSum(Float64Array.from(protectPerson(update, p)), p);
+      const norm = Math.hypot(...Array.from({ length: 13 }, (_, i) => i - 6)) * scale;
+      for (let i = 0; i < 13; i++) expect(out[i]).toBeCloseTo(Math.min(1, 0.5 / norm) * update[i]!, 5);
+    }
+  });
+
+  it('adds the variance that it is told to', () => {
+    const p = { ...base, dimension: 20_000, noiseVariance: rational(10_000n) };
+    const out = protectPerson(new Float64Array(20_000), p);
+    const variance = Number(squared(out)) / 20_000;
+    expect(Math.abs(variance / 10_000 - 1)).toBeLessThan(6 * Math.sqrt(2 / 20_000));
+  });
+
+  it.each([Number.NaN, Infinity, -Infinity])('refuses an update with %d', (bad) => {
+    const update = new Float64Array(13);
+    update[5] = bad;
+    expect(() => protectPerson(update, base)).toThrow(code('DATA_INVALID'));
+  });
+
+  it('refuses what does not fit its parameters', () => {
+    expect(() => protectPerson(new Float64Array(12), base)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
+    expect(() => protectPerson(new Float64Array(13), { ...base, unit: 'record' })).toThrow(code('PARAMETER_UNSAFE'));
+    for (const bad of [
+      { noiseVariance: ZERO },
+      { unit: 'none' as const },
+      { unitsPerClip: 0 },
+      { unitsPerClip: 2 ** 25 },
+      { clip: ZERO },
+      { rotationSeed: new Uint8Array(16) },
+      { dimension: 0 },
+      { unitsPerClip: 2 ** 24, recordsMax: 1000 },
+    ])
+      expect(() => protectPerson(new Float64Array(13), { ...base, ...bad })).toThrow(code('PARAMETER_UNSAFE'));
+  });
+
+  it("'none' is plain fixed point", () => {
+    const p: MechanismParameters = { ...base, unit: 'none', noiseVariance: ZERO, unitsPerClip: 2 ** 20 };
+    const update = Float64Array.from({ length: 13 }, (_, i) => (i - 6) / 100);
+    const out = decodeSum(Float64Array.from(protectPerson(update, p)), p);
+    for (let i = 0; i < 13; i++) expect(out[i]).toBeCloseTo(update[i]!, 5);
+    expect(protectPerson(update, p)).toEqual(protectPerson(update, p));
+  });
+});
+
+describe('protectRecords', () => {
+  const p: MechanismParameters = { ...base, unit: 'record', recordsMax: 50, clients: 4 };
+  const rows = (count: number) => {
+    const random = seededRandom(`rows/${count}`);
+    return Float64Array.from({ length: count * 13 }, () => 0.2 * gaussian(random));
+  };
+
+  it('one record moves the sum by at most D, whichever it is', () => {
+    // With the same coins the sums with and without the last record differ by that record's integers alone.
+    const all = rows(20);
+    for (const seed of ['a', 'b', 'c']) {
+      const withIt = protectRecords(all, 20, p, seededRandom(seed));
+      // Buffers differ in size, so fix the other records' rounding by a grid on which they need no coins.
+      const rest = protectRecords(all.subarray(0, 19 * 13), 19, p, seededRandom(seed));
+      const difference = withIt.map((v, i) => v - rest[i]!);
+      expect(Math.sqrt(Number(squared(difference)))).toBeLessThan(Math.sqrt(Number(normBoundSquared(p))) + 2 * Math.sqrt(19 * 13));
+    }
+  });
+
+  it('sums clipped records and takes Float32 and empty batches', () => {
+    const all = rows(40);
+    const fine = { ...p, unitsPerClip: 2 ** 16 };
+    const decoded = decodeSum(Float64Array.from(protectRecords(all, 40, fine)), fine);
+    const expected = new Float64Array(13);
+    for (let r = 0; r < 40; r++) {
+      const row = all.subarray(r * 13, (r + 1) * 13);
+      const factor = Math.min(1, 0.5 / Math.hypot(...row));
+      for (let i = 0; i < 13; i++) expected[i]! += factor * row[i]!;
+    }
+    for (let i = 0; i < 13; i++) expect(Math.abs(decoded[i]! - expected[i]!)).toBeLessThan(40 * 2 ** -16);
+    const single = decodeSum(Float64Array.from(protectRecords(Float32Array.from(all), 40, fine)), fine);
+    for (let i = 0; i < 13; i++) expect(Math.abs(single[i]! - expected[i]!)).toBeLessThan(40 * 2 ** -16);
+    expect(protectRecords(new Float64Array(0), 0, p)).toEqual(new Int32Array(13));
+  });
+
+  it('an empty batch still carries noise', () => {
+    const out = protectRecords(new Float64Array(0), 0, { ...p, noiseVariance: rational(1_000_000n) });
+    expect(out.some((v) => v !== 0)).toBe(true);
+  });
+
+  it('refuses too many records, a wrong shape and a non-finite gradient', () => {
+    expect(() => protectRecords(rows(51), 51, p)).toThrow(code('FIELD_OUT_OF_RANGE'));
+    expect(() => protectRecords(rows(3), 2, p)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
+    expect(() => protectRecords(rows(3), 3, base)).toThrow(code('PARAMETER_UNSAFE'));
+    const bad = rows(3);
+    bad[30] = Number.NaN;
+    expect(() => protectRecords(bad, 3, p)).toThrow(code('DATA_INVALID'));
+  });
+});
+
+describe('protectHistogram', () => {
+  const p: MechanismParameters = { ...base, unit: 'record', dimension: 6, unitsPerClip: 1, clip: rational(1n), recordsMax: 100 };
+
+  it('is the counts themselves but for the noise, with sensitivity 1', () => {
+    const counts = Int32Array.of(5, 0, 7, 1, 0, 80);
+    expect(protectHistogram(counts, p)).toEqual(counts);
+    expect(histogramNormBoundSquared(p)).toBe(1n);
+    expect(counts).toEqual(Int32Array.of(5, 0, 7, 1, 0, 80));
+    expect(protectHistogram(counts, { ...p, noiseVariance: rational(10_000n) })).not.toEqual(counts);
+  });
+
+  it("bounds one person's whole contribution", () => {
+    const person = { ...p, unit: 'person' as const, recordsMax: 1, clip: rational(3n) };
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 0, max: 1_000_000 }), { minLength: 6, maxLength: 6 }), (counts) => {
+        const out = protectHistogram(Int32Array.from(counts), person);
+        expect(squared(out) <= 9n).toBe(true);
+        if (squared(counts) <= 9n) expect(Array.from(out)).toEqual(counts);
+      }),
+    );
+  });
+
+  it('refuses negative counts, too many records and a wrong length', () => {
+    expect(() => protectHistogram(Int32Array.of(-1, 0, 0, 0, 0, 0), p)).toThrow(code('DATA_INVALID'));
+    expect(() => protectHistogram(Int32Array.of(101, 0, 0, 0, 0, 0), p)).toThrow(code('FIELD_OUT_OF_RANGE'));
+    expect(() => protectHistogram(new Int32Array(5), p)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
+  });
+});
+
+describe('digits', () => {
+  it('sums of any number of clients come back exactly and never leave the plain modulus', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 400 }),
+        fc.constantFrom('1', '1000', '4000000'),
+        fc.constantFrom(1, 50, 4096),
+        fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 8, maxLength: 8 }),
+        (clients, variance, unitsPerClip, shares) => {
+          const p = { ...base, clients, unitsPerClip, noiseVariance: parseRational(variance), dimension: 8 };
+          const layout = digitLayout(p);
+          const bound = Math.floor(Math.sqrt(Number(normBoundSquared(p))) + 12 * Math.sqrt(Number(variance)));
+          const sums = new Int32Array(8 * layout.digitCount);
+          const expected = new Float64Array(8);
+          for (let client = 0; client < clients; client++) {
+            const values = Int32Array.from(shares, (s) => (client % 3 === 0 ? Math.sign(s) : s) * bound);
+            const digits = toDigits(values, layout);
+            for (let i = 0; i < digits.length; i++) sums[i]! += digits[i]!;
+            for (let i = 0; i < 8; i++) expected[i]! += values[i]!;
+          }
+          for (const sum of sums) expect(sum >= -(2 ** 14) && sum < 2 ** 14).toBe(true);
+          expect(fromDigits(sums, layout, 8)).toEqual(expected);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  it('one digit bit more would leave the modulus in the worst case', () => {
+    for (const clients of [1, 2, 3, 4, 300, 1000, 8192]) {
+      const { digitBits } = digitLayout({ ...base, clients });
+      expect(clients * 2 ** (digitBits - 1)).toBeLessThanOrEqual(2 ** 14);
+      if (digitBits < 15) expect(clients * 2 ** digitBits).toBeGreaterThan(2 ** 14);
+    }
+    expect(() => digitLayout({ ...base, clients: 8193 })).toThrow(code('PARAMETER_UNSAFE'));
+  });
+
+  it('covers the signal of every record', () => {
+    const p: MechanismParameters = { ...base, unit: 'record', clients: 4, recordsMax: 303, noiseVariance: rational(10n ** 6n) };
+    const layout = digitLayout(p);
+    const top = Math.floor(Math.sqrt(Number(normBoundSquared(p)))) * 303 + 12_000;
+    const values = Int32Array.of(top, -top);
+    expect(fromDigits(toDigits(values, layout), layout, 2)).toEqual(Float64Array.from(values));
+  });
+
+  it('reduces a value beyond the capacity modulo the capacity', () => {
+    const layout = { digitBits: 6, digitCount: 2, plainModulusBits: 15 } as const;
+    const back = fromDigits(toDigits(Int32Array.of(2 ** 31 - 1, -(2 ** 31), 5000), layout), layout, 3);
+    [2 ** 31 - 1, -(2 ** 31), 5000].forEach((v, i) => expect((v - back[i]!) % 4096).toBe(0));
+  });
+
+  it('refuses sums of another length or outside the modulus', () => {
+    const layout = digitLayout(base);
+    expect(() => fromDigits(new Int32Array(3), layout, 13)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
+    const sums = new Int32Array(13 * layout.digitCount);
+    sums[0] = 2 ** 14;
+    expect(() => fromDigits(sums, layout, 13)).toThrow(code('FIELD_OUT_OF_RANGE'));
+  });
+});

@@ -1,0 +1,238 @@
+/**
+ * Hyper-parameter study for uci-heart: which rounds, rate, clip and learning rate the demo plan should use.
+ *
+ * Harness code (DESIGN §2.12): all rows in one place, outside the guarantee. Training is plain Float64 here; the
+ * private runs use the real integer pipeline (crypto/dp/mechanism.ts), the real calibration and the real server
+ * optimiser, with seeded noise ("noise: seeded, not private") so that the figures can be repeated. It searches on the
+ * test AUC of public seeds, as published benchmarks do; a deployment would have to charge such a search.
+ * Run: node experiments/bench/heart-study.ts [--data DIR] [--search]
+ */
+import { parseArgs } from 'node:util';
+import {
+  decodeSum,
+  digitLayout,
+  fromDigits,
+  type MechanismParameters,
+  normBoundSquared,
+  protectRecords,
+  toDigits,
+} from '../../crypto/dp/mechanism.ts';
+import { calibrateNoiseVariance, noiseMultiplier } from '../../crypto/dp/plan-accounting.ts';
+import { formatRational, parseRational, type Rational, rationalToNumber, ZERO } from '../../crypto/dp/rational.ts';
+import { type RandomSource, seededRandom, uniform } from '../../crypto/random.ts';
+import { initialServerState, type ServerHyper, serverStep } from '../../coordinator/aggregation/server-optimizer.ts';
+import { findDataRoot, loadDataset } from '../datasets/index.ts';
+import { auc } from '../datasets/metrics.ts';
+import { bySite, splitPerSite } from '../datasets/splits.ts';
+import type { Dataset } from '../datasets/types.ts';
+
+export const SEEDS = 20;
+/** γ = 1/3 of K_min = 3 hospitals: ⌊(1−γ)·3⌋ noise shares; also ⌊(1−γ)·4⌋ = 2 of the 4 that take part. */
+const NOISE_SHARES = 2;
+const DELTA = 1e-5;
+
+/** One seed's rows: features with a trailing 1 for the bias, row-major; dimension = inputs + 1. */
+interface Fold {
+  readonly seed: number;
+  readonly dimension: number;
+  readonly sites: readonly { readonly rows: Float64Array; readonly labels: Uint8Array }[];
+  readonly test: { readonly rows: Float64Array; readonly labels: Uint8Array };
+  readonly trainCount: number;
+}
+
+function gather(data: Dataset, indices: readonly number[]): { rows: Float64Array; labels: Uint8Array } {
+  const d = data.inputs + 1;
+  const rows = new Float64Array(indices.length * d);
+  indices.forEach((row, i) => {
+    rows.set(data.features.subarray(row * data.inputs, (row + 1) * data.inputs), i * d);
+    rows[i * d + data.inputs] = 1;
+  });
+  return { rows, labels: Uint8Array.from(indices, (row) => data.labels[row]!) };
+}
+
+export function makeFolds(data: Dataset): Fold[] {
+  return Array.from({ length: SEEDS }, (_, seed) => {
+    const split = splitPerSite(data, String(seed));
+    const sites = [...bySite(data, split.train).values()].map((rows) => gather(data, rows));
+    return {
+      seed,
+      dimension: data.inputs + 1,
+      sites,
+      test: gather(data, split.test),
+      trainCount: split.train.length,
+    };
+  });
+}
+
+const sigmoid = (z: number): number => 1 / (1 + Math.exp(-z));
+
+function score(rows: Float64Array, weights: ArrayLike<number>): Float64Array {
+  const d = weights.length;
+  const out = new Float64Array(rows.length / d);
+  for (let i = 0; i < out.length; i++) {
+    let z = 0;
+    for (let j = 0; j < d; j++) z += rows[i * d + j]! * weights[j]!;
+    out[i] = sigmoid(z);
+  }
+  return out;
+}
+
+const testAuc = (fold: Fold, weights: ArrayLike<number>): number =>
+  auc(fold.test.labels, score(fold.test.rows, weights));
+
+/** Mean log-loss gradient over the rows, plus l2·w on all but the bias. */
+function meanGradient(rows: Float64Array, labels: Uint8Array, weights: ArrayLike<number>, l2: number): Float64Array {
+  const d = weights.length;
+  const p = score(rows, weights);
+  const gradient = new Float64Array(d);
+  for (let i = 0; i < p.length; i++) {
+    const residual = (p[i]! - labels[i]!) / p.length;
+    for (let j = 0; j < d; j++) gradient[j] = gradient[j]! + residual * rows[i * d + j]!;
+  }
+  for (let j = 0; j < d - 1; j++) gradient[j] = gradient[j]! + l2 * weights[j]!;
+  return gradient;
+}
+
+function descend(
+  data: { rows: Float64Array; labels: Uint8Array },
+  start: Float64Array,
+  steps: number,
+  learningRate: number,
+  l2: number,
+): Float64Array {
+  const weights = start.slice();
+  for (let step = 0; step < steps; step++) {
+    const gradient = meanGradient(data.rows, data.labels, weights, l2);
+    for (let j = 0; j < weights.length; j++) weights[j] = weights[j]! - learningRate * gradient[j]!;
+  }
+  return weights;
+}
+
+export function central(fold: Fold, steps: number, learningRate: number, l2: number): number {
+  const rows = new Float64Array(fold.trainCount * fold.dimension);
+  const labels = new Uint8Array(fold.trainCount);
+  let at = 0;
+  for (const site of fold.sites) {
+    rows.set(site.rows, at * fold.dimension);
+    labels.set(site.labels, at);
+    at += site.labels.length;
+  }
+  return testAuc(fold, descend({ rows, labels }, new Float64Array(fold.dimension), steps, learningRate, l2));
+}
+
+export interface FederatedConfig {
+  readonly rounds: number;
+  /** Full-batch local epochs. */
+  readonly epochs: number;
+  readonly learningRate: number;
+  readonly l2: number;
+  readonly weighting: 'equal' | 'records';
+  readonly server: ServerHyper;
+}
+
+/** No-DP FedAvg over the four hospitals. */
+export function federated(fold: Fold, config: FederatedConfig): number {
+  let weights = new Float32Array(fold.dimension);
+  let state = initialServerState(config.server, fold.dimension);
+  for (let round = 0; round < config.rounds; round++) {
+    const delta = new Float64Array(fold.dimension);
+    for (const site of fold.sites) {
+      const local = descend(site, Float64Array.from(weights), config.epochs, config.learningRate, config.l2);
+      const share = config.weighting === 'equal' ? 1 / fold.sites.length : site.labels.length / fold.trainCount;
+      for (let j = 0; j < delta.length; j++) delta[j] = delta[j]! + share * (local[j]! - weights[j]!);
+    }
+    const next = serverStep(state, weights, delta, config.server);
+    weights = next.weights as Float32Array<ArrayBuffer>;
+    state = next.state;
+  }
+  return testAuc(fold, weights);
+}
+
+export interface PrivateConfig {
+  readonly rounds: number;
+  /** Poisson rate inside each hospital. */
+  readonly samplingRate: string;
+  readonly clip: string;
+  readonly unitsPerClip: number;
+  readonly server: ServerHyper;
+}
+
+/** Expected batch over the cohort: rate × a public nominal table size, never the realised one. */
+export const NOMINAL_TRAIN_ROWS = 488;
+
+export function privateMechanism(config: PrivateConfig, dimension: number, epsilon: number): {
+  parameters: MechanismParameters;
+  order: number;
+  epsilon: number;
+} {
+  const parameters: MechanismParameters = {
+    unit: 'record',
+    dimension,
+    clip: parseRational(config.clip),
+    unitsPerClip: config.unitsPerClip,
+    rotationSeed: new Uint8Array(32).fill(7),
+    noiseVariance: ZERO,
+    clients: 4,
+    recordsMax: 303,
+  };
+  const calibrated = calibrateNoiseVariance({
+    sensitivitySquared: normBoundSquared(parameters),
+    noiseShares: NOISE_SHARES,
+    samplingRate: parseRational(config.samplingRate),
+    rounds: config.rounds,
+    dimension,
+    unit: 'record',
+    epsilon,
+    delta: DELTA,
+  });
+  return {
+    parameters: { ...parameters, noiseVariance: calibrated.noiseVariance },
+    order: calibrated.order,
+    epsilon: calibrated.epsilon,
+  };
+}
+
+/** The gradients of a Poisson batch of one hospital, row-major. */
+function poissonGradients(
+  site: { rows: Float64Array; labels: Uint8Array },
+  weights: ArrayLike<number>,
+  rate: Rational,
+  random: RandomSource,
+): { gradients: Float64Array; count: number } {
+  const d = weights.length;
+  const q = rationalToNumber(rate);
+  const p = score(site.rows, weights);
+  const gradients = new Float64Array(site.rows.length);
+  let count = 0;
+  for (let i = 0; i < p.length; i++) {
+    if (q < 1 && uniform(random) >= q) continue;
+    for (let j = 0; j < d; j++) gradients[count * d + j] = (p[i]! - site.labels[i]!) * site.rows[i * d + j]!;
+    count++;
+  }
+  return { gradients: gradients.subarray(0, count * d), count };
+}
+
+/** DP-SGD over the four hospitals: every hospital protects, digits are summed, the sum is decoded. */
+export function privateRun(fold: Fold, config: PrivateConfig, p: MechanismParameters, noiseSeed: string): number {
+  const random = seededRandom(`heart-study/${noiseSeed}/${fold.seed}`);
+  const rate = parseRational(config.samplingRate);
+  const layout = digitLayout(p);
+  const batch = rationalToNumber(rate) * NOMINAL_TRAIN_ROWS;
+  let weights = new Float32Array(fold.dimension);
+  let state = initialServerState(config.server, fold.dimension);
+  for (let round = 0; round < config.rounds; round++) {
+    const sums = new Int32Array(fold.dimension * layout.digitCount);
+    for (const site of fold.sites) {
+      const { gradients, count } = poissonGradients(site, weights, rate, random);
+      const digits = toDigits(protectRecords(gradients, count, p, random), layout);
+      for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + digits[i]!;
+    }
+    const sum = decodeSum(fromDigits(sums, layout, fold.dimension), p);
+    const next = serverStep(state, weights, sum.map((g) => -g / batch), config.server);
+    weights = next.weights as Float32Array<ArrayBuffer>;
+    state = next.state;
+  }
+  return testAuc(fold, weights);
+}
+
+export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;

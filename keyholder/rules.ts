@@ -1,0 +1,209 @@
+/**
+ * The rules that make a holder's signature and its partial decryption worth something. Each is one small function and
+ * stands for one attack; the handlers hold the plumbing, never a rule of their own.
+ *
+ * For: the handlers of this directory. Trusts: nothing beyond its arguments. The service is always built with
+ * `holderRules`; only tests in keyholder/ build one with a rule taken out, to see the attack succeed first. Neither
+ * config nor package exports reach that (tested).
+ */
+import { equalBytes, fromHex } from '../crypto/bytes.ts';
+import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { type Identity, verifyCertificate } from '../crypto/identity/certificate.ts';
+import { getSuite } from '../crypto/identity/suite.ts';
+import { type ParsedPlan, type Plan, quorumOf, requireApproved, thresholdOf } from '../protos/plan.ts';
+import { digitCountAllowed } from '../protos/plan-mechanism.ts';
+import { type CohortCertificate, certificateStatement, type RoundBinding } from '../protos/statements.ts';
+import type { AcceptedEntry, RoundRef, StoredPartial, StoredStatement } from './store.ts';
+
+export interface HolderSignature {
+  readonly holderId: string;
+  readonly signature: Uint8Array;
+}
+
+/** The device's certificate comes from the pinned registrar, is in date, and is a device of this plan's suite. */
+function deviceIdentity(
+  parsed: ParsedPlan,
+  der: Uint8Array,
+  registrarCaDer: Uint8Array,
+  nowMs: number,
+): Identity {
+  const identity = verifyCertificate(der, registrarCaDer, nowMs);
+  ensure(
+    identity.role === 'client',
+    'WRONG_ROLE',
+    `a ${identity.role} certificate cannot take part as a device`,
+  );
+  ensure(
+    identity.suite === parsed.plan.suite,
+    'CERTIFICATE_UNTRUSTED',
+    `the plan needs suite ${parsed.plan.suite}`,
+  );
+  return identity;
+}
+
+/** The signed entry is for this plan and this round: nothing is replayed from another. */
+function entryBelongs(entry: RoundRef, at: RoundRef): void {
+  ensure(equalBytes(entry.planHash, at.planHash), 'WRONG_PLAN', 'the entry was signed for another plan');
+  ensure(entry.round === at.round, 'WRONG_ROUND', `the entry was signed for round ${entry.round}`);
+}
+
+/** The update was sealed under the key that this holder made with the others and signed. */
+function ownCommitteeKey(claimed: Uint8Array, own: Uint8Array): void {
+  ensure(
+    equalBytes(claimed, own),
+    'WRONG_COMMITTEE_KEY',
+    'not the committee key that this holder made for the round',
+  );
+}
+
+/** K_min and the cap come from the approved plan; a request has no say in them. */
+function cohortSize(plan: Plan, count: number): void {
+  const { cohortMin, cohortMax } = plan.rounds;
+  ensure(
+    count >= cohortMin,
+    'COHORT_TOO_SMALL',
+    `a cohort of ${count} is below the plan's minimum of ${cohortMin}`,
+  );
+  ensure(
+    count <= cohortMax,
+    'CERTIFICATE_INVALID',
+    `a cohort of ${count} is above the plan's maximum of ${cohortMax}`,
+  );
+}
+
+/** One model, one configuration, one committee key over the whole cohort. */
+function oneBinding(entries: readonly AcceptedEntry[], wanted: RoundBinding): void {
+  for (const entry of entries) {
+    const same =
+      equalBytes(entry.modelHash, wanted.modelHash) &&
+      equalBytes(entry.configHash, wanted.configHash) &&
+      equalBytes(entry.committeeKeyId, wanted.committeeKeyId);
+    ensure(
+      same,
+      'CERTIFICATE_INVALID',
+      `device ${entry.deviceId} signed another model, configuration or key`,
+    );
+  }
+}
+
+/** One statement per round, whatever it says; asking again for the same one is fine. */
+function oneStatement(stored: StoredStatement | undefined, wanted: Uint8Array): void {
+  if (!stored) return;
+  const same = equalBytes(stored.statement, wanted);
+  ensure(same, 'STATEMENT_CONFLICT', `this holder already signed another ${stored.kind} for the round`);
+}
+
+/** The root that the holder computed from entries it checked itself. */
+function cohortRoot(computed: Uint8Array, claimed: Uint8Array): void {
+  ensure(
+    equalBytes(computed, claimed),
+    'CERTIFICATE_INVALID',
+    'the cohort root is not that of the accepted entries',
+  );
+}
+
+/** Signatures of a quorum of distinct holders named in the plan, over exactly this certificate. */
+function quorum(plan: Plan, certificate: CohortCertificate, signatures: readonly HolderSignature[]): void {
+  const needed = quorumOf(plan);
+  const valid = countSignatures(plan, certificateStatement(certificate), signatures);
+  ensure(
+    valid >= needed,
+    'QUORUM_NOT_REACHED',
+    `${valid} of ${needed} required holder signatures on the certificate`,
+  );
+}
+
+/** Distinct plan holders with a valid signature over `statement`. */
+export function countSignatures(
+  plan: Plan,
+  statement: Uint8Array,
+  signatures: readonly HolderSignature[],
+): number {
+  const suite = getSuite(plan.suite);
+  const valid = new Set<string>();
+  for (const { holderId, signature } of signatures) {
+    const holder = plan.holders.find((candidate) => candidate.id === holderId);
+    if (!holder || valid.has(holderId)) continue;
+    if (suite.verify(fromHex(holder.signingPublicKey), statement, signature)) valid.add(holderId);
+  }
+  return valid.size;
+}
+
+/** Exactly t distinct holders of the plan, this one among them, in ascending order. */
+function activeSet(plan: Plan, indices: readonly number[], ownIndex: number): void {
+  const needed = thresholdOf(plan);
+  const ascending = indices.every((index, i) => i === 0 || index > indices[i - 1]!);
+  const known = indices.every((index) => index >= 1 && index <= plan.holders.length);
+  const fits = indices.length === needed && ascending && known;
+  ensure(fits, 'FIELD_OUT_OF_RANGE', `the active set names exactly ${needed} holders in ascending order`);
+  ensure(indices.includes(ownIndex), 'FIELD_OUT_OF_RANGE', 'the active set does not include this holder');
+}
+
+/** The bytes that arrived are the bytes that the device signed. */
+function uploadDigest(signed: Uint8Array, computed: Uint8Array, deviceId: string): void {
+  ensure(
+    equalBytes(signed, computed),
+    'DIGEST_MISMATCH',
+    `the ciphertext of device ${deviceId} is not the signed one`,
+  );
+}
+
+/** One partial decryption per (certificate, active set): a second one would let the flooding be averaged away. */
+function onePartial(stored: StoredPartial, certificate: Uint8Array, digits: number): void {
+  const same = equalBytes(stored.certificate, certificate) && stored.digitCount === digits;
+  ensure(same, 'STATEMENT_CONFLICT', 'this active set was already answered for another sum');
+}
+
+/** Only lengths that the plan implies. */
+function digitCount(parsed: ParsedPlan, count: number): void {
+  ensure(
+    digitCountAllowed(parsed, count),
+    'VECTOR_LENGTH_MISMATCH',
+    `the plan has no sum of ${count} digits`,
+  );
+}
+
+/** A ceremony part is signed by the holder whose key stands in the plan. */
+function partSignature(plan: Plan, holderId: string, statement: Uint8Array, signature: Uint8Array): void {
+  const holder = plan.holders.find((candidate) => candidate.id === holderId);
+  const valid = holder && getSuite(plan.suite).verify(fromHex(holder.signingPublicKey), statement, signature);
+  ensure(valid, 'BAD_SIGNATURE', `the ceremony part of holder ${holderId} is not signed by it`);
+}
+
+/** One ceremony step is answered once; other inputs for the same step would let a relay play holders apart. */
+function oneStep(storedInput: Uint8Array | undefined, input: Uint8Array, phase: string): void {
+  const same = storedInput === undefined || equalBytes(storedInput, input);
+  ensure(same, 'STATEMENT_CONFLICT', `phase ${phase} of this ceremony was already answered for other inputs`);
+}
+
+/** The committee key of a round goes when the round is over. */
+function notErased(erased: boolean): void {
+  if (erased) throw new PulsefoldError('KEY_ERASED', 'the key of this round was erased: start another round');
+}
+
+/** A sealed share is the one that its dealer announced under signature. */
+function announcedShare(announced: Uint8Array, computed: Uint8Array, dealerId: string): void {
+  const same = equalBytes(announced, computed);
+  ensure(same, 'CEREMONY_FAILED', `the relayed share of holder ${dealerId} is not the one that it announced`);
+}
+
+export const holderRules = {
+  planApproved: requireApproved,
+  deviceIdentity,
+  entryBelongs,
+  ownCommitteeKey,
+  cohortSize,
+  oneBinding,
+  oneStatement,
+  cohortRoot,
+  quorum,
+  activeSet,
+  uploadDigest,
+  onePartial,
+  digitCount,
+  partSignature,
+  oneStep,
+  notErased,
+  announcedShare,
+};
+export type HolderRules = typeof holderRules;

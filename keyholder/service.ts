@@ -1,0 +1,83 @@
+/**
+ * The key holder's service: one method per RPC, each taking an unparsed message.
+ *
+ * For: server.ts, and tests that run a committee in one process. Trusts: what context.ts says; callers have been
+ * admitted by role before, but whatever they send is hostile. May be called by: keyholder/ only.
+ */
+import { ensure } from '../crypto/error.ts';
+import { parse } from '../protos/fields.ts';
+import {
+  type AcceptReply,
+  type CeremonyStepReply,
+  eraseRequestSchema,
+  type OpenReply,
+  registerPlanRequestSchema,
+  type StatementReply,
+} from '../protos/keyholder-messages.ts';
+import { accept } from './acceptance.ts';
+import { ceremonyStep } from './ceremonies.ts';
+import { abort, certify } from './certification.ts';
+import type { HolderContext } from './context.ts';
+import { open } from './opening.ts';
+
+export class KeyHolderService {
+  readonly #context: HolderContext;
+  #openings = 0;
+
+  constructor(context: HolderContext) {
+    this.#context = context;
+    // A crash between an abort and the erasure of its key, or between erasure and truncation, is made good here.
+    for (const at of context.store.abortedUnerased()) context.store.erase(at);
+    context.store.truncateLog();
+  }
+
+  getHolderInfo(): { holderId: string; signingPublicKey: Uint8Array; sealingPublicKey: Uint8Array } {
+    const { id, signing, sealing } = this.#context.identity;
+    return { holderId: id, signingPublicKey: signing.publicKey, sealingPublicKey: sealing.publicKey };
+  }
+
+  registerPlan(message: unknown): { planHash: Uint8Array } {
+    const request = parse(registerPlanRequestSchema, message);
+    return { planHash: this.#context.plans.register(request.plan, request.approvals).parsed.hash };
+  }
+
+  ceremonyStep(message: unknown): CeremonyStepReply {
+    return ceremonyStep(this.#context, message);
+  }
+
+  accept(message: unknown): Promise<AcceptReply> {
+    return accept(this.#context, message);
+  }
+
+  certify(message: unknown): StatementReply {
+    return certify(this.#context, message);
+  }
+
+  abort(message: unknown): StatementReply {
+    return abort(this.#context, message);
+  }
+
+  /** Throws UNAVAILABLE beyond `openingsMax` at a time. */
+  async open(messages: AsyncIterable<unknown>, signal?: AbortSignal): Promise<OpenReply> {
+    const { openingsMax } = this.#context.limits;
+    ensure(
+      this.#openings < openingsMax,
+      'UNAVAILABLE',
+      `this holder opens ${openingsMax} sums at a time: try later`,
+    );
+    this.#openings++;
+    try {
+      return await open(this.#context, messages, signal);
+    } finally {
+      this.#openings--;
+    }
+  }
+
+  /** Forgets the round's key for good; asked again, says so again. */
+  erase(message: unknown): { erased: boolean } {
+    const request = parse(eraseRequestSchema, message);
+    this.#context.plans.round(request);
+    this.#context.store.erase(request);
+    return { erased: true };
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * What a plan implies: vector length, integer mechanism, digits, charge. Derived here once, so that client, holder,
+ * coordinator and auditor can never disagree about a sensitivity, and nobody types one in.
+ *
+ * Trusts: a validated plan. May be called by: every role.
+ */
+import { rdpToEpsilonAt, zcdpToEpsilon } from '../crypto/dp/conversion.ts';
+import type { DpEvent } from '../crypto/dp/events.ts';
+import { chargeOf } from '../crypto/dp/filter.ts';
+import {
+  type DigitLayout,
+  digitLayout,
+  histogramNormBoundSquared,
+  type MechanismParameters,
+  normBoundSquared,
+} from '../crypto/dp/mechanism.ts';
+import { accountEvents, noiseShares, type RoundMechanism, roundEvent } from '../crypto/dp/plan-accounting.ts';
+import { parseRational, type Rational, rationalToNumber } from '../crypto/dp/rational.ts';
+import { isConcentrated } from '../crypto/dp/zcdp.ts';
+import { ensure } from '../crypto/error.ts';
+import { getSuite } from '../crypto/identity/suite.ts';
+import { parameterCount } from './model.ts';
+import type { ParsedPlan, Plan, PrivacyTerms } from './plan.ts';
+import type { RoundKind } from './round-config.ts';
+import { publicRotationSeed } from './statements.ts';
+
+const ZERO = parseRational('0');
+const ONE = parseRational('1');
+
+/** Entries of the summed vector: the model's parameters (and a weight), or 2 × bins histogram counts. */
+export function vectorLength(plan: Plan, kind: RoundKind): number {
+  if (kind === 'evaluation') return 2 * plan.evaluation.bins;
+  return parameterCount(plan.model) + (plan.training.weighting === 'records' ? 1 : 0);
+}
+
+/** The integer mechanism of a round (crypto/dp/mechanism.ts). */
+export function mechanismOf(parsed: ParsedPlan, kind: RoundKind, round: number): MechanismParameters {
+  const { plan } = parsed;
+  const evaluation = kind === 'evaluation';
+  const noise = plan.privacy === null ? ZERO : parseRational(evaluationOrTraining(plan, evaluation));
+  return {
+    unit: plan.privacy?.unit ?? 'none',
+    dimension: vectorLength(plan, kind),
+    clip: evaluation ? ONE : parseRational(plan.mechanism.clip),
+    unitsPerClip: evaluation ? 1 : plan.mechanism.unitsPerClip,
+    rotationSeed: publicRotationSeed(getSuite(plan.suite), parsed.hash, round),
+    noiseVariance: noise,
+    clients: plan.rounds.cohortMax,
+    recordsMax: plan.privacy?.unit === 'record' || evaluation ? plan.mechanism.recordsMax : 1,
+  };
+}
+
+function evaluationOrTraining(plan: Plan, evaluation: boolean): string {
+  if (!plan.privacy) return '0';
+  return evaluation ? (plan.privacy.evaluationNoiseVariance ?? '0') : plan.privacy.noiseVariance;
+}
+
+export const layoutOf = (parsed: ParsedPlan, kind: RoundKind): DigitLayout => digitLayout(mechanismOf(parsed, kind, 1));
+
+/** Plaintext coefficients that a round of this kind uses. */
+export const digitCountOf = (parsed: ParsedPlan, kind: RoundKind): number =>
+  vectorLength(parsed.plan, kind) * layoutOf(parsed, kind).digitCount;
+
+/** What a holder may be asked to open: nothing but the lengths that the plan implies. */
+export function digitCountAllowed(parsed: ParsedPlan, digitCount: number): boolean {
+  const kinds: RoundKind[] = parsed.plan.rounds.evaluation > 0 ? ['training', 'evaluation'] : ['training'];
+  return kinds.some((kind) => digitCountOf(parsed, kind) === digitCount);
+}
+
+/**
+ * The accountable mechanism of a round with `cohortCount` certified clients: the charge is computed for
+ * ⌊(1−γ)·cohortCount⌋ honest noise shares (DESIGN §5). `null` without DP.
+ */
+export function roundMechanismOf(parsed: ParsedPlan, kind: RoundKind, cohortCount: number): RoundMechanism | null {
+  const { privacy } = parsed.plan;
+  if (!privacy) return null;
+  const parameters = mechanismOf(parsed, kind, 1);
+  return {
+    unit: privacy.unit,
+    sensitivitySquared: kind === 'evaluation' ? histogramNormBoundSquared(parameters) : normBoundSquared(parameters),
+    noiseVariance: parameters.noiseVariance,
+    noiseShares: noiseShares(parseRational(privacy.gamma), cohortCount),
+    // Every record of the evaluation table takes part: no amplification is claimed there.
+    samplingRate: kind === 'evaluation' ? ONE : parseRational(privacy.samplingRate),
+    dimension: parameters.dimension,
+  };
+}
+
+export const gammaOf = (plan: Plan): Rational => parseRational(plan.privacy?.gamma ?? '0');
+
+export interface PlanAccount {
+  /** Order at which every filter of this plan runs: fixed by the plan alone, before any data (crypto/dp/filter.ts). */
+  readonly order: number | 'zcdp';
+  /** ε at the plan's δ if every round runs with the smallest cohort. */
+  readonly epsilon: number;
+  readonly delta: number;
+  /** Amount at `order` of one round with the smallest cohort. */
+  readonly charge: Readonly<Record<RoundKind, number>>;
+}
+
+/**
+ * Worst-case account of a whole plan (smallest cohort, every round charged), or null without DP. Throws
+ * BUDGET_EXCEEDED when the plan's own noise does not keep its stated ε.
+ */
+export function accountPlan(parsed: ParsedPlan): PlanAccount | null {
+  if (!parsed.plan.privacy) return null;
+  const known = accounts.get(parsed);
+  if (known) return known;
+  const account = computeAccount(parsed, parsed.plan.privacy);
+  accounts.set(parsed, account);
+  return account;
+}
+
+/** Rényi divergences are asked for at every check-in; a plan never changes. */
+const accounts = new WeakMap<ParsedPlan, PlanAccount>();
+
+function computeAccount(parsed: ParsedPlan, privacy: PrivacyTerms): PlanAccount {
+  const { plan } = parsed;
+  const delta = rationalToNumber(parseRational(privacy.delta));
+  const allowed = rationalToNumber(parseRational(privacy.epsilon));
+  const eventOf = (kind: RoundKind) => roundEvent(roundMechanismOf(parsed, kind, plan.rounds.cohortMin)!);
+  const training = eventOf('training');
+  const evaluation = plan.rounds.evaluation > 0 ? eventOf('evaluation') : null;
+  const events: DpEvent[] = [{ type: 'self_composed', event: training, count: plan.rounds.training }];
+  if (evaluation) events.push({ type: 'self_composed', event: evaluation, count: plan.rounds.evaluation });
+  const order = events.every(isConcentrated) ? 'zcdp' : accountEvents(events, delta).order;
+  const charge = { training: chargeOf(training, order), evaluation: evaluation ? chargeOf(evaluation, order) : 0 };
+  const total = charge.training * plan.rounds.training + charge.evaluation * plan.rounds.evaluation;
+  const epsilon = epsilonOfAmount(order, total, delta);
+  ensure(
+    epsilon <= allowed,
+    'BUDGET_EXCEEDED',
+    `the plan's noise gives epsilon ${epsilon.toFixed(4)} at delta ${privacy.delta}, more than the ` +
+      `${privacy.epsilon} that it states: raise privacy.noiseVariance or run fewer rounds`,
+  );
+  return { order, epsilon, delta, charge };
+}
+
+/** ε at δ of an amount spent at an order. */
+export const epsilonOfAmount = (order: number | 'zcdp', amount: number, delta: number): number =>
+  amount === 0 ? 0 : order === 'zcdp' ? zcdpToEpsilon(amount, delta).epsilon : rdpToEpsilonAt(order, amount, delta);
+
+/** Amount at `order` of one round that `cohortCount` clients were certified for. */
+export function realisedCharge(parsed: ParsedPlan, kind: RoundKind, cohortCount: number, order: number | 'zcdp'): number {
+  const mechanism = roundMechanismOf(parsed, kind, cohortCount);
+  return mechanism ? chargeOf(roundEvent(mechanism), order) : 0;
+}

@@ -1,0 +1,240 @@
+/**
+ * The plan: what a researcher proposes, approvers sign, and everybody downstream binds to by its hash.
+ *
+ * For: parsing (YAML or JSON text, size-capped), validation, canonical hashing and approval checks.
+ * Trusts: nothing; a plan comes from outside. May be called by: every role (DESIGN §2.1).
+ */
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { fromHex, fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
+import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { getSuite, type SuiteName } from '../crypto/identity/suite.ts';
+import { canonicalJson } from '../crypto/log/canonical-json.ts';
+import { featureSchema } from './features.ts';
+import { modelSpecSchema } from './model.ts';
+import { decodeReals, encodeReals } from './reals.ts';
+import { approvalStatement } from './statements.ts';
+
+export const PLAN_BYTES_MAX = 256 * 1024;
+export const APPROVALS_MAX = 16;
+
+const rational = z.string().regex(/^\d{1,24}(\.\d{1,18}|\/[1-9]\d{0,23})?$/, 'expected a rational such as "1/3" or "0.25"');
+const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`), `expected ${bytes} bytes as lower-case hexadecimal`);
+const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected lower-case letters, digits and dashes');
+const publicKey = z.string().regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as hexadecimal (32 bytes, or 65 bytes in the gm suite)');
+
+export const trainingSchema = z.strictObject({
+  strategy: z.enum(['fedavg', 'fedprox', 'fedavgm', 'fedadam']),
+  epochs: z.int().min(1).max(1000),
+  batchSize: z.int().min(1).max(100_000),
+  learningRate: z.number().positive().max(1000),
+  proximalMu: z.number().min(0).max(1000).default(0),
+  l2: z.number().min(0).max(10).default(0),
+  serverLearningRate: z.number().positive().max(10_000).default(1),
+  serverMomentum: z.number().min(0).max(0.9999).default(0),
+  beta2: z.number().min(0).max(0.99999).default(0.99),
+  tau: z.number().positive().max(1).default(0.001),
+  /** `records` weighs a client by its record count (a second, clipped coordinate); refused under DP. */
+  weighting: z.enum(['equal', 'records']).default('equal'),
+});
+
+export const privacySchema = z.strictObject({
+  unit: z.enum(['person', 'record']),
+  epsilon: rational,
+  delta: rational,
+  /** Fraction of a certified cohort that may be corrupt while the stated ε still holds. */
+  gamma: rational,
+  /** Poisson rate inside a client (record unit); person-level plans have q = 1 (DESIGN §5). */
+  samplingRate: rational.default('1'),
+  /** Per client and coordinate, in integer units squared. */
+  noiseVariance: rational,
+  evaluationNoiseVariance: rational.optional(),
+});
+
+export const planSchema = z
+  .strictObject({
+    version: z.literal(1),
+    name: slug,
+    purpose: z.string().min(1).max(500),
+    suite: z.enum(['intl', 'gm']),
+    seed: z.string().min(1).max(64),
+    /** Budget epoch: data of one window share one filter; see docs/protocol.md. */
+    epoch: z.string().min(1).max(32).default('1'),
+    features: featureSchema,
+    model: modelSpecSchema,
+    training: trainingSchema,
+    rounds: z.strictObject({
+      training: z.int().min(1).max(500),
+      evaluation: z.int().min(0).max(20).default(0),
+      /** Extra committee keys for rounds that end in an abort. */
+      spare: z.int().min(0).max(100).default(2),
+      cohortMin: z.int().min(2).max(10_000),
+      cohortTarget: z.int().min(2).max(10_000),
+      cohortMax: z.int().min(2).max(10_000),
+      checkInWindowMs: z.int().min(100).max(86_400_000),
+      deadlineMs: z.int().min(1000).max(604_800_000),
+      holderDeadlineMs: z.int().min(1000).max(604_800_000).default(30_000),
+    }),
+    eligibility: z
+      .strictObject({
+        recordsMin: z.int().min(1).max(1_000_000).default(1),
+        recordsMax: z.int().min(1).max(1_000_000).default(100_000),
+        chargingRequired: z.boolean().default(false),
+        unmeteredRequired: z.boolean().default(false),
+      })
+      .default({ recordsMin: 1, recordsMax: 100_000, chargingRequired: false, unmeteredRequired: false }),
+    /** L2 clip in model units, and the integer grid it is mapped to. Also used without DP, for the fixed point. */
+    mechanism: z.strictObject({
+      clip: rational,
+      unitsPerClip: z.int().min(1).max(2 ** 24),
+      /** Public divisor of a record-unit sum: the expected batch over the whole cohort, never the realised one. */
+      expectedBatch: rational.optional(),
+      /** Most records one client adds up (record unit). */
+      recordsMax: z.int().min(1).max(100_000).default(1),
+    }),
+    privacy: privacySchema.nullable(),
+    evaluation: z
+      .strictObject({ path: z.enum(['none', 'federated']), bins: z.int().min(20).max(200).multipleOf(20).default(20) })
+      .default({ path: 'none', bins: 20 }),
+    aggregation: z
+      .strictObject({ transport: z.literal('bfv'), polyDegree: z.literal(4096), plainModulusBits: z.literal(15) })
+      .default({ transport: 'bfv', polyDegree: 4096, plainModulusBits: 15 }),
+    holders: z
+      .array(z.strictObject({ id: slug, signingPublicKey: publicKey, sealingPublicKey: publicKey }))
+      .length(4, 'this version runs n = 4 holders (f = 1)'),
+    /** SHA-256 of the DER of the registrar's CA certificate. */
+    registrarSha256: hex(32),
+    coordinatorPublicKey: publicKey,
+  })
+  .superRefine((plan, context) => {
+    const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+    const { cohortMin, cohortTarget, cohortMax } = plan.rounds;
+    if (!(cohortMin <= cohortTarget && cohortTarget <= cohortMax))
+      issue(['rounds'], 'expected cohortMin ≤ cohortTarget ≤ cohortMax');
+    if (new Set(plan.holders.map((h) => h.id)).size !== plan.holders.length) issue(['holders'], 'holder ids repeat');
+    if (new Set(plan.holders.map((h) => h.signingPublicKey)).size !== plan.holders.length)
+      issue(['holders'], 'two holders share a signing key: they would not be independent');
+    if (plan.privacy && plan.training.weighting === 'records')
+      issue(['training', 'weighting'], 'weights by record count reveal the count; use "equal" under DP');
+    if (plan.privacy?.unit === 'record' && plan.mechanism.expectedBatch === undefined)
+      issue(['mechanism', 'expectedBatch'], 'the record unit divides by a public expected batch; state it');
+    if (plan.privacy?.unit === 'person' && plan.privacy.samplingRate !== '1')
+      issue(['privacy', 'samplingRate'], 'coordinator and holders see the cohort, so person-level plans have q = 1');
+    if (plan.rounds.evaluation > 0 && plan.evaluation.path === 'none')
+      issue(['evaluation', 'path'], 'rounds.evaluation > 0 needs evaluation.path: federated');
+    if (plan.rounds.evaluation > 0 && plan.privacy && !plan.privacy.evaluationNoiseVariance)
+      issue(['privacy', 'evaluationNoiseVariance'], 'an evaluation is a release and is charged; state its noise');
+  });
+
+export type Plan = z.output<typeof planSchema>;
+export type PrivacyTerms = z.output<typeof privacySchema>;
+
+/** Number of holders that sign: ⌊(n+f)/2⌋+1, so that any two quorums share an honest holder (DESIGN §2.9). */
+export const quorumOf = (plan: Plan): number => Math.floor((plan.holders.length + faultsOf(plan)) / 2) + 1;
+/** Holders that may be corrupt or offline, n = 3f+1. */
+export const faultsOf = (plan: Plan): number => Math.floor((plan.holders.length - 1) / 3);
+/** Holders that open a sum together, t = f+1. */
+export const thresholdOf = (plan: Plan): number => faultsOf(plan) + 1;
+/** Committee keys made ahead: one per round, spares included. */
+export const committeeKeyCount = (plan: Plan): number =>
+  plan.rounds.training + plan.rounds.evaluation + plan.rounds.spare;
+
+export interface ParsedPlan {
+  readonly plan: Plan;
+  /** Canonical JSON, the bytes that are hashed, signed and sent. */
+  readonly bytes: Uint8Array;
+  readonly hash: Uint8Array;
+  readonly hashHex: string;
+}
+
+/** Validates a plan object and fixes its canonical bytes. Throws PLAN_INVALID naming the field. */
+export function finishPlan(value: unknown): ParsedPlan {
+  const result = planSchema.safeParse(value);
+  if (!result.success) {
+    const issue = result.error.issues[0];
+    throw new PulsefoldError('PLAN_INVALID', `plan.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+  }
+  const bytes = utf8(canonicalJson(encodeReals(result.data)));
+  ensure(bytes.length <= PLAN_BYTES_MAX, 'PLAN_INVALID', `a plan may have at most ${PLAN_BYTES_MAX} bytes`);
+  const hash = getSuite(result.data.suite).digest(utf8('pulsefold/v1/plan'), bytes);
+  return { plan: result.data, bytes, hash, hashHex: toHex(hash) };
+}
+
+/** Parses YAML (or JSON) text of a plan. */
+export function parsePlanText(text: string): ParsedPlan {
+  ensure(text.length <= PLAN_BYTES_MAX, 'PLAN_INVALID', `a plan may have at most ${PLAN_BYTES_MAX} bytes`);
+  let value: unknown;
+  try {
+    value = parseYaml(text, { maxAliasCount: 0 });
+  } catch (cause) {
+    throw new PulsefoldError('PLAN_INVALID', `the plan is not valid YAML: ${(cause as Error).message}`, { cause });
+  }
+  return finishPlan(value);
+}
+
+/** Parses the canonical bytes of a plan that came over the wire; any other encoding of the same plan is refused. */
+export function parsePlanBytes(bytes: Uint8Array): ParsedPlan {
+  ensure(bytes.length <= PLAN_BYTES_MAX, 'PLAN_INVALID', `a plan may have at most ${PLAN_BYTES_MAX} bytes`);
+  let value: unknown;
+  try {
+    value = decodeReals(JSON.parse(fromUtf8(bytes)));
+  } catch (cause) {
+    throw new PulsefoldError('PLAN_INVALID', 'the plan is not valid JSON', { cause });
+  }
+  const parsed = finishPlan(value);
+  ensure(Buffer.compare(parsed.bytes, bytes) === 0, 'PLAN_INVALID', 'the plan is not in canonical form');
+  return parsed;
+}
+
+export interface Approver {
+  readonly id: string;
+  /** Hexadecimal signing public key. */
+  readonly publicKey: string;
+}
+
+export interface PlanApproval {
+  readonly approverId: string;
+  readonly publicKey: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** Pinned approvers and how many of them must have signed (k-of-n, k ≥ 1). */
+export interface ApprovalPolicy {
+  readonly approvers: readonly Approver[];
+  readonly required: number;
+}
+
+/**
+ * Checks that at least `required` distinct pinned approvers signed this plan hash. Keys that came with the approval
+ * count for nothing unless they are pinned here. Throws PLAN_NOT_APPROVED.
+ */
+export function requireApproved(parsed: ParsedPlan, approvals: readonly PlanApproval[], policy: ApprovalPolicy): void {
+  ensure(policy.required >= 1, 'CONFIG_INVALID', 'at least one approver signature must be required');
+  const suite = getSuite(parsed.plan.suite);
+  const valid = new Set<string>();
+  for (const approval of approvals.slice(0, APPROVALS_MAX)) {
+    const pinned = policy.approvers.find((a) => a.id === approval.approverId);
+    if (!pinned || pinned.publicKey !== toHex(approval.publicKey)) continue;
+    const statement = approvalStatement(parsed.hash, approval.approverId);
+    if (suite.verify(fromHex(pinned.publicKey), statement, approval.signature)) valid.add(pinned.publicKey);
+  }
+  ensure(
+    valid.size >= policy.required,
+    'PLAN_NOT_APPROVED',
+    `plan ${parsed.hashHex.slice(0, 12)} has ${valid.size} of ${policy.required} required approver signatures`,
+  );
+}
+
+/** Signs a plan as an approver. */
+export function approvePlan(
+  parsed: ParsedPlan,
+  approverId: string,
+  key: { publicKey: Uint8Array; secretKey: Uint8Array },
+): PlanApproval {
+  const suite = getSuite(parsed.plan.suite as SuiteName);
+  return {
+    approverId,
+    publicKey: key.publicKey,
+    signature: suite.sign(key.secretKey, approvalStatement(parsed.hash, approverId)),
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * Parsers of the Rounds and Admin services: one schema per message, every field capped.
+ *
+ * Trusts: nothing. May be called by: coordinator/grpc (requests).
+ */
+import { z } from 'zod';
+import {
+  bytesOf,
+  bytesOrEmpty,
+  bytesUpTo,
+  CHUNK_BYTES_MAX,
+  digest,
+  integer,
+  listOf,
+  roundNumber,
+  signature,
+  text,
+} from './fields.ts';
+import { APPROVALS_MAX, PLAN_BYTES_MAX } from './plan.ts';
+
+const UPLOAD_BYTES_MAX = 64 * 1024 * 1024;
+
+export const checkInRequest = z.object({
+  planHash: digest,
+  pseudonym: digest,
+  timeMs: integer(0, Number.MAX_SAFE_INTEGER),
+  signature,
+  waitMs: integer(0, 60_000),
+  roundAfter: integer(0, 100_000),
+});
+
+export const getBlobRequest = z.object({ digest, offset: integer(0, 2 ** 31) });
+
+export const uploadHeader = z.object({
+  planHash: digest,
+  round: roundNumber,
+  modelHash: digest,
+  configHash: digest,
+  committeeKeyId: digest,
+  digest,
+  signature,
+  c0Bytes: integer(1, UPLOAD_BYTES_MAX),
+  c1Bytes: integer(1, UPLOAD_BYTES_MAX),
+});
+
+export type UploadHeader = z.output<typeof uploadHeader>;
+
+export const getUploadStateRequest = z.object({ planHash: digest, round: roundNumber, digest });
+
+/** A chunk over the cap has its own code, because a client can mend that by itself. */
+export const putUploadRequest = z.object({
+  header: uploadHeader,
+  offset: integer(0, 2 * UPLOAD_BYTES_MAX),
+  data: bytesUpTo(CHUNK_BYTES_MAX),
+});
+
+export const getReceiptRequest = z.object({ planHash: digest, round: roundNumber });
+
+export const abortRoundRequest = z.object({ planHash: digest, round: roundNumber, reason: text(200) });
+
+const approval = z.object({ approverId: text(63), publicKey: bytesUpTo(65), signature: bytesOf(64) });
+
+export const submitPlanRequest = z.object({
+  plan: bytesOrEmpty(PLAN_BYTES_MAX),
+  approvals: listOf(approval, APPROVALS_MAX),
+});

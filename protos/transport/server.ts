@@ -1,0 +1,214 @@
+/**
+ * One way to serve gRPC for every role: mutual TLS, identity, role table, coded errors, limits, health, reflection.
+ *
+ * For: coordinator, key holders, registrar. Trusts: the CA given to it; requests, metadata and peer certificates are
+ * hostile. Handlers see a request only after the caller's certificate was checked against the CA, the revocation
+ * list and the role table; a method that is not in the table cannot be served.
+ */
+
+import { type Metadata, Server, type ServerCredentials } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
+import { ensure, PulsefoldError } from '../../crypto/error.ts';
+import { CertificateVerifier, type Identity, type Role } from '../../crypto/identity/certificate.ts';
+import { adaptService } from './adapt.ts';
+import { loadPackage, type ServiceReference, serviceDefinition } from './load.ts';
+import { assertTls13 } from './tls.ts';
+
+/** What a handler knows about its caller. */
+export interface CallContext {
+  /** Absent only for methods open to 'anyone' when the caller sent no certificate. */
+  readonly identity: Identity | undefined;
+  /** The certificate behind `identity`, DER. */
+  readonly certificate: Uint8Array | undefined;
+  /** Full method name, `/pulsefold.v1.Rounds/CheckIn`. */
+  readonly method: string;
+  /** Milliseconds since 1970 after which nobody waits for the reply. */
+  readonly deadlineMs: number;
+  readonly metadata: Metadata;
+  /** Address of the peer, for logs. */
+  readonly peer: string;
+  /** Aborted when the caller goes away or the deadline passes. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Unary: (request, context) → reply. Client stream: (async iterable of requests, context) → reply. Server stream:
+ * (request, context) → async iterable of replies. Both: iterable → iterable. The request type is the caller's claim;
+ * handlers parse it.
+ */
+export type Handler = (request: never, context: CallContext) => unknown;
+
+export interface ServedService {
+  /** Short name (`Rounds`), full name, or a definition from elsewhere. */
+  readonly name: ServiceReference;
+  /** One handler per method, by its name in lower camel case (`checkIn`). */
+  readonly handlers: Readonly<Record<string, Handler>>;
+}
+
+export interface ServerOptions {
+  readonly services: readonly ServedService[];
+  readonly credentials: ServerCredentials;
+  /** `host:port`; port 0 picks a free one. */
+  readonly address: string;
+  /** CA of the registrar, PEM: decides every caller's identity. */
+  readonly caPem: string;
+  /** Roles by full method name; 'anyone' needs no certificate. Every served method must be listed. */
+  readonly authorise: Readonly<Record<string, readonly Role[] | 'anyone'>>;
+  /** By serial, lower-case hex. */
+  readonly isRevoked: (serial: string) => boolean;
+  /** Largest message in either direction, bytes. Default 4 MiB. */
+  readonly messageBytesMax?: number;
+  /** Calls at a time over all peers; more are answered UNAVAILABLE. Default 4096. */
+  readonly concurrentCallsMax?: number;
+  /** Deadline of a call that came without one, and upper bound of those that did. Default 10 minutes. */
+  readonly callDurationMsMax?: number;
+  /** Close connections without calls after this long. Default 5 minutes. */
+  readonly connectionIdleMsMax?: number;
+  readonly now?: () => number;
+  /** Told about failures that are not coded errors; the caller only sees INTERNAL. */
+  readonly onInternalError?: (method: string, error: unknown) => void;
+}
+
+export interface RunningServer {
+  readonly port: number;
+  /** Sets the gRPC health status of a service by short or full name ('' = the whole server). */
+  setHealth(service: string, serving: ServingStatus): void;
+  /** Stops accepting, lets calls finish for `graceMs` (default 2000), then cuts them off. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+const DEFAULTS = {
+  messageBytesMax: 4 * 1024 * 1024,
+  concurrentCallsMax: 4096,
+  callDurationMsMax: 600_000,
+  connectionIdleMsMax: 300_000,
+};
+
+function channelOptions(options: ServerOptions): Record<string, number> {
+  const bytesMax = options.messageBytesMax ?? DEFAULTS.messageBytesMax;
+  return {
+    'grpc.max_receive_message_length': bytesMax,
+    'grpc.max_send_message_length': bytesMax,
+    'grpc.max_concurrent_streams': 256,
+    'grpc.max_connection_idle_ms': options.connectionIdleMsMax ?? DEFAULTS.connectionIdleMsMax,
+    // grpc-node#2975: without an age, sessions of vanished peers pile up.
+    'grpc.max_connection_age_ms': 3_600_000,
+    'grpc.max_connection_age_grace_ms': 60_000,
+    'grpc.keepalive_time_ms': 60_000,
+    'grpc.keepalive_timeout_ms': 20_000,
+    'grpc.enable_channelz': 0,
+  };
+}
+
+/** What adapt.ts needs to admit a call. */
+export interface Admission {
+  readonly now: () => number;
+  readonly callDurationMsMax: number;
+  readonly onInternalError: (method: string, error: unknown) => void;
+  /** Throws unless the call may proceed; `release` must be called once afterwards. */
+  admit(
+    method: string,
+    certificate: Uint8Array | undefined,
+  ): { identity: Identity | undefined; release(): void };
+}
+
+function createAdmission(options: ServerOptions): Admission {
+  const verifier = new CertificateVerifier(options.caPem);
+  const now = options.now ?? Date.now;
+  const callsMax = options.concurrentCallsMax ?? DEFAULTS.concurrentCallsMax;
+  let calls = 0;
+  const identify = (certificate: Uint8Array): Identity => {
+    const identity = verifier.verify(certificate, now());
+    ensure(!options.isRevoked(identity.serial), 'CERTIFICATE_REVOKED', 'certificate is revoked: enrol again');
+    return identity;
+  };
+  return {
+    now,
+    callDurationMsMax: options.callDurationMsMax ?? DEFAULTS.callDurationMsMax,
+    onInternalError: options.onInternalError ?? (() => {}),
+    admit(method, certificate) {
+      const allowed = options.authorise[method];
+      const identity = certificate ? identify(certificate) : undefined;
+      if (allowed !== 'anyone') {
+        ensure(identity, 'UNAUTHENTICATED', 'a certificate from the registrar is required: enrol first');
+        const fits = allowed?.includes(identity.role) ?? false;
+        ensure(fits, 'WRONG_ROLE', `role ${identity.role} may not call ${method}`);
+      }
+      ensure(calls < callsMax, 'UNAVAILABLE', 'too many calls at a time: try again later');
+      calls++;
+      let released = false;
+      const release = (): void => {
+        if (!released) calls--;
+        released = true;
+      };
+      return { identity, release };
+    },
+  };
+}
+
+/** Throws CONFIG_INVALID when the role table and the served methods differ. */
+function checkAuthorisation(options: ServerOptions, served: readonly string[]): void {
+  for (const method of served) {
+    ensure(Object.hasOwn(options.authorise, method), 'CONFIG_INVALID', `no role list for ${method}`);
+  }
+  for (const method of Object.keys(options.authorise)) {
+    ensure(served.includes(method), 'CONFIG_INVALID', `role list for ${method}, which is not served`);
+  }
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (error, port) => {
+      if (error) reject(new PulsefoldError('UNAVAILABLE', `cannot listen on ${address}`, { cause: error }));
+      else resolve(port);
+    });
+  });
+}
+
+async function shutDown(server: Server, graceMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const forced = new Promise<void>((resolve) => {
+    timer = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, graceMs);
+  });
+  await Promise.race([new Promise<void>((resolve) => server.tryShutdown(() => resolve())), forced]);
+  clearTimeout(timer);
+}
+
+/** Serves until `stop`. Throws CONFIG_INVALID for a gap in handlers or roles, UNAVAILABLE when it cannot listen. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  assertTls13();
+  ensure(options.credentials._isSecure(), 'CONFIG_INVALID', 'plain-text gRPC is not served');
+  const server = new Server(channelOptions(options));
+  const admission = createAdmission(options);
+  const names: string[] = [];
+  const served: string[] = [];
+  for (const service of options.services) {
+    const { fullName, definition } = serviceDefinition(service.name);
+    const adapted = adaptService(fullName, definition, service.handlers, admission);
+    server.addService(adapted.definition, adapted.implementation);
+    names.push(fullName);
+    served.push(...adapted.methods);
+  }
+  checkAuthorisation(options, served);
+  const health = new HealthImplementation(
+    Object.fromEntries(['', ...names].map((name) => [name, 'SERVING'])),
+  );
+  health.addToServer(server);
+  new ReflectionService(loadPackage(), { services: names }).addToServer(server);
+  const port = await bind(server, options.address, options.credentials);
+  let stopped: Promise<void> | undefined;
+  return {
+    port,
+    setHealth: (service, serving) =>
+      health.setStatus(service === '' ? '' : serviceDefinition(service).fullName, serving),
+    stop(graceMs = 2000) {
+      for (const name of ['', ...names]) health.setStatus(name, 'NOT_SERVING');
+      stopped ??= shutDown(server, graceMs);
+      return stopped;
+    },
+  };
+}
