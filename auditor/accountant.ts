@@ -1,10 +1,10 @@
 /**
- * The second accountant: RDP at integer orders and zCDP, written from the papers and sharing no code with crypto/dp,
- * so that one mistake does not confirm itself.
+ * The second accountant: RDP at integer orders and zCDP, written from the papers and sharing no code with
+ * crypto/dp, so that one mistake does not confirm itself.
  *
  * Sources: Canonne–Kamath–Steinke arXiv 2004.00010 (discrete Gaussian, conversion), Kairouz–Liu–Steinke
- * arXiv 2102.06387 (sums of discrete Gaussians, τ), Mironov–Talwar–Zhang arXiv 1908.10530 (Poisson sampling by the
- * binomial sum). Trusts: nothing. May be called by: auditor/.
+ * arXiv 2102.06387 (sums of discrete Gaussians, τ), Mironov–Talwar–Zhang arXiv 1908.10530 (Poisson sampling
+ * by the binomial sum). Trusts: nothing. May be called by: auditor/.
  */
 
 /** One round's mechanism in plain numbers; integer units. */
@@ -52,21 +52,26 @@ function logBinomial(n: number, k: number): number {
   return total;
 }
 
-/** RDP at an integer order ≥ 2 with Poisson sampling: ln Σ_k C(α,k)(1−q)^{α−k} q^k e^{(k−1)·rdp(k)} / (α−1). */
+/**
+ * RDP at an integer order ≥ 2 with Poisson sampling: ln Σ_k C(α,k)(1−q)^{α−k} q^k e^{(k−1)·rdp(k)} / (α−1).
+ */
 function sampledRdp(terms: MechanismTerms, order: number): number {
   const logs: number[] = [];
   for (let k = 0; k <= order; k++) {
     const moment = k < 2 ? 0 : (k - 1) * gaussianRdp(terms, k);
     logs.push(
-      logBinomial(order, k) + (order - k) * Math.log1p(-terms.samplingRate) + k * Math.log(terms.samplingRate) + moment,
+      logBinomial(order, k) +
+        (order - k) * Math.log1p(-terms.samplingRate) +
+        k * Math.log(terms.samplingRate) +
+        moment,
     );
   }
   return Math.max(0, logSumExp(logs)) / (order - 1);
 }
 
 /**
- * What one round costs at `order`; Infinity where this accountant has no bound (sampling with zCDP or at an order
- * that is no integer).
+ * What one round costs at `order`; Infinity where this accountant has no bound (sampling with zCDP or at an
+ * order that is no integer).
  */
 export function chargeOf(terms: MechanismTerms, order: AccountOrder): number {
   if (terms.samplingRate === 0) return 0;

@@ -27,12 +27,15 @@ export function real(text: string): number {
 /** ⌊√n⌋, by bits from the top. */
 export function squareRoot(n: bigint): bigint {
   let root = 0n;
-  for (let bit = 1n << BigInt(n.toString(2).length / 2 + 1 | 0); bit > 0n; bit >>= 1n)
+  for (let bit = 1n << BigInt((n.toString(2).length / 2 + 1) | 0); bit > 0n; bit >>= 1n)
     if ((root + bit) * (root + bit) <= n) root += bit;
   return root;
 }
 
-/** D²: the smaller of ⌊(G+√d)²⌋ and ⌊G² + G + (d + 2√d)/4⌋ (conditional rounding, arXiv 2102.06387 Prop. 22). */
+/**
+ * D²: the smaller of ⌊(G+√d)²⌋ and ⌊G² + G + (d + 2√d)/4⌋ (conditional rounding, arXiv 2102.06387 Prop.
+ * 22).
+ */
 export function normBoundSquared(unitsPerClip: number, dimension: number): bigint {
   const g = BigInt(unitsPerClip);
   const d = BigInt(dimension);
@@ -68,8 +71,13 @@ export function termsOf(plan: Plan, purpose: RoundPurpose, cohortCount: number):
   };
 }
 
-/** Reads a mechanism leaf's event (crypto/dp/events.ts, `formatEvent`) into terms; undefined if it is another kind. */
-export function termsOfEvent(event: unknown): (MechanismTerms & { unit: string; neighbouring: string }) | undefined {
+/**
+ * Reads a mechanism leaf's event (crypto/dp/events.ts, `formatEvent`) into terms; undefined if it is
+ * another kind.
+ */
+export function termsOfEvent(
+  event: unknown,
+): (MechanismTerms & { unit: string; neighbouring: string }) | undefined {
   const outer = asRecord(event);
   if (outer === undefined) return undefined;
   const sampled = outer.type === 'poisson_sampled';
@@ -91,4 +99,6 @@ export function termsOfEvent(event: unknown): (MechanismTerms & { unit: string; 
 }
 
 const asRecord = (value: unknown): Record<string, unknown> | undefined =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : undefined;

@@ -1,14 +1,15 @@
 /**
- * Reads a run directory as docs/protocol.md lays it out: plan.json, approvals.json, model.json, rounds/N.json,
- * ledger.json, log/leaves.ndjson, log/checkpoint, log/key. Every file is hostile and has a cap.
+ * Reads a run directory as docs/protocol.md lays it out: plan.json, approvals.json, model.json,
+ * rounds/N.json, ledger.json, log/leaves.ndjson, log/checkpoint, log/key. Every file is hostile and has a
+ * cap.
  *
  * Trusts: nothing. May be called by: auditor/.
  */
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { leafHash } from '../crypto/log/merkle.ts';
 import { LEAF_BYTES_MAX, type Leaf, parseLeaf } from '../crypto/log/leaves.ts';
+import { leafHash } from '../crypto/log/merkle.ts';
 import { type ParsedPlan, parsePlanBytes } from '../protos/plan.ts';
 import type { Findings } from './findings.ts';
 
@@ -22,12 +23,26 @@ const roundFileSchema = z.object({
   planHash: hex32,
   round: z.int().min(1).max(100_000),
   sum: z
-    .object({ digits: z.array(z.int().min(-(2 ** 31)).max(2 ** 31 - 1)).max(10_000_000), hash: hex32 })
+    .object({
+      digits: z
+        .array(
+          z
+            .int()
+            .min(-(2 ** 31))
+            .max(2 ** 31 - 1),
+        )
+        .max(10_000_000),
+      hash: hex32,
+    })
     .nullable(),
 });
 export type RoundFile = z.output<typeof roundFileSchema>;
 
-const modelFileSchema = z.object({ planHash: hex32, modelHash: hex32, weights: z.array(z.number()).max(10_000_000) });
+const modelFileSchema = z.object({
+  planHash: hex32,
+  modelHash: hex32,
+  weights: z.array(z.number()).max(10_000_000),
+});
 export type ModelFile = z.output<typeof modelFileSchema>;
 
 const pseudonyms = z.array(z.string().max(128)).max(10_000);
@@ -36,7 +51,13 @@ const ledgerFileSchema = z.object({
     .array(
       z.discriminatedUnion('kind', [
         z.object({ kind: z.literal('open'), pseudonym: z.string().max(128) }),
-        z.object({ kind: z.literal('reserve'), planHash: hex32, round: z.int(), chargeSteps: z.int(), pseudonyms }),
+        z.object({
+          kind: z.literal('reserve'),
+          planHash: hex32,
+          round: z.int(),
+          chargeSteps: z.int(),
+          pseudonyms,
+        }),
         z.object({
           kind: z.literal('settle'),
           planHash: hex32,
@@ -46,7 +67,13 @@ const ledgerFileSchema = z.object({
           charged: pseudonyms,
           released: pseudonyms,
         }),
-        z.object({ kind: z.literal('abort'), planHash: hex32, round: z.int(), abortHash: hex32, released: pseudonyms }),
+        z.object({
+          kind: z.literal('abort'),
+          planHash: hex32,
+          round: z.int(),
+          abortHash: hex32,
+          released: pseudonyms,
+        }),
       ]),
     )
     .max(10_000_000),
@@ -54,12 +81,19 @@ const ledgerFileSchema = z.object({
 export type LedgerFile = z.output<typeof ledgerFileSchema>;
 
 /** Reads a file up to a cap; undefined (and a finding) if it is missing or too long. */
-export function readCapped(path: string, bytesMax: number, name: string, findings: Findings): Uint8Array | undefined {
+export function readCapped(
+  path: string,
+  bytesMax: number,
+  name: string,
+  findings: Findings,
+): Uint8Array | undefined {
   if (!existsSync(path)) {
     findings.error('FILE_MISSING', `${name} is not in the run directory`);
     return undefined;
   }
-  if (!findings.require(statSync(path).size <= bytesMax, 'FILE_MALFORMED', `${name} has over ${bytesMax} bytes`))
+  if (
+    !findings.require(statSync(path).size <= bytesMax, 'FILE_MALFORMED', `${name} has over ${bytesMax} bytes`)
+  )
     return undefined;
   return new Uint8Array(readFileSync(path));
 }
@@ -107,7 +141,11 @@ export function readRounds(directory: string, findings: Findings): RoundFile[] {
     return [];
   }
   const names = readdirSync(folder).filter((name) => /^[1-9][0-9]{0,5}\.json$/.test(name));
-  findings.require(names.length <= ROUND_FILES_MAX, 'FILE_MALFORMED', `rounds/ holds over ${ROUND_FILES_MAX} files`);
+  findings.require(
+    names.length <= ROUND_FILES_MAX,
+    'FILE_MALFORMED',
+    `rounds/ holds over ${ROUND_FILES_MAX} files`,
+  );
   return names.slice(0, ROUND_FILES_MAX).flatMap((name) => {
     const file = readJson(directory, `rounds/${name}`, roundFileSchema, findings);
     if (file === undefined) return [];
@@ -131,10 +169,14 @@ export interface NumberedLeaf {
 }
 
 /**
- * Streams log/leaves.ndjson: calls `onHash` with every line's leaf hash in order and returns the leaves that parse.
- * A malformed line is a finding and still counts in the tree, as its bytes are what was hashed.
+ * Streams log/leaves.ndjson: calls `onHash` with every line's leaf hash in order and returns the leaves
+ * that parse. A malformed line is a finding and still counts in the tree, as its bytes are what was hashed.
  */
-export function readLeaves(directory: string, findings: Findings, onHash: (hash: Uint8Array) => void): NumberedLeaf[] {
+export function readLeaves(
+  directory: string,
+  findings: Findings,
+  onHash: (hash: Uint8Array) => void,
+): NumberedLeaf[] {
   const path = join(directory, 'log', 'leaves.ndjson');
   if (!existsSync(path)) {
     findings.error('FILE_MISSING', 'log/leaves.ndjson is not in the run directory');
@@ -144,7 +186,9 @@ export function readLeaves(directory: string, findings: Findings, onHash: (hash:
   let number = 0;
   for (const line of linesOf(path)) {
     if (line === undefined) {
-      findings.error('FILE_MALFORMED', 'log/leaves.ndjson: a line is too long or has no end', { leaf: number });
+      findings.error('FILE_MALFORMED', 'log/leaves.ndjson: a line is too long or has no end', {
+        leaf: number,
+      });
       break;
     }
     onHash(leafHash(line));

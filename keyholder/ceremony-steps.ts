@@ -234,7 +234,7 @@ function ownTestOpenings(run: Run): SubsetPartials[] {
   });
 }
 
-/** Holders that are in every subset which failed to open: a single one is the culprit. */
+/** Holders that are in every subset which failed to open: the one that lies, or the one that was dealt a bad share. */
 function suspects(run: Run, core: CeremonyState, subsets: readonly SubsetPartials[]): string[] {
   const failed = subsets.filter(({ partials }) => {
     try {
@@ -261,8 +261,11 @@ function stepFinish(run: Run): Outcome {
   } catch (error) {
     if (!isPulsefoldError(error)) throw error;
     const names = suspects(run, core, subsets);
-    const who =
-      names.length > 0 ? `holder ${names.join(' or ')} is in every set that failed` : 'no single holder';
+    const one =
+      names.length > 0
+        ? `every failing set holds ${names.join(' and ')}`
+        : 'no holder is in every failing set';
+    const who = `${one}: it answered wrongly, or was dealt a bad share`;
     throw new PulsefoldError('CEREMONY_FAILED', `${error.message} (${who})`, { cause: error });
   }
   const keyId = committeeKeyIdOf(run.context.identity.suite, tested.publicKey);

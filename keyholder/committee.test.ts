@@ -191,15 +191,23 @@ describe('a committee with a finished key', () => {
     expect(reply.accepted).toEqual([first!.device.id]);
     expect(reply.rejected).toEqual([
       { deviceId: '', code: 'FIELD_OUT_OF_RANGE', reason: expect.stringContaining('entry 1: digest') },
+      { deviceId: first!.device.id, code: 'SECOND_DIGEST', reason: expect.stringContaining('entry 2') },
       { deviceId: third!.device.id, code: 'CERTIFICATE_REVOKED', reason: expect.stringContaining('entry 3') },
       { deviceId: '', code: 'MALFORMED_MESSAGE', reason: expect.stringContaining('entry 4') },
-      { deviceId: first!.device.id, code: 'SECOND_DIGEST', reason: expect.stringContaining('entry 2') },
     ]);
     expect((await service.accept(acceptRequest(world, 1, [first!.entry]))).accepted).toEqual([
       first!.device.id,
     ]);
-    await service.accept(acceptRequest(world, 1, entries()));
     service.abort({ planHash: world.parsed.hash, round: 1, reason: 'late' });
+    await expect(service.accept(acceptRequest(world, 1, entries()))).rejects.toThrow(coded('KEY_ERASED'));
+  });
+
+  it('takes no new entry once the round has its certificate', async () => {
+    const { holders } = fork();
+    await certifyAt(world, holders.slice(0, 1), binding(), uploads.slice(0, 3));
+    const reply = await holders[0]!.service.accept(acceptRequest(world, 1, entries()));
+    expect(reply.accepted).toHaveLength(3);
+    expect(reply.rejected).toEqual([expect.objectContaining({ code: 'ROUND_CLOSED' })]);
   });
 
   it('repeats a ceremony step from its store and refuses other inputs', () => {

@@ -126,7 +126,7 @@ export class HolderStore {
 
   close(): void {
     this.#prepared.clear();
-    this.#database.close();
+    if (this.#database.isOpen) this.#database.close();
   }
 
   /** Runs `work` as one durable transaction; a nested call joins the outer one. */

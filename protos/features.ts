@@ -3,8 +3,8 @@
  *
  * For: plans (which embed and hash it), clients and hospitals (which encode with it), experiments. Ranges and
  * category lists are PUBLIC constants chosen from clinical plausibility, never statistics of private rows, so
- * encoding costs no privacy budget. Trusts: nothing; schema and rows are both hostile. Errors name row and column,
- * never the value: the value is somebody's health. May be called by: everyone.
+ * encoding costs no privacy budget. Trusts: nothing; schema and rows are both hostile. Errors name row and
+ * column, never the value: the value is somebody's health. May be called by: everyone.
  */
 import { z } from 'zod';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
@@ -76,7 +76,9 @@ export const featureSchema = z
 export type FeatureSchema = z.infer<typeof featureSchema>;
 export type Feature = FeatureSchema['features'][number];
 
-/** Parses a schema of unknown origin. @throws PulsefoldError PLAN_INVALID naming the first offending field. */
+/**
+ * Parses a schema of unknown origin. @throws PulsefoldError PLAN_INVALID naming the first offending field.
+ */
 export function parseFeatureSchema(value: unknown): FeatureSchema {
   const result = featureSchema.safeParse(value);
   if (result.success) return result.data;

@@ -1,16 +1,19 @@
 /**
  * Metrics from histograms of scores by label: what the federated evaluation path releases (DESIGN §2.12).
  *
- * For: clients (which count their own test rows into a histogram), the coordinator and auditors (which read metrics off
- * the opened, possibly noisy sum). Pure. Trusts: nothing; a histogram is 2·bins integers from the network.
- * Why histograms: they add up exactly under secure aggregation, and one record changes one cell by one.
+ * For: clients (which count their own test rows into a histogram), the coordinator and auditors (which read
+ * metrics off the opened, possibly noisy sum). Pure. Trusts: nothing; a histogram is 2·bins integers from
+ * the network. Why histograms: they add up exactly under secure aggregation, and one record changes one cell
+ * by one.
  */
 import { ensure } from '../crypto/error.ts';
 
 export const histogramBinsMax = 1000;
 const calibrationBins = 10;
 
-/** Layout of the vector: `bins` counts of negative rows by rising score, then `bins` counts of positive rows. */
+/**
+ * Layout of the vector: `bins` counts of negative rows by rising score, then `bins` counts of positive rows.
+ */
 export type ScoreHistogram = ArrayLike<number>;
 
 /** Bins must be a multiple of 20: then 0.5 and the ten calibration bins lie on bin edges. */
@@ -58,14 +61,15 @@ export interface HistogramMetrics {
   /** At threshold 0.5; NaN where one class is empty. */
   readonly balancedAccuracy: number;
   /**
-   * Expected calibration error over ten bins, the score of a row taken as the middle of its histogram bin: within
-   * ½/bins of the exact one (without noise).
+   * Expected calibration error over ten bins, the score of a row taken as the middle of its histogram bin:
+   * within ½/bins of the exact one (without noise).
    */
   readonly calibrationError: number;
 }
 
 /**
- * Metrics of a summed histogram. Noise may have made counts negative; those count as 0, which is post-processing.
+ * Metrics of a summed histogram. Noise may have made counts negative; those count as 0, which is
+ * post-processing.
  * @throws PulsefoldError VECTOR_LENGTH_MISMATCH, FIELD_OUT_OF_RANGE, DATA_INVALID (a count is not finite)
  */
 export function metricsFromHistogram(histogram: ScoreHistogram): HistogramMetrics {

@@ -73,6 +73,8 @@ export const planSchema = z
       cohortMax: z.int().min(2).max(10_000),
       checkInWindowMs: z.int().min(100).max(86_400_000),
       deadlineMs: z.int().min(1000).max(604_800_000),
+      /** Once cohortMin uploads are in: how long to wait for the next one before the cohort is frozen. */
+      stragglerMs: z.int().min(100).max(604_800_000).default(5000),
       holderDeadlineMs: z.int().min(1000).max(604_800_000).default(30_000),
     }),
     eligibility: z

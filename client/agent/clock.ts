@@ -60,7 +60,7 @@ export async function retryWhileUnavailable<T>(
     try {
       return await operation();
     } catch (error) {
-      const jittered = waitMs * (1 - uniform(random) / 2);
+      const jittered = Math.ceil(waitMs * (1 - uniform(random) / 2));
       if (!isTransient(error) || signal?.aborted || clock.nowMs() + jittered - startMs > patienceMs)
         throw error;
       options.onRetry?.(jittered, error);

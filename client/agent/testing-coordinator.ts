@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { concat, equalBytes, toHex, utf8 } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
-import { certificateDer } from '../../crypto/identity/certificate.ts';
+import { type CertificateAuthority, certificateDer } from '../../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair, type Suite, type SuiteName } from '../../crypto/identity/suite.ts';
 import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import { randomBytes } from '../../crypto/random.ts';
@@ -68,8 +68,9 @@ export class FakeCoordinator implements RoundsTransport {
   readonly holders: readonly Holder[];
   readonly coordinatorKey: KeyPair;
   readonly registrarSha256: string;
-  readonly caPem: string;
-  readonly identity: IdentityBundle;
+  readonly authority: CertificateAuthority;
+  /** The device under test; a test that enrols one itself says which. */
+  identity: IdentityBundle;
   readonly #approver: KeyPair;
   parsed: ParsedPlan;
   approvals: PlanApproval[];
@@ -84,14 +85,14 @@ export class FakeCoordinator implements RoundsTransport {
   private constructor(
     parts: Pick<
       FakeCoordinator,
-      'suite' | 'holders' | 'coordinatorKey' | 'registrarSha256' | 'caPem' | 'identity'
+      'suite' | 'holders' | 'coordinatorKey' | 'registrarSha256' | 'authority' | 'identity'
     > & { approver: KeyPair; changes: Changes },
   ) {
     this.suite = parts.suite;
     this.holders = parts.holders;
     this.coordinatorKey = parts.coordinatorKey;
     this.registrarSha256 = parts.registrarSha256;
-    this.caPem = parts.caPem;
+    this.authority = parts.authority;
     this.identity = parts.identity;
     this.#approver = parts.approver;
     this.parsed = finishPlan(planValue(this, this.suite.name, parts.changes));
@@ -100,20 +101,20 @@ export class FakeCoordinator implements RoundsTransport {
 
   static async create(changes: Changes = {}, suiteName: SuiteName = 'intl'): Promise<FakeCoordinator> {
     const suite = getSuite(suiteName);
-    const { identity, caPem } = await enrolledClient(suite);
+    const { identity, authority } = await enrolledClient(suite);
     const holders = ['hospital', 'regulator', 'platform', 'university'].map((id) => ({
       id,
       signing: suite.generateSigningKey(),
       sealing: suite.generateSealingKey(),
     }));
-    const registrarSha256 = createHash('sha256').update(certificateDer(caPem)).digest('hex');
+    const registrarSha256 = createHash('sha256').update(certificateDer(authority.caPem)).digest('hex');
     const [coordinatorKey, approver] = [suite.generateSigningKey(), suite.generateSigningKey()];
     return new FakeCoordinator({
       suite,
       holders,
       coordinatorKey,
       registrarSha256,
-      caPem,
+      authority,
       identity,
       approver,
       changes,
@@ -131,12 +132,12 @@ export class FakeCoordinator implements RoundsTransport {
   }
 
   get pins(): Pins {
-    return { registrarCa: certificateDer(this.caPem) };
+    return { registrarCa: certificateDer(this.authority.caPem) };
   }
 
   openRound(
     round: number,
-    options: { kind?: RoundKind; fate?: FakeRound['fate']; weight?: number } = {},
+    options: { kind?: RoundKind; fate?: FakeRound['fate']; weight?: number; committeeKey?: Uint8Array } = {},
   ): FakeRound {
     const { kind = 'training', fate = 'certified', weight = 0.125 } = options;
     const weights = Float32Array.from(
@@ -145,7 +146,7 @@ export class FakeCoordinator implements RoundsTransport {
     );
     const model = new Uint8Array(weights.buffer);
     const modelHash = weightsDigest(this.suite, model);
-    const committeeKey = randomBytes(1000);
+    const committeeKey = options.committeeKey ?? randomBytes(1000);
     const keyId = committeeKeyIdOf(this.suite, committeeKey);
     this.putBlob(modelHash, model);
     this.putBlob(keyId, committeeKey);

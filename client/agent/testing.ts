@@ -6,6 +6,7 @@
  */
 import { toHex } from '../../crypto/bytes.ts';
 import {
+  type CertificateAuthority,
   createCertificateAuthority,
   generateTlsKey,
   issueCertificate,
@@ -112,7 +113,9 @@ export interface Holder {
 }
 
 /** A registrar CA and one client certificate of it. */
-export async function enrolledClient(suite: Suite): Promise<{ identity: IdentityBundle; caPem: string }> {
+export async function enrolledClient(
+  suite: Suite,
+): Promise<{ identity: IdentityBundle; authority: CertificateAuthority }> {
   const validity = { notBeforeMs: START_MS - DAY_MS, notAfterMs: Date.now() + 3650 * DAY_MS };
   const authority = await createCertificateAuthority({
     name: 'Test registrar',
@@ -131,8 +134,5 @@ export async function enrolledClient(suite: Suite): Promise<{ identity: Identity
   };
   const { pem } = await issueCertificate(authority, { claims, tlsPublicKey, ...validity });
   const { caPem } = authority;
-  return {
-    identity: assembleBundle({ caPem, certPem: pem, tlsKeyPem, signing, sealing }),
-    caPem,
-  };
+  return { identity: assembleBundle({ caPem, certPem: pem, tlsKeyPem, signing, sealing }), authority };
 }

@@ -54,7 +54,9 @@ describe('parseTable', () => {
   test('row cap', () => {
     expect(parseTable('t', 'a\n1\n2\n', { rowsMax: 2 }).rows.length).toBe(2);
     expect(() => parseTable('t', 'a\n1\n2\n3\n', { rowsMax: 2 })).toThrow('line 4: more than 2 rows');
-    expect(() => parseTable('t', `a\n1\n${'\n'.repeat(9)}2\n3\n`, { rowsMax: 2 })).toThrow('more than 2 rows');
+    expect(() => parseTable('t', `a\n1\n${'\n'.repeat(9)}2\n3\n`, { rowsMax: 2 })).toThrow(
+      'more than 2 rows',
+    );
     expect(parseTable('t', 'a\n1\n\n2\n', { rowsMax: 2 }).rows.length).toBe(2);
   });
 

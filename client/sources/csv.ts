@@ -1,9 +1,10 @@
 /**
  * Reads a CSV table (optionally gzipped) with a header line into rows of text.
  *
- * For: clients' local tables and the data sets of experiments/. Parsing is papaparse's; this file adds what a hostile
- * file needs: size caps before and after decompression, strict UTF-8, rectangular shape, unique names, and coded
- * errors with file and line. Trusts: nothing in the file. Values stay text; protos/features.ts gives them meaning.
+ * For: clients' local tables and the data sets of experiments/. Parsing is papaparse's; this file adds what
+ * a hostile file needs: size caps before and after decompression, strict UTF-8, rectangular shape, unique
+ * names, and coded errors with file and line. Trusts: nothing in the file. Values stay text;
+ * protos/features.ts gives them meaning.
  */
 import { createHash } from 'node:crypto';
 import { open } from 'node:fs/promises';

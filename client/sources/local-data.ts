@@ -1,8 +1,9 @@
 /**
  * A client's own table, read and encoded for training.
  *
- * For: client agents (`pulsefold client join --data FILE`). Trusts: nothing in the file; the schema comes from an
- * approved plan. Only the encoded numbers leave this function, and only to the trainer in the same process.
+ * For: client agents (`pulsefold client join --data FILE`). Trusts: nothing in the file; the schema comes
+ * from an approved plan. Only the encoded numbers leave this function, and only to the trainer in the same
+ * process.
  */
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { FeatureSchema } from '../../protos/features.ts';
@@ -17,8 +18,9 @@ export interface LocalData extends TrainingData {
 }
 
 /**
- * Encodes rows under the plan's schema. A row with a *missing* value is left out and counted; a *broken* value (text
- * where a number belongs, NaN, an unlisted category) refuses the table: it means the wrong file or the wrong plan.
+ * Encodes rows under the plan's schema. A row with a *missing* value is left out and counted; a *broken*
+ * value (text where a number belongs, NaN, an unlisted category) refuses the table: it means the wrong file
+ * or the wrong plan.
  * @throws PulsefoldError DATA_INVALID naming row and column; DATA_EMPTY when no complete row is left.
  */
 export function encodeLocalRows(schema: FeatureSchema, rows: readonly Row[]): LocalData {

@@ -1,8 +1,8 @@
 /**
  * Input checks every training engine shares: shapes, finiteness, labels, option ranges.
  *
- * For: engines. Trusts: nothing; plans, released weights and local tables all come from outside. Messages name the
- * row, never a value.
+ * For: engines. Trusts: nothing; plans, released weights and local tables all come from outside. Messages
+ * name the row, never a value.
  */
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { TrainingData, TrainOptions } from './engine.ts';

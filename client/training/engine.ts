@@ -1,9 +1,10 @@
 /**
  * The TrainEngine port: what local training needs from a numerical library, and the choice of one.
  *
- * For: client agents, experiments (baselines, evaluation). Data never leaves the process through here: weights and
- * rows in, weights, gradients or probabilities out. Trusts: the installed @tensorflow packages. Every engine passes
- * the same contract suite (engine.test.ts); engines differ in the last bits, so a reproducible run pins its engine.
+ * For: client agents, experiments (baselines, evaluation). Data never leaves the process through here:
+ * weights and rows in, weights, gradients or probabilities out. Trusts: the installed @tensorflow packages.
+ * Every engine passes the same contract suite (engine.test.ts); engines differ in the last bits, so a
+ * reproducible run pins its engine.
  */
 import { PulsefoldError } from '../../crypto/error.ts';
 import type { ModelSpec } from './model.ts';

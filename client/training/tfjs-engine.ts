@@ -1,9 +1,10 @@
 /**
- * TrainEngine on the TensorFlow.js core API: forward and backward pass of a dense net spelled out in tensor ops.
+ * TrainEngine on the TensorFlow.js core API: forward and backward pass of a dense net spelled out in tensor
+ * ops.
  *
- * Why no tf.grads and no layers model: tfjs-core alone registers no gradients, building a layers model costs more
- * than a phone's whole training step, and per-record gradients need the layer activations anyway. The passes are
- * tested against tf.grads. Trusts: the tfjs module it is given. May be called by: tfjs-load.ts.
+ * Why no tf.grads and no layers model: tfjs-core alone registers no gradients, building a layers model costs
+ * more than a phone's whole training step, and per-record gradients need the layer activations anyway. The
+ * passes are tested against tf.grads. Trusts: the tfjs module it is given. May be called by: tfjs-load.ts.
  * Leaves no tensor behind, whatever happens (tested).
  */
 import type * as tfCore from '@tensorflow/tfjs-core';
@@ -288,8 +289,8 @@ function forward(
 }
 
 /**
- * Input of every layer and, per record, ∂loss/∂(sums of that layer). With a sigmoid output and log-loss the last
- * one is p − y, which stays exact where log(p) would overflow.
+ * Input of every layer and, per record, ∂loss/∂(sums of that layer). With a sigmoid output and log-loss the
+ * last one is p − y, which stays exact where log(p) would overflow.
  */
 function backward(
   tf: Tfjs,

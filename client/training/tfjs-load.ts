@@ -1,8 +1,9 @@
 /**
  * Loads TensorFlow.js backends one by one, quietly, and without what they do to the process.
  *
- * For: engine.ts only. Trusts: the installed packages. Only tfjs-core and the cpu and wasm backends are required by
- * name (the umbrella package is three times the size); tfjs-layers is not needed: engines spell out both passes.
+ * For: engine.ts only. Trusts: the installed packages. Only tfjs-core and the cpu and wasm backends are
+ * required by name (the umbrella package is three times the size); tfjs-layers is not needed: engines spell
+ * out both passes.
  */
 import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
@@ -16,7 +17,8 @@ const require = createRequire(import.meta.url);
 
 function core(): Tfjs {
   const tf = require('@tensorflow/tfjs-core') as Tfjs;
-  // Silences "Hi, looks like you are running TensorFlow.js in Node.js" and kernel chatter; inputs are checked by us.
+  // Silences "Hi, looks like you are running TensorFlow.js in Node.js" and kernel chatter; inputs are
+  // checked by us.
   tf.enableProdMode();
   return tf;
 }
@@ -46,7 +48,8 @@ async function withoutNewProcessHandlers(load: () => Promise<void>): Promise<voi
 export async function loadTfjsWasm(skipped: TrainEngine['skipped']): Promise<TrainEngine> {
   const tf = core();
   const wasm = require('@tensorflow/tfjs-backend-wasm') as { setWasmPaths(directory: string): void };
-  // Threads need SharedArrayBuffer workers that tfjs does not support in Node; SIMD is detected by tfjs itself.
+  // Threads need SharedArrayBuffer workers that tfjs does not support in Node; SIMD is detected by tfjs
+  // itself.
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
   await withoutNewProcessHandlers(async () => {
     if (!tf.engine().registry.wasm)
@@ -70,7 +73,8 @@ export function restoreRemovedUtilities(util: Record<string, unknown>): void {
 }
 
 export async function loadTfjsNode(skipped: TrainEngine['skipped']): Promise<TrainEngine> {
-  const name: string = '@tensorflow/tfjs-node'; // not a literal: an optional dependency has no types to resolve
+  // Widened on purpose: an optional dependency has no types to resolve.
+  const name: string = '@tensorflow/tfjs-node';
   try {
     require.resolve(name);
   } catch {

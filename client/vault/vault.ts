@@ -8,6 +8,7 @@
  */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { transcript } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError } from '../../crypto/error.ts';
 import {
   openSealedFile,
@@ -15,7 +16,7 @@ import {
   type SealingSecret,
   sealFile,
 } from '../../crypto/identity/sealed-file.ts';
-import type { SuiteName } from '../../crypto/identity/suite.ts';
+import { getSuite, type SuiteName } from '../../crypto/identity/suite.ts';
 import { randomBytes } from '../../crypto/random.ts';
 import { syncDirectory, writeFileAtomic } from '../../protos/transport/atomic-file.ts';
 import { decodeBundle, encodeBundle, type IdentityBundle } from '../../protos/transport/identity-bundle.ts';
@@ -38,6 +39,8 @@ export interface Vault {
   has(name: string): Promise<boolean>;
   delete(name: string): Promise<void>;
   list(): Promise<string[]>;
+  /** 32 bytes for sealing other files of this client; the same for the same name as long as the vault exists. */
+  deriveKey(name: string): Uint8Array;
   saveIdentity(bundle: IdentityBundle): Promise<void>;
   /** Throws NOT_FOUND when the client has not enrolled. */
   loadIdentity(): Promise<IdentityBundle>;
@@ -93,6 +96,11 @@ class DirectoryVault implements Vault {
   async list(): Promise<string[]> {
     const files = (await readdir(this.dir)).filter((file) => file.endsWith(SUFFIX));
     return files.map((file) => file.slice(0, -SUFFIX.length)).sort();
+  }
+
+  deriveKey(name: string): Uint8Array {
+    ensure(this.#key, 'FILE_SEALED', 'the vault is closed: open it again');
+    return getSuite(this.suite).mac(this.#key, transcript('vault-derived-key', name));
   }
 
   async saveIdentity(bundle: IdentityBundle): Promise<void> {

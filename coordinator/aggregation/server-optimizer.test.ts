@@ -23,10 +23,10 @@ function constantUpdate(
   delta: number,
   steps: number,
 ): { weight: number; state: ServerOptimizerState } {
-  let weights = Float32Array.of(0);
+  let weights: Float32Array = Float32Array.of(0);
   let state = initialServerState(hyper, 1);
   for (let i = 0; i < steps; i++)
-    ({ weights, state } = serverStep(state, weights, Float64Array.of(delta), hyper) as never);
+    ({ weights, state } = serverStep(state, weights, Float64Array.of(delta), hyper));
   return { weight: weights[0]!, state };
 }
 
@@ -83,7 +83,10 @@ describe('state', () => {
             maxLength: 6,
           }),
           (updates) => {
-            let a = { weights: Float32Array.of(1, -1, 0.5), state: initialServerState(hyper, 3) };
+            let a: ReturnType<typeof serverStep> = {
+              weights: Float32Array.of(1, -1, 0.5),
+              state: initialServerState(hyper, 3),
+            };
             let b = a;
             for (const update of updates) {
               const before = serializeServerState(a.state);

@@ -1,8 +1,9 @@
 /**
  * Server-side optimisers: how an opened, averaged update moves the released model.
  *
- * For: coordinator/rounds after a sum was opened (post-processing, so no privacy cost), and experiments. Pure.
- * Trusts: its caller that the pseudo-gradient comes from a certified sum; checks lengths and finiteness itself.
+ * For: coordinator/rounds after a sum was opened (post-processing, so no privacy cost), and experiments.
+ * Pure. Trusts: its caller that the pseudo-gradient comes from a certified sum; checks lengths and
+ * finiteness itself.
  *
  * - fedavg   w ← w + η·Δ (McMahan et al. 1602.05629; η = 1 is the plain average)
  * - fedprox  the same on the server; the proximal term is the clients' (Li et al. 1812.06127)
@@ -61,8 +62,10 @@ export function initialServerState(hyper: ServerHyper, dimension: number): Serve
 /**
  * One server step. Inputs are not changed.
  * @param weights current model, d entries
- * @param pseudoGradient d entries: mean client delta (person unit), or MINUS the mean record gradient (record unit)
- * @throws PulsefoldError VECTOR_LENGTH_MISMATCH, WRONG_CONFIG (state of another strategy), DATA_INVALID (not finite)
+ * @param pseudoGradient d entries: mean client delta (person unit), or MINUS the mean record gradient
+ * (record unit)
+ * @throws PulsefoldError VECTOR_LENGTH_MISMATCH, WRONG_CONFIG (state of another strategy), DATA_INVALID (not
+ * finite)
  */
 export function serverStep(
   state: ServerOptimizerState,
@@ -129,7 +132,9 @@ const storedState = z.strictObject({
   second: z.base64().max(2 ** 26),
 });
 
-/** JSON text for the store; moments as base64 of little-endian float64, so that a restart resumes bit for bit. */
+/**
+ * JSON text for the store; moments as base64 of little-endian float64, so that a restart resumes bit for bit.
+ */
 export function serializeServerState(state: ServerOptimizerState): string {
   const { strategy, step, first, second } = state;
   return JSON.stringify({ version: 1, strategy, step, first: encode(first), second: encode(second) });

@@ -1,11 +1,11 @@
 /**
  * The budget ledger: one global privacy filter per person (or per hospital record set), over the Store.
  *
- * Reserve before a round, charge by its certificate, free only by a certificate without the participant or by a
- * quorum-signed abort (DESIGN §2.11, §5). Each decision is O(1) filter arithmetic of crypto/dp/filter.ts; the ledger
- * stores events, from which `replay` recomputes every balance.
- * Trusts: certificates and aborts passed in were verified by the caller (quorum signatures). Knows participants only
- * as pseudonyms. May be called by: the coordinator's rounds and console.
+ * Reserve before a round, charge by its certificate, free only by a certificate without the participant or
+ * by a quorum-signed abort (DESIGN §2.11, §5). Each decision is O(1) filter arithmetic of
+ * crypto/dp/filter.ts; the ledger stores events, from which `replay` recomputes every balance.
+ * Trusts: certificates and aborts passed in were verified by the caller (quorum signatures). Knows
+ * participants only as pseudonyms. May be called by: the coordinator's rounds and console.
  */
 import {
   type BudgetFilter,
@@ -81,7 +81,10 @@ function checkPseudonyms(pseudonyms: readonly string[]): string[] {
   return [...new Set(pseudonyms)].sort();
 }
 
-/** The ledger's operations inside a transaction that the caller runs, together with other state and log leaves. */
+/**
+ * The ledger's operations inside a transaction that the caller runs, together with other state and log
+ * leaves.
+ */
 export class LedgerTransaction {
   readonly #tables: LedgerTables;
   /** ε by order, δ and amount: a thousand participants with one history need one conversion. */
@@ -130,9 +133,9 @@ export class LedgerTransaction {
   }
 
   /**
-   * Reserves `charge` (RDP at the filters' order, or ρ) for each pseudonym that can afford it and says in words why
-   * the others cannot. Idempotent by (plan, round, pseudonym). Throws STATEMENT_CONFLICT for another charge in the
-   * same round, ROUND_CLOSED after the round was settled or aborted.
+   * Reserves `charge` (RDP at the filters' order, or ρ) for each pseudonym that can afford it and says in
+   * words why the others cannot. Idempotent by (plan, round, pseudonym). Throws STATEMENT_CONFLICT for
+   * another charge in the same round, ROUND_CLOSED after the round was settled or aborted.
    */
   reserve(
     key: RoundKey,
@@ -181,10 +184,11 @@ export class LedgerTransaction {
   }
 
   /**
-   * Charges the participants in a verified certificate and frees the others of this round. `actual` is what each
-   * included one pays when the certified cohort brought more noise than planned (default: all that was reserved).
-   * Idempotent by the certificate's hash. Throws STATEMENT_CONFLICT for a second, different statement or for an included pseudonym
-   * that holds no reservation, BUDGET_EXCEEDED for a charge above the reservation.
+   * Charges the participants in a verified certificate and frees the others of this round. `actual` is what
+   * each included one pays when the certified cohort brought more noise than planned (default: all that was
+   * reserved). Idempotent by the certificate's hash. Throws STATEMENT_CONFLICT for a second, different
+   * statement or for an included pseudonym that holds no reservation, BUDGET_EXCEEDED for a charge above
+   * the reservation.
    */
   settle(key: RoundKey, certificate: VerifiedCertificate, actual?: number | string): SettleResult {
     const included = new Set(checkPseudonyms(certificate.included));
@@ -207,7 +211,10 @@ export class LedgerTransaction {
     return result;
   }
 
-  /** Frees the round's reservations by a quorum-signed abort. Idempotent by its hash; STATEMENT_CONFLICT otherwise. */
+  /**
+   * Frees the round's reservations by a quorum-signed abort. Idempotent by its hash; STATEMENT_CONFLICT
+   * otherwise.
+   */
   releaseByAbort(key: RoundKey, abort: VerifiedAbort): SettleResult {
     if (this.#isEnded(key, 'aborted', abort.hash)) return this.#outcome(key);
     const promised = this.#tables.round(key)?.charge_steps ?? 0;

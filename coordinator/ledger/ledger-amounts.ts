@@ -1,6 +1,6 @@
 /**
- * Amounts of the ledger as they are stored: whole steps of 2^-40 (the grid of crypto/dp/filter.ts), so that rows,
- * events and their sums are exact integers; decimals of ε and δ as text.
+ * Amounts of the ledger as they are stored: whole steps of 2^-40 (the grid of crypto/dp/filter.ts), so that
+ * rows, events and their sums are exact integers; decimals of ε and δ as text.
  *
  * Trusts: nothing. May be called by: coordinator/ledger.
  */

@@ -1,5 +1,6 @@
 /**
- * The ledger's own event rows and their pure replay: what happened, from which every balance can be recomputed.
+ * The ledger's own event rows and their pure replay: what happened, from which every balance can be
+ * recomputed.
  *
  * Trusts: nothing; `replay` refuses a history that the ledger could not have written. May be called by:
  * coordinator/ledger, tests and tools that audit a ledger file.
@@ -140,8 +141,9 @@ class Replay {
 }
 
 /**
- * Recomputes all balances from events in order. Pure. Throws LOG_INCONSISTENT for any history that the ledger could
- * not have written: overspending, double charges, releases without reservation, a changed limit.
+ * Recomputes all balances from events in order. Pure. Throws LOG_INCONSISTENT for any history that the
+ * ledger could not have written: overspending, double charges, releases without reservation, a changed
+ * limit.
  */
 export function replay(events: Iterable<LedgerEvent>): Map<string, ReplayedBalance> {
   const state = new Replay();

@@ -1,8 +1,9 @@
 /**
  * The tables of the budget ledger and every SQL statement on them.
  *
- * The CHECK on `budget_filters` is the last line that keeps spent + reserved within the limit, whatever the code
- * above does; events are append-only by trigger. Trusts: nothing. May be called by: coordinator/ledger.
+ * The CHECK on `budget_filters` is the last line that keeps spent + reserved within the limit, whatever the
+ * code above does; events are append-only by trigger. Trusts: nothing. May be called by:
+ * coordinator/ledger.
  */
 import { canonicalJson } from '../../crypto/log/canonical-json.ts';
 import type { Database } from '../storage/store.ts';

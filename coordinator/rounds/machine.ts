@@ -29,6 +29,8 @@ export interface RoundTerms {
   readonly cohortMax: number;
   readonly checkInWindowMs: number;
   readonly deadlineMs: number;
+  /** Once enough uploads are in: how long to wait for the next one. */
+  readonly stragglerMs: number;
   readonly holderDeadlineMs: number;
   /** In plan order; a holder's index is its position + 1. */
   readonly holderIds: readonly string[];
@@ -52,6 +54,7 @@ export interface RoundState {
   readonly uploaded: readonly string[];
   /** When enough devices had been invited; the windows count from here. */
   readonly quorateAtMs: number | null;
+  readonly lastUploadAtMs: number;
   readonly stageStartedAtMs: number;
   /** Frozen set of durable uploads, sorted; null while collecting. */
   readonly candidates: readonly string[] | null;
@@ -121,6 +124,7 @@ export function openRound(round: number, kind: RoundKind, terms: RoundTerms, now
     invited: [],
     uploaded: [],
     quorateAtMs: null,
+    lastUploadAtMs: nowMs,
     stageStartedAtMs: nowMs,
     candidates: null,
     verdicts: {},
@@ -162,7 +166,7 @@ function apply(state: RoundState, event: RoundEvent): Step {
       return still(invite(state, event.deviceId, event.nowMs));
     case 'upload_acknowledged':
       if (state.phase !== 'collecting') return still(state);
-      return still({ ...state, uploaded: add(state.uploaded, event.deviceId) });
+      return still({ ...state, uploaded: add(state.uploaded, event.deviceId), lastUploadAtMs: event.nowMs });
     case 'accepted':
       if (state.phase !== 'accepting') return still(done(state, event.holderId));
       return still({
@@ -221,8 +225,11 @@ function lookCollecting(state: RoundState, nowMs: number): Step {
   if (state.quorateAtMs === null) return still(state);
   const waitedMs = nowMs - state.quorateAtMs;
   const enough = state.uploaded.length >= terms.cohortMin;
-  const everybody = state.uploaded.length === state.invited.length && waitedMs >= terms.checkInWindowMs;
-  if (enough && (state.uploaded.length >= terms.cohortTarget || everybody || waitedMs >= terms.deadlineMs)) {
+  const everybody = state.uploaded.length === state.invited.length;
+  // Phones vanish; a round does not wait for its deadline when nothing has come for a while.
+  const quiet = nowMs - state.lastUploadAtMs >= terms.stragglerMs;
+  const settled = waitedMs >= terms.checkInWindowMs && (everybody || quiet);
+  if (enough && (state.uploaded.length >= terms.cohortTarget || settled || waitedMs >= terms.deadlineMs)) {
     const frozen = {
       ...enter(state, 'accepting', nowMs),
       candidates: [...state.uploaded].sort(),

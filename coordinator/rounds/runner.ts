@@ -238,13 +238,14 @@ export class PlanRunner {
 
 function termsOf(parsed: ParsedPlan): RoundTerms {
   const { plan } = parsed;
-  const { cohortMin, cohortTarget, cohortMax, checkInWindowMs, deadlineMs, holderDeadlineMs } = plan.rounds;
+  const { cohortMin, cohortTarget, cohortMax, checkInWindowMs, deadlineMs, stragglerMs, holderDeadlineMs } = plan.rounds;
   return {
     cohortMin,
     cohortTarget,
     cohortMax,
     checkInWindowMs,
     deadlineMs,
+    stragglerMs,
     holderDeadlineMs,
     holderIds: plan.holders.map((holder) => holder.id),
     quorum: quorumOf(plan),

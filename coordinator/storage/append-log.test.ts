@@ -71,7 +71,7 @@ describe('AppendLog', () => {
     store.close();
   });
 
-  it('a leaf disappears with the transaction or the queued write that fails, and its number is used again', async () => {
+  it('a leaf disappears with the write that fails, and its number is used again', async () => {
     const store = openMemoryStore();
     const log = new AppendLog(store, { origin });
     append(store, log, 0);

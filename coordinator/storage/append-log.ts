@@ -1,9 +1,11 @@
 /**
  * The coordinator's transparency log: leaves, checkpoints, proofs and export, over the Store.
  *
- * `append` works inside the caller's transaction, so a leaf and the state it describes become durable together or
- * not at all. The in-memory tree holds committed leaves only; it catches up from the table and never runs ahead.
- * Trusts: its own database, which it re-hashes at the start and before it signs. May be called by: the coordinator.
+ * `append` works inside the caller's transaction, so a leaf and the state it describes become durable
+ * together or not at all. The in-memory tree holds committed leaves only; it catches up from the table and
+ * never runs ahead.
+ * Trusts: its own database, which it re-hashes at the start and before it signs. May be called by: the
+ * coordinator.
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
@@ -53,7 +55,10 @@ export class AppendLog {
     this.#checkAgainstLast();
   }
 
-  /** Appends a leaf in the caller's transaction and returns its number. Throws MALFORMED_MESSAGE for a bad leaf. */
+  /**
+   * Appends a leaf in the caller's transaction and returns its number. Throws MALFORMED_MESSAGE for a bad
+   * leaf.
+   */
   append(database: Database, leaf: Leaf): number {
     const data = encodeLeaf(leaf);
     const row = database.get<{ size: number }>('SELECT COALESCE(MAX(number) + 1, 0) AS size FROM log_leaves');
@@ -96,8 +101,9 @@ export class AppendLog {
   }
 
   /**
-   * Signs the present tree, stores the note, returns it. Asked again at the same size it returns the stored note.
-   * A log never signs what contradicts an earlier checkpoint (c2sp.org/tlog-checkpoint): throws LOG_INCONSISTENT.
+   * Signs the present tree, stores the note, returns it. Asked again at the same size it returns the stored
+   * note. A log never signs what contradicts an earlier checkpoint (c2sp.org/tlog-checkpoint): throws
+   * LOG_INCONSISTENT.
    */
   checkpoint(signers: readonly NoteSigner[]): string {
     const size = this.#catchUp();
@@ -121,8 +127,8 @@ export class AppendLog {
   }
 
   /**
-   * Writes `leaves.ndjson` (one canonical leaf per line) and `checkpoint` of the present tree into `directory/log`,
-   * each by write, fsync and rename. Returns the checkpoint.
+   * Writes `leaves.ndjson` (one canonical leaf per line) and `checkpoint` of the present tree into
+   * `directory/log`, each by write, fsync and rename. Returns the checkpoint.
    */
   export(directory: string, signers: readonly NoteSigner[]): string {
     const note = this.checkpoint(signers);

@@ -1,9 +1,10 @@
 /**
  * Child process of the crash tests: writes until it is killed and prints what was acknowledged.
  *
- * Usage: node crash-writer.ts <mode> <database> <first id>. Modes: `store` queues pairs of rows; `inside` kills itself
- * between the two rows of a pair; `early` acknowledges before the commit and then kills itself, the weakened variant
- * that the test must catch; `ledger` makes concurrent reservations. One acknowledged id per line on stdout.
+ * Usage: node crash-writer.ts <mode> <database> <first id>. Modes: `store` queues pairs of rows; `inside`
+ * kills itself between the two rows of a pair; `early` acknowledges before the commit and then kills
+ * itself, the weakened variant that the test must catch; `ledger` makes concurrent reservations. One
+ * acknowledged id per line on stdout.
  * Trusts: its arguments. May be called by: crash.test.ts only.
  */
 import { writeSync } from 'node:fs';

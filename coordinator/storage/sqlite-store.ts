@@ -1,6 +1,6 @@
 /**
- * `Store` on node:sqlite: the embedded default. WAL with synchronous=FULL, so a returned transaction has reached
- * the disk (sqlite.org/pragma.html#pragma_synchronous: WAL + FULL syncs the log on each commit).
+ * `Store` on node:sqlite: the embedded default. WAL with synchronous=FULL, so a returned transaction has
+ * reached the disk (sqlite.org/pragma.html#pragma_synchronous: WAL + FULL syncs the log on each commit).
  *
  * Trusts: SQLite and the file system. May be called by: whoever composes a role (coordinator main, tests).
  */
@@ -231,7 +231,8 @@ export class SqliteStore implements Store {
     this.#connection.close();
   }
 
-  // setImmediate runs after the pending I/O events of this turn, so one group holds all that arrived together.
+  // setImmediate runs after the pending I/O events of this turn, so one group holds all that arrived
+  // together.
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
@@ -292,7 +293,8 @@ export class SqliteStore implements Store {
       this.#connection.exec('RELEASE w');
       return { value };
     } catch (error) {
-      // A full disk or an I/O error makes SQLite undo the whole transaction: then no write of the group counts.
+      // A full disk or an I/O error makes SQLite undo the whole transaction: then no write of the group
+      // counts.
       if (!this.#connection.isTransaction) throw error;
       this.#connection.exec('ROLLBACK TO w; RELEASE w');
       return { error };

@@ -1,5 +1,6 @@
 /**
- * The contract of the `Store` port. Every implementation's test file calls `describeStore` with a way to make one.
+ * The contract of the `Store` port. Every implementation's test file calls `describeStore` with a way to
+ * make one.
  *
  * Trusts: nothing. May be called by: test files only.
  */

@@ -1,10 +1,12 @@
 /**
  * The `Store` port: durable state behind named transactions (DESIGN §7).
  *
- * Domain repositories (rounds, ledger, log, registry) own their tables: they register migrations under a domain
- * name and talk SQL through `Database` inside a transaction. A transaction function is synchronous and may be run
- * more than once, so it must have no effect outside the database; state and its log leaves are written in one.
- * Trusts: its own file system. May be called by: coordinator/ and keyholder-like roles with their own store.
+ * Domain repositories (rounds, ledger, log, registry) own their tables: they register migrations under a
+ * domain name and talk SQL through `Database` inside a transaction. A transaction function is synchronous
+ * and may be run more than once, so it must have no effect outside the database; state and its log leaves
+ * are written in one.
+ * Trusts: its own file system. May be called by: coordinator/ and keyholder-like roles with their own
+ * store.
  */
 
 export type SqlValue = null | number | bigint | string | Uint8Array;
@@ -44,8 +46,8 @@ export interface Store {
   migrate(domain: string, migrations: readonly string[]): void;
 
   /**
-   * Runs `fn` in one write transaction; when it returns, its writes are durable. Rolls back and rethrows if `fn`
-   * throws. Retried while another process holds the database; then throws UNAVAILABLE.
+   * Runs `fn` in one write transaction; when it returns, its writes are durable. Rolls back and rethrows if
+   * `fn` throws. Retried while another process holds the database; then throws UNAVAILABLE.
    */
   transaction<T>(name: string, fn: (database: Database) => T): T;
 

@@ -41,7 +41,7 @@ describe('block-wise rotation', () => {
           rotateForward(rotation, y);
           expect(x.every(Number.isInteger)).toBe(true);
           expect(dot(descale(rotation, x), descale(rotation, y))).toBe(dot(a, b));
-          expect(Array.from(rotateInverse(rotation, descale(rotation, x)))).toEqual(a.map((v) => v + 0));
+          expect(Array.from(rotateInverse(rotation, descale(rotation, x)), (v) => v + 0)).toEqual(a.map((v) => v + 0));
         },
       ),
     );

@@ -1,7 +1,7 @@
 // Goal: only a leaf of the pinned CA, inside its validity, with one well-formed identity, becomes an Identity.
 import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
 import { X509Certificate } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { concat, toHex, utf8 } from '../bytes.ts';
@@ -78,7 +78,9 @@ describe('verifyCertificate', () => {
         notAfterMs: NOW + HOUR,
       });
       const other = new x509.X509Certificate(leaf.pem);
-      expect(await other.verify({ publicKey: new x509.X509Certificate(ca.caPem), date: new Date(NOW) })).toBe(true);
+      expect(await other.verify({ publicKey: new x509.X509Certificate(ca.caPem), date: new Date(NOW) })).toBe(
+        true,
+      );
       expect(other.serialNumber).toBe(identity.serial);
       const extension = other.getExtension(IDENTITY_EXTENSION_OID);
       expect(toHex(new Uint8Array(extension!.value))).toBe(toHex(encodeIdentityExtension(leaf.claims)));
@@ -89,7 +91,9 @@ describe('verifyCertificate', () => {
     const coordinatorCa = await newCa();
     const minted = await issue(coordinatorCa, 'client');
     expect(codeOf(() => verifyCertificate(minted.der, caDer, NOW))).toBe('CERTIFICATE_UNTRUSTED');
-    expect(codeOf(() => verifyCertificate(minted.der, certificateDer(coordinatorCa.caPem), NOW))).toBe('no error');
+    expect(codeOf(() => verifyCertificate(minted.der, certificateDer(coordinatorCa.caPem), NOW))).toBe(
+      'no error',
+    );
     expect(codeOf(() => verifyCertificate(caDer, caDer, NOW))).toBe('CERTIFICATE_UNTRUSTED');
   });
 
@@ -117,10 +121,19 @@ describe('verifyCertificate', () => {
     for (let at = 0; at < leaf.der.length; at += 5) {
       const altered = leaf.der.slice();
       altered[at]! ^= 1;
-      expect(codeOf(() => verifier.verify(altered, NOW)), `byte ${at}`).toBe('CERTIFICATE_UNTRUSTED');
+      expect(
+        codeOf(() => verifier.verify(altered, NOW)),
+        `byte ${at}`,
+      ).toBe('CERTIFICATE_UNTRUSTED');
     }
-    const others = [concat(leaf.der, Uint8Array.of(0)), utf8(leaf.pem), new Uint8Array(0), new Uint8Array(5000)];
-    for (const bytes of others) expect(codeOf(() => verifier.verify(bytes, NOW))).toBe('CERTIFICATE_UNTRUSTED');
+    const others = [
+      concat(leaf.der, Uint8Array.of(0)),
+      utf8(leaf.pem),
+      new Uint8Array(0),
+      new Uint8Array(5000),
+    ];
+    for (const bytes of others)
+      expect(codeOf(() => verifier.verify(bytes, NOW))).toBe('CERTIFICATE_UNTRUSTED');
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         expect(codeOf(() => verifier.verify(bytes, NOW))).toBe('CERTIFICATE_UNTRUSTED');
@@ -138,7 +151,9 @@ describe('verifyCertificate', () => {
     const client = new X509Certificate((await issue(ca, 'client', 'intl', { hosts: ['evil.example'] })).pem);
     expect(client.subjectAltName).toBeUndefined();
     expect(client.keyUsage).toEqual(['1.3.6.1.5.5.7.3.2']);
-    const server = new X509Certificate((await issue(ca, 'coordinator', 'intl', { hosts: ['fold.example'] })).pem);
+    const server = new X509Certificate(
+      (await issue(ca, 'coordinator', 'intl', { hosts: ['fold.example'] })).pem,
+    );
     expect(server.subjectAltName).toContain('DNS:fold.example');
     expect(server.subjectAltName).toContain('IP Address:127.0.0.1');
     expect(server.keyUsage).toContain('1.3.6.1.5.5.7.3.1');
@@ -186,7 +201,9 @@ describe('identity extension', () => {
       new Uint8Array(0),
     ];
     for (const bytes of bad) {
-      expect(codeOf(() => decodeIdentityExtension(bytes))).toMatch(/^(MALFORMED_MESSAGE|FIELD_OUT_OF_RANGE)$/);
+      expect(codeOf(() => decodeIdentityExtension(bytes))).toMatch(
+        /^(MALFORMED_MESSAGE|FIELD_OUT_OF_RANGE)$/,
+      );
     }
   });
 
@@ -196,8 +213,17 @@ describe('identity extension', () => {
       expect(reader.read(TAG.octetString)).toHaveLength(length);
       reader.end();
     }
-    for (const bytes of [[4, 0x81, 1, 0], [4, 0x82, 0, 1, 0], [4, 0x80], [4, 0x83, 0, 0, 1, 0], [4, 2, 0], [4]]) {
-      expect(codeOf(() => new DerReader(Uint8Array.from(bytes)).read(TAG.octetString))).toBe('MALFORMED_MESSAGE');
+    for (const bytes of [
+      [4, 0x81, 1, 0],
+      [4, 0x82, 0, 1, 0],
+      [4, 0x80],
+      [4, 0x83, 0, 0, 1, 0],
+      [4, 2, 0],
+      [4],
+    ]) {
+      expect(codeOf(() => new DerReader(Uint8Array.from(bytes)).read(TAG.octetString))).toBe(
+        'MALFORMED_MESSAGE',
+      );
     }
   });
 });
@@ -217,7 +243,11 @@ describe.each(suiteNames)('revocation list (%s)', (suiteName) => {
   const content = { number: 3, issuedAtMs: NOW, nextUpdateMs: NOW + HOUR, serials };
 
   const sign = (signer: Awaited<ReturnType<typeof issue>>) =>
-    signRevocationList(content, { suite: suiteName, secretKey: signer.signing.secretKey, certificate: signer.der });
+    signRevocationList(content, {
+      suite: suiteName,
+      secretKey: signer.signing.secretKey,
+      certificate: signer.der,
+    });
 
   it('round-trips', async () => {
     const list = parseRevocationList(sign(await issue(ca, 'registrar', suiteName)), caDer, NOW);
@@ -238,7 +268,10 @@ describe.each(suiteNames)('revocation list (%s)', (suiteName) => {
     for (let at = 0; at < list.length; at += suiteName === 'gm' ? 41 : 7) {
       const altered = list.slice();
       altered[at]! ^= 1;
-      expect(codeOf(() => parseRevocationList(altered, caDer, NOW)), `byte ${at}`).not.toBe('no error');
+      expect(
+        codeOf(() => parseRevocationList(altered, caDer, NOW)),
+        `byte ${at}`,
+      ).not.toBe('no error');
     }
     for (const bytes of [list.subarray(1), list.subarray(0, 40), new Uint8Array(0), new Uint8Array(100)]) {
       expect(codeOf(() => parseRevocationList(bytes, caDer, NOW))).toBe('MALFORMED_MESSAGE');

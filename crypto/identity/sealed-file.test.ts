@@ -47,7 +47,10 @@ describe.each(suiteNames)('sealed file (%s)', (suite) => {
     for (let at = 0; at < withKey.length; at++) {
       const altered = withKey.slice();
       altered[at]! ^= 1;
-      expect(codeOf(() => openSealedFile(altered, key, 'share')), `byte ${at}`).toBe('FILE_SEALED');
+      expect(
+        codeOf(() => openSealedFile(altered, key, 'share')),
+        `byte ${at}`,
+      ).toBe('FILE_SEALED');
       expect(codeOf(() => openSealedFile(withKey.subarray(0, at), key, 'share'))).toBe('FILE_SEALED');
     }
     expect(codeOf(() => openSealedFile(concat(withKey, Uint8Array.of(0)), key, 'share'))).toBe('FILE_SEALED');
@@ -74,9 +77,17 @@ describe('limits', () => {
   });
   it('refuses weak secrets and weak parameters when sealing', () => {
     expect(codeOf(() => sealFile('intl', secret, { passphrase: 'short' }, 'share'))).toBe('CONFIG_INVALID');
-    expect(codeOf(() => sealFile('intl', secret, { key: new Uint8Array(16) }, 'share'))).toBe('CONFIG_INVALID');
-    for (const weak of [{ costLog2: 10 }, { blockSize: 1 }, { parallelism: 0 }, { costLog2: 20, blockSize: 32 }]) {
-      const body = () => sealFile('intl', secret, passphrase, 'share', { parameters: { ...parameters, ...weak } });
+    expect(codeOf(() => sealFile('intl', secret, { key: new Uint8Array(16) }, 'share'))).toBe(
+      'CONFIG_INVALID',
+    );
+    for (const weak of [
+      { costLog2: 10 },
+      { blockSize: 1 },
+      { parallelism: 0 },
+      { costLog2: 20, blockSize: 32 },
+    ]) {
+      const body = () =>
+        sealFile('intl', secret, passphrase, 'share', { parameters: { ...parameters, ...weak } });
       expect(codeOf(body)).toBe('CONFIG_INVALID');
     }
   });

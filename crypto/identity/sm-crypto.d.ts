@@ -4,12 +4,17 @@ declare module 'sm-crypto' {
     readonly hash: true;
     readonly userId: string;
     readonly publicKey?: string;
+    readonly pointPool?: { k: JsbnInteger; x1: JsbnInteger }[];
+  }
+  export interface JsbnInteger {
+    toString(radix: number): string;
   }
   export const sm2: {
     generateKeyPairHex(
       seed?: string,
       radix?: number,
     ): { readonly publicKey: string; readonly privateKey: string };
+    getPoint(): { readonly k: JsbnInteger; readonly x1: JsbnInteger };
     getPublicKeyFromPrivateKey(privateKey: string): string;
     verifyPublicKey(publicKey: string): boolean;
     doSignature(message: readonly number[], privateKey: string, options: SignOptions): string;

@@ -1,10 +1,10 @@
 /**
  * Suite `gm`: SM2, SM3, SM4 (GB/T 32918, 32905, 32907).
  *
- * For: suite.ts only. Trusts: sm-crypto 0.5.8 for SM2 (node:crypto signs plain ECDSA, or SM2 with an empty user ID,
+ * For: suite.ts only. Trusts: sm-crypto 0.5.8 for SM2, noble's curve for verification (sm2-curve.ts; node:crypto signs plain ECDSA, or SM2 with an empty user ID,
  * without an error), node:crypto for SM3 and SM4. sm-crypto's own generator is RC4 under a system-random key, which
- * must not feed signature nonces, so its one method is replaced below. SM2 is variable-time JavaScript: the suite
- * assumes that nobody times single signatures of a device.
+ * must not feed nonces: signatures get theirs from our source, and the one method of its generator is replaced below for
+ * encryption. SM2 is variable-time JavaScript: the suite assumes that nobody times single signatures of a device.
  */
 import {
   createCipheriv,
@@ -14,69 +14,90 @@ import {
   hkdfSync,
   timingSafeEqual,
 } from 'node:crypto';
-import smCrypto from 'sm-crypto';
+import smCrypto, { type JsbnInteger } from 'sm-crypto';
 import { SecureRandom } from 'sm-crypto/src/sm2/rng.js';
 import { concat, fromHex, toHex, transcript, uint64, utf8 } from '../bytes.ts';
 import { ensure, PulsefoldError } from '../error.ts';
 import { type RandomSource, randomBytes, systemRandom } from '../random.ts';
+import {
+  decodePoint,
+  multiplyBase,
+  SM2_ORDER,
+  SM2_PUBLIC_KEY_BYTES,
+  SM2_USER_ID,
+  toInteger,
+  verifySm2,
+} from './sm2-curve.ts';
 import type { KeyPair, Suite } from './suite.ts';
 
 const { sm2 } = smCrypto;
 
-/** The default signer identity of GM/T 0009 §10; it enters Z, so both sides must use it. */
-const USER_ID = '1234567812345678';
 const KEY_BYTES = 32;
-const PUBLIC_KEY_BYTES = 65;
 const IV_BYTES = 16;
 const TAG_BYTES = 32;
 const SEAL_VERSION = 2;
 // C1 (64, without 0x04) ‖ C3 (32) ‖ C2 (32): the 32-byte key under SM2, order C1C3C2 of GB/T 32918.4.
 const SEALED_KEY_BYTES = 128;
 const C1C3C2 = 1;
-const P = 0xfffffffeffffffffffffffffffffffffffffffff00000000ffffffffffffffffn;
-const N = 0xfffffffeffffffffffffffffffffffff7203df6b21c6052b53bbf40939d54123n;
 
-// Every nonce and ephemeral key of sm-crypto passes through this method.
+// Whatever sm-crypto still draws by itself (the ephemeral key of an encryption) passes through this method.
 SecureRandom.prototype.nextBytes = (target: number[]): void => {
   const fresh = randomBytes(target.length);
   for (let i = 0; i < target.length; i++) target[i] = fresh[i]!;
 };
 
-const toInteger = (bytes: Uint8Array): bigint => BigInt(`0x${toHex(bytes)}`);
+// jsbn's class is not exported; a point that sm-crypto made shows it.
+const BigInteger = sm2.getPoint().k.constructor as new (hex: string, radix: 16) => JsbnInteger;
+
+/** Uniform in [1, n−1]: 64 bits more than the order, so that the reduction leaves no measurable bias. */
+const randomScalar = (random: RandomSource): bigint =>
+  (toInteger(randomBytes(40, random)) % (SM2_ORDER - 1n)) + 1n;
+
+const scalarHex = (scalar: bigint): string => scalar.toString(16).padStart(64, '0');
 
 function generate(random: RandomSource): KeyPair {
-  // 64 bits more than the group order, so that the reduction leaves no measurable bias.
-  const pair = sm2.generateKeyPairHex(toHex(randomBytes(40, random)), 16);
-  return { publicKey: fromHex(pair.publicKey), secretKey: fromHex(pair.privateKey) };
+  let scalar = randomScalar(random);
+  // GB/T 32918.2 §6.1 leaves out n−1, for which signing cannot work.
+  while (scalar === SM2_ORDER - 1n) scalar = randomScalar(random);
+  return { publicKey: multiplyBase(scalar), secretKey: fromHex(scalarHex(scalar)) };
 }
 
-/** GB/T 32918.1 §6.2.1: not infinity, coordinates below p, on the curve; cofactor 1 makes the order right. */
-function isPublicKey(publicKey: Uint8Array): boolean {
-  if (!(publicKey instanceof Uint8Array) || publicKey.length !== PUBLIC_KEY_BYTES || publicKey[0] !== 4)
-    return false;
-  if (toInteger(publicKey.subarray(1, 33)) >= P || toInteger(publicKey.subarray(33)) >= P) return false;
-  return sm2.verifyPublicKey(toHex(publicKey));
-}
-
-function secretHex(secretKey: Uint8Array): string {
+/** The scalar of a secret key. Throws FIELD_OUT_OF_RANGE. */
+function secretScalar(secretKey: Uint8Array): bigint {
   ensure(secretKey.length === KEY_BYTES, 'FIELD_OUT_OF_RANGE', 'an SM2 secret key has 32 bytes');
   const scalar = toInteger(secretKey);
-  ensure(scalar >= 1n && scalar <= N - 2n, 'FIELD_OUT_OF_RANGE', 'an SM2 secret key lies in [1, n-2]');
-  return toHex(secretKey);
+  ensure(
+    scalar >= 1n && scalar <= SM2_ORDER - 2n,
+    'FIELD_OUT_OF_RANGE',
+    'an SM2 secret key lies in [1, n-2]',
+  );
+  return scalar;
+}
+
+/** sm-crypto does the arithmetic of the signature; public key and nonce point, its two slow parts, are given to it. */
+function sign(secretKey: Uint8Array, message: Uint8Array): Uint8Array {
+  const publicKey = toHex(multiplyBase(secretScalar(secretKey)));
+  const nonce = randomScalar(systemRandom);
+  const x1 = toHex(multiplyBase(nonce).subarray(1, 33));
+  const signature = sm2.doSignature(Array.from(message), toHex(secretKey), {
+    hash: true,
+    userId: SM2_USER_ID,
+    publicKey,
+    pointPool: [{ k: new BigInteger(scalarHex(nonce), 16), x1: new BigInteger(x1, 16) }],
+  });
+  return fromHex(signature);
 }
 
 function verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (!(signature instanceof Uint8Array) || signature.length !== 64) return false;
-  if (!(message instanceof Uint8Array) || !isPublicKey(publicKey)) return false;
+  if (!(signature instanceof Uint8Array) || !(message instanceof Uint8Array)) return false;
   try {
-    return sm2.doVerifySignature(Array.from(message), toHex(signature), toHex(publicKey), {
-      hash: true,
-      userId: USER_ID,
-    });
+    return verifySm2(publicKey, message, signature);
   } catch {
     return false;
   }
 }
+
+const isPublicKey = (publicKey: Uint8Array): boolean => decodePoint(publicKey) !== null;
 
 const decryptionFailed = (): PulsefoldError =>
   new PulsefoldError(
@@ -140,22 +161,22 @@ function seal(
 }
 
 function open(recipientSecretKey: Uint8Array, sealed: Uint8Array, associatedData: Uint8Array): Uint8Array {
-  const secret = secretHex(recipientSecretKey);
+  const scalar = secretScalar(recipientSecretKey);
   const shortest = 1 + SEALED_KEY_BYTES + IV_BYTES + TAG_BYTES;
   if (sealed.length < shortest || sealed[0] !== SEAL_VERSION) throw decryptionFailed();
   const sealedKey = sealed.subarray(1, 1 + SEALED_KEY_BYTES);
   const c1 = concat(Uint8Array.of(4), sealedKey.subarray(0, 64));
   if (!isPublicKey(c1)) throw decryptionFailed();
-  const key = sm2.doDecrypt(toHex(sealedKey), secret, C1C3C2, { output: 'array' });
+  const key = sm2.doDecrypt(toHex(sealedKey), scalarHex(scalar), C1C3C2, { output: 'array' });
   if (key.length !== KEY_BYTES) throw decryptionFailed();
-  const recipient = fromHex(sm2.getPublicKeyFromPrivateKey(secret));
+  const recipient = multiplyBase(scalar);
   const bound = transcript('seal/gm', recipient, sealedKey, associatedData);
   return decrypt(Uint8Array.from(key), sealed.subarray(1 + SEALED_KEY_BYTES), bound);
 }
 
 export const gmSuite: Suite = {
   name: 'gm',
-  publicKeyBytes: PUBLIC_KEY_BYTES,
+  publicKeyBytes: SM2_PUBLIC_KEY_BYTES,
   signatureBytes: 64,
   digest(...parts) {
     const hash = createHash('sm3');
@@ -168,8 +189,7 @@ export const gmSuite: Suite = {
     return new Uint8Array(hmac.digest());
   },
   generateSigningKey: (random = systemRandom) => generate(random),
-  sign: (secretKey, message) =>
-    fromHex(sm2.doSignature(Array.from(message), secretHex(secretKey), { hash: true, userId: USER_ID })),
+  sign,
   verify,
   generateSealingKey: (random = systemRandom) => generate(random),
   isPublicKey: (_kind, publicKey) => isPublicKey(publicKey),

@@ -1,9 +1,10 @@
 /**
  * Canonical JSON: the one text form of a value that is hashed (plans, log leaves, mechanism records).
  *
- * A strict subset of RFC 8785 (JSON Canonicalization Scheme): keys sorted by UTF-16 code units, no white space,
- * the minimal string escapes. Stricter than the RFC: numbers are integers within ±(2^53 − 1) only, because two
- * languages print the same float differently; a fraction travels as a decimal or rational *string*.
+ * A strict subset of RFC 8785 (JSON Canonicalization Scheme): keys sorted by UTF-16 code units, no white
+ * space, the minimal string escapes. Stricter than the RFC: numbers are integers within ±(2^53 − 1) only,
+ * because two languages print the same float differently; a fraction travels as a decimal or rational
+ * *string*.
  * Trusts: nothing; `parseCanonicalJson` takes hostile input. May be called by: everyone.
  */
 import { createHash } from 'node:crypto';
@@ -30,7 +31,8 @@ function reject(path: string, what: string): never {
 
 function quote(text: string, path: string): string {
   if (!text.isWellFormed()) reject(path, 'text with a lone surrogate');
-  // JSON.stringify of a well-formed string is the RFC 8785 §3.2.2.2 form: \b \t \n \f \r \" \\ and \u00xx only.
+  // JSON.stringify of a well-formed string is the RFC 8785 §3.2.2.2 form: \b \t \n \f \r \" \\ and \u00xx
+  // only.
   return JSON.stringify(text);
 }
 

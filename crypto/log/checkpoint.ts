@@ -5,8 +5,9 @@
  * witnesses can cosign later; lines of unknown keys are ignored, a bad line of a *known* key spoils the note.
  * Signature types:
  *   Ed25519  0x01, the type of the signed-note document; key = 32 raw bytes (RFC 8032).
- *   SM2      0xff ‖ "pulsefold.sm2-with-sm3.v1", the private range of the document; key = 65 bytes 0x04 ‖ x ‖ y;
- *            the signature is r ‖ s (64 bytes) of GB/T 32918.2 over the note text with the default user ID.
+ *   SM2      0xff ‖ "pulsefold.sm2-with-sm3.v1", the private range of the document; key = 65 bytes
+ *            0x04 ‖ x ‖ y; the signature is r ‖ s (64 bytes) of GB/T 32918.2 over the note text with the
+ *            default user ID.
  * Keys and algorithms come in as functions; this module knows only the format.
  * Trusts: the `verify` functions it is given. The text is hostile. May be called by: everyone.
  */
@@ -178,8 +179,8 @@ export function parseSignedNote(note: string | Uint8Array): SignedNote {
 }
 
 /**
- * Parses and verifies a note; returns its text and the known keys that signed it. Throws BAD_SIGNATURE if no line
- * is from a known key or if any line of a known (name, key id) does not verify.
+ * Parses and verifies a note; returns its text and the known keys that signed it. Throws BAD_SIGNATURE if
+ * no line is from a known key or if any line of a known (name, key id) does not verify.
  */
 export function verifyNote(
   note: string | Uint8Array,

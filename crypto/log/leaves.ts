@@ -1,9 +1,9 @@
 /**
  * The typed leaves of the transparency log (DESIGN §6) and their one encoding: canonical JSON.
  *
- * No leaf carries an identifier of a person or device: commitments are keyed, charges carry the ledger pseudonym
- * of one budget epoch. A leaf has at most 65,535 bytes, the limit of an entry in a C2SP tlog-tiles bundle, so long
- * lists of pseudonyms are spread over numbered parts.
+ * No leaf carries an identifier of a person or device: commitments are keyed, charges carry the ledger
+ * pseudonym of one budget epoch. A leaf has at most 65,535 bytes, the limit of an entry in a C2SP
+ * tlog-tiles bundle, so long lists of pseudonyms are spread over numbered parts.
  * Trusts: nothing; `parseLeaf` takes hostile bytes. May be called by: everyone.
  */
 import { ensure, PulsefoldError } from '../error.ts';
@@ -55,7 +55,10 @@ const publicKey = pattern(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'a public key as h
 const slug = pattern(/^[a-z0-9][a-z0-9-]{0,62}$/, 'lower-case letters, digits and dashes');
 const round = integer(1, 100_000);
 const count = integer(0, Number.MAX_SAFE_INTEGER);
-/** A non-negative decimal ("0.25"), also with exponent ("1e-7"), or a rational ("1/3"), or "Infinity" without DP. */
+/**
+ * A non-negative decimal ("0.25"), also with exponent ("1e-7"), or a rational ("1/3"), or "Infinity"
+ * without DP.
+ */
 const real = pattern(
   /^(\d{1,40}(\.\d{1,40})?(e[+-]?\d{1,3})?|\d{1,400}\/[1-9]\d{0,399}|Infinity)$/,
   'a decimal or rational',

@@ -1,5 +1,6 @@
 /**
- * RFC 6962 / RFC 9162 §2.1 Merkle tree over SHA-256: roots, inclusion and consistency proofs, an appendable tree.
+ * RFC 6962 / RFC 9162 §2.1 Merkle tree over SHA-256: roots, inclusion and consistency proofs, an appendable
+ * tree.
  *
  * For: the transparency log and the root of a cohort certificate's signed entries.
  * Trusts: nothing; `verifyInclusion` and `verifyConsistency` take hostile index, sizes and proofs and answer
@@ -10,7 +11,10 @@ import { concat, equalBytes, uint64 } from '../bytes.ts';
 import { ensure } from '../error.ts';
 
 export const HASH_BYTES = 32;
-/** A proof in a tree of at most 2^53 leaves has at most this many hashes (consistency: one more than the depth). */
+/**
+ * A proof in a tree of at most 2^53 leaves has at most this many hashes (consistency: one more than the
+ * depth).
+ */
 export const PROOF_HASHES_MAX = 54;
 
 const sha256 = (data: Uint8Array): Uint8Array => new Uint8Array(hash('sha256', data, 'buffer'));
@@ -43,7 +47,10 @@ function splitPoint(size: number): number {
   return split;
 }
 
-/** Append-only bytes of equal-length hashes; keeps a million hashes in one buffer instead of a million objects. */
+/**
+ * Append-only bytes of equal-length hashes; keeps a million hashes in one buffer instead of a million
+ * objects.
+ */
 class HashColumn {
   #bytes = new Uint8Array(HASH_BYTES * 8);
   length = 0;
@@ -109,7 +116,10 @@ export class CompactRange {
   }
 }
 
-/** Appendable tree that stores every complete node, so that roots and proofs of any earlier size are O(log² n). */
+/**
+ * Appendable tree that stores every complete node, so that roots and proofs of any earlier size are O(log²
+ * n).
+ */
 export class MerkleTree {
   /** #levels[k] holds the hashes of the complete subtrees of 2^k leaves, left to right. */
   readonly #levels: HashColumn[] = [new HashColumn()];
@@ -148,7 +158,9 @@ export class MerkleTree {
     return this.#levels[0]!.at(index);
   }
 
-  /** `count` stored hashes of complete subtrees of 2^level leaves from number `start`: a row of a tlog tile. */
+  /**
+   * `count` stored hashes of complete subtrees of 2^level leaves from number `start`: a row of a tlog tile.
+   */
   nodes(level: number, start: number, count: number): Uint8Array[] {
     const column = this.#levels[level];
     ensure(
@@ -272,7 +284,10 @@ export interface InclusionClaim {
   readonly root: Uint8Array;
 }
 
-/** RFC 9162 §2.1.3.2. True only if the proof shows the leaf at exactly this index of the tree with this root. */
+/**
+ * RFC 9162 §2.1.3.2. True only if the proof shows the leaf at exactly this index of the tree with this
+ * root.
+ */
 export function verifyInclusion(claim: InclusionClaim): boolean {
   const { index, size, proof, root } = claim;
   if (!isSize(size) || !isSize(index) || index >= size) return false;
@@ -307,8 +322,8 @@ export interface ConsistencyClaim {
 }
 
 /**
- * RFC 9162 §2.1.4.2. True only if the tree of `size` leaves begins with the tree of `oldSize` leaves. Every tree
- * extends the empty one (proof empty); equal sizes need equal roots and an empty proof.
+ * RFC 9162 §2.1.4.2. True only if the tree of `size` leaves begins with the tree of `oldSize` leaves. Every
+ * tree extends the empty one (proof empty); equal sizes need equal roots and an empty proof.
  */
 export function verifyConsistency(claim: ConsistencyClaim): boolean {
   const { oldSize, oldRoot, size, root, proof } = claim;

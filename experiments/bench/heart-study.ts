@@ -158,7 +158,7 @@ export interface PrivateConfig {
 }
 
 /** Expected batch over the cohort: rate × a public nominal table size, never the realised one. */
-export const NOMINAL_TRAIN_ROWS = 488;
+export const NOMINAL_TRAIN_ROWS = 490;
 
 export function privateMechanism(config: PrivateConfig, dimension: number, epsilon: number): {
   parameters: MechanismParameters;

@@ -1,6 +1,6 @@
 /**
- * What a federated run is compared with: the same model trained on all training rows in one place, and on one client's
- * rows alone. Same engine, same splits, same features.
+ * What a federated run is compared with: the same model trained on all training rows in one place, and on
+ * one client's rows alone. Same engine, same splits, same features.
  *
  * For: experiments/ and the demo's table (central_auc, local_auc). Harness only.
  */
@@ -14,8 +14,8 @@ import type { Dataset } from './index.ts';
 import { subset } from './index.ts';
 
 /**
- * Options that bring the baselines near their optimum: LR by full-batch gradient descent (convex, so the path does not
- * matter), MLP by minibatches.
+ * Options that bring the baselines near their optimum: LR by full-batch gradient descent (convex, so the
+ * path does not matter), MLP by minibatches.
  */
 export function baselineOptions(spec: ModelSpec, seed: string): TrainOptions {
   const shared = { proximalMu: 0, l2: 1e-4, seed };
@@ -51,8 +51,8 @@ export interface LocalBaseline {
 
 /**
  * One model per client, trained on that client's rows only and evaluated on the pooled test rows.
- * @param clients rows per client; at most `clientsMax` (default 50) are tried, evenly spaced, so that 300 one-person
- *   clients do not take minutes
+ * @param clients rows per client; at most `clientsMax` (default 50) are tried, evenly spaced, so that 300
+ *   one-person clients do not take minutes
  */
 export async function localBaseline(
   engine: TrainEngine,

@@ -1,6 +1,7 @@
 /**
- * Goal: 300 one-person clients and three rounds are enough for a useful model, also with the noise of ε = 8. Plain calls
- * with float Gaussian noise from a seed: a forecast for the real pipeline (integers, CSPRNG), itself not private.
+ * Goal: 300 one-person clients and three rounds are enough for a useful model, also with the noise of ε = 8.
+ * Plain calls with float Gaussian noise from a seed: a forecast for the real pipeline (integers, CSPRNG),
+ * itself not private.
  */
 import { expect, test } from 'vitest';
 import { loadTrainEngine } from '../../client/training/engine.ts';
@@ -20,8 +21,9 @@ const [people, rounds, clip] = [300, 3, 2];
 const hyper: ServerHyper = { strategy: 'fedavg', learningRate: 3 };
 const local = { epochs: 5, batchSize: 1, learningRate: 1, proximalMu: 0, l2: 0 };
 /**
- * ρ with δ(ε = 8) ≤ 1e-5 is 1.2297 (zCDP to DP by Canonne, Kamath & Steinke 2004.00010, Prop. 12); three rounds share
- * it. The sum of 180 honest shares, (1 − γ)·K_min with γ = 0.1 and K_min = 200, has to carry that much noise.
+ * ρ with δ(ε = 8) ≤ 1e-5 is 1.2297 (zCDP to DP by Canonne, Kamath & Steinke 2004.00010); three
+ * rounds share it. The sum of 180 honest shares, (1 − γ)·K_min with γ = 0.1 and K_min = 200, has to carry
+ * that much noise.
  */
 const deviationPerClient = (clip * Math.sqrt(rounds / (2 * 1.2297))) / Math.sqrt(180);
 
@@ -59,11 +61,15 @@ async function run(noisy: boolean): Promise<{ auc: number; accuracy: number; cli
   return totals;
 }
 
-test.skipIf(!available)('300 phones, three rounds, with and without noise', { timeout: 240_000 }, async (context) => {
-  const exact = await run(false);
-  const noisy = await run(true);
-  await context.annotate(JSON.stringify({ exact, noisy }));
-  expect(exact.auc).toBeGreaterThan(0.77);
-  expect(noisy.auc).toBeGreaterThan(exact.auc - 0.01);
-  expect(noisy.auc).toBeLessThan(0.82); // more would be a leak, see the set's README
-});
+test.skipIf(!available)(
+  '300 phones, three rounds, with and without noise',
+  { timeout: 240_000 },
+  async (context) => {
+    const exact = await run(false);
+    const noisy = await run(true);
+    await context.annotate(JSON.stringify({ exact, noisy }));
+    expect(exact.auc).toBeGreaterThan(0.77);
+    expect(noisy.auc).toBeGreaterThan(exact.auc - 0.01);
+    expect(noisy.auc).toBeLessThan(0.82); // more would be a leak, see the set's README
+  },
+);

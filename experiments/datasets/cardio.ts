@@ -1,8 +1,8 @@
 /**
  * Cardiovascular disease, 70,000 medical examinations: one row is one person, so one row is one phone.
  *
- * For: experiments/datasets/index.ts. No licence is stated for this set: local experiments only, never redistributed.
- * Sound published accuracies end at .73–.74; more than .85 means a leak.
+ * For: experiments/datasets/index.ts. No licence is stated for this set: local experiments only, never
+ * redistributed. Sound published accuracies end at .73–.74; more than .85 means a leak.
  */
 import type { Row } from '../../client/sources/csv.ts';
 import type { DatasetDefinition, DatasetRow } from './types.ts';
@@ -27,8 +27,9 @@ function plausible(values: Row): boolean {
 }
 
 /**
- * Two- and three-valued columns go to [0, 1], measurements to [-1, 1]: then all inputs spread alike (about 0.3), which
- * is what three rounds of gradient steps need. Known from the coding of the columns, not from the rows.
+ * Two- and three-valued columns go to [0, 1], measurements to [-1, 1]: then all inputs spread alike (about
+ * 0.3), which is what three rounds of gradient steps need. Known from the coding of the columns, not from
+ * the rows.
  */
 const level = (column: string, minimum: number, maximum: number) => ({
   column,
@@ -62,7 +63,8 @@ export const cardio: DatasetDefinition = {
       { column: 'height', kind: 'number', minimum: 140, maximum: 200 },
       // kg: underweight of a small adult to class III obesity.
       { column: 'weight', kind: 'number', minimum: 40, maximum: 140 },
-      // mmHg: hypotension (90/50) to hypertensive crisis (180/120, ESC/ESH 2018); a risk model saturates there.
+      // mmHg: hypotension (90/50) to hypertensive crisis (180/120, ESC/ESH 2018); a risk model saturates
+      // there.
       { column: 'sbp', kind: 'number', minimum: 90, maximum: 180 },
       { column: 'dbp', kind: 'number', minimum: 50, maximum: 120 },
       // 1 normal, 2 above normal, 3 well above normal.

@@ -40,13 +40,14 @@ function heartCell(cell: string): string {
 }
 
 const nhanesColumns = (
-  'ID,SurveyYr,Gender,Age,Race1,Education,Poverty,Weight,Height,BMI,Pulse,BPSysAve,BPDiaAve,DirectChol,TotChol,' +
-  'Diabetes,DiabetesAge,HealthGen,DaysPhysHlthBad,SleepHrsNight,SleepTrouble,PhysActive,AlcoholYear,SmokeNow,Smoke100'
+  'ID,SurveyYr,Gender,Age,Race1,Education,Poverty,Weight,Height,BMI,Pulse,BPSysAve,BPDiaAve,DirectChol,' +
+  'TotChol,Diabetes,DiabetesAge,HealthGen,DaysPhysHlthBad,SleepHrsNight,SleepTrouble,PhysActive,' +
+  'AlcoholYear,SmokeNow,Smoke100'
 ).split(',');
 
 /**
- * The R package's table → one row per person (it repeats 3,221 of its 10,000 rows), adults with a known label, without
- * the columns nobody needs to hold.
+ * The R package's table → one row per person (it repeats 3,221 of its 10,000 rows), adults with a known
+ * label, without the columns nobody needs to hold.
  */
 export function convertNhanes(text: string): string {
   const { rows } = parseTable('NHANES.csv', text);

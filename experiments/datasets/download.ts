@@ -1,8 +1,9 @@
 /**
- * `pulsefold data get NAME`: fetches a data set from its public source and rebuilds the exact table the loaders know.
+ * `pulsefold data get NAME`: fetches a data set from its public source and rebuilds the exact table the
+ * loaders know.
  *
- * For: cli/. Trusts: nothing that comes over the network: sizes are capped and the rebuilt text must have the pinned
- * SHA-256, whichever mirror it came from, before a byte is written under its final name.
+ * For: cli/. Trusts: nothing that comes over the network: sizes are capped and the rebuilt text must have
+ * the pinned SHA-256, whichever mirror it came from, before a byte is written under its final name.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
@@ -144,8 +145,8 @@ async function fetchPart(name: string, part: DownloadPart, options: DownloadOpti
   }
   throw new PulsefoldError(
     'UNAVAILABLE',
-    `${name}: ${part.name} could not be downloaded (${failures.join('; ')}); check the internet connection, ` +
-      'or fetch the data elsewhere and give its directory with --data DIR',
+    `${name}: ${part.name} could not be downloaded (${failures.join('; ')}); check the internet ` +
+      'connection, or fetch the data elsewhere and give its directory with --data DIR',
     { cause },
   );
 }

@@ -1,7 +1,8 @@
 /**
  * The `harness` evaluation path: metrics of a released model on test rows that all lie in one place.
  *
- * For: experiments/ and cli/ demos. Outside the guarantee (DESIGN §2.12): anything printed from here is labelled so.
+ * For: experiments/ and cli/ demos. Outside the guarantee (DESIGN §2.12): anything printed from here is
+ * labelled so.
  */
 import type { TrainEngine } from '../../client/training/engine.ts';
 import type { ModelSpec } from '../../client/training/model.ts';

@@ -1,8 +1,8 @@
 /**
  * The registry of data sets: load by name, checked and encoded.
  *
- * For: experiments/ and cli/ (`pulsefold demo --dataset NAME`). Trusts: nothing in the files; a file whose checksum is
- * unknown is refused, because every figure we report names the data it was computed on.
+ * For: experiments/ and cli/ (`pulsefold demo --dataset NAME`). Trusts: nothing in the files; a file whose
+ * checksum is unknown is refused, because every figure we report names the data it was computed on.
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -105,7 +105,7 @@ async function readRows(
   ensure(
     await datasetAvailable(name, options.dataRoot),
     'NOT_FOUND',
-    `${name}: ${file.path} was not found; give --data DIR or set PULSEFOLD_DATA, or run: pulsefold data get ${name}`,
+    `${name}: ${file.path} not found; give --data DIR or PULSEFOLD_DATA, or run: pulsefold data get ${name}`,
   );
   const table = await readTable(join(options.dataRoot!, file.path), { delimiter: file.delimiter });
   ensure(

@@ -1,4 +1,7 @@
-/** Goal: the figures we report are the figures they are called. Cases computed by hand, and a second implementation. */
+/**
+ * Goal: the figures we report are the figures they are called. Cases computed by hand, and a second
+ * implementation.
+ */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { metricsFromHistogram, scoreHistogram } from '../../protos/histogram-metrics.ts';
@@ -68,7 +71,8 @@ describe('expectedCalibrationError', () => {
     expect(expectedCalibrationError([0, 0], [1, 1])).toBe(1);
   });
   test('by hand: bins .1–.2 and .8–.9', () => {
-    // bin 1: scores .12 .18, labels 0 1 → |.5 − .15| = .35, weight 2/5; bin 8: .8 .85 .87, labels 1 1 0 → |2/3 − .84|
+    // bin 1: scores .12 .18, labels 0 1 → |.5 − .15| = .35, weight 2/5; bin 8: .8 .85 .87, labels 1 1 0 →
+    // |2/3 − .84|
     const expected = (2 / 5) * 0.35 + (3 / 5) * Math.abs(2 / 3 - 0.84);
     expect(expectedCalibrationError([0, 1, 1, 1, 0], [0.12, 0.18, 0.8, 0.85, 0.87])).toBeCloseTo(
       expected,

@@ -1,8 +1,8 @@
 /**
  * Exact metrics of binary scores, for the `harness` evaluation path (all scores in one place; DESIGN §2.12).
  *
- * For: experiments/. Pure. Trusts: nothing; shapes and ranges are checked. The federated path has its own metrics
- * from histograms (protos/histogram-metrics.ts) and is tested against these.
+ * For: experiments/. Pure. Trusts: nothing; shapes and ranges are checked. The federated path has its own
+ * metrics from histograms (protos/histogram-metrics.ts) and is tested against these.
  */
 import { ensure } from '../../crypto/error.ts';
 
@@ -64,8 +64,8 @@ export function balancedAccuracy(labels: Scores, scores: Scores, threshold = 0.5
 }
 
 /**
- * Expected calibration error (Naeini et al. 2015): equal-width bins over [0, 1], Σ (n_b/n)·|mean label − mean score|.
- * The last bin includes 1. Scores must be probabilities.
+ * Expected calibration error (Naeini et al. 2015): equal-width bins over [0, 1], Σ (n_b/n)·|mean label −
+ * mean score|. The last bin includes 1. Scores must be probabilities.
  */
 export function expectedCalibrationError(labels: Scores, scores: Scores, bins = 10): number {
   check(labels, scores);
@@ -84,8 +84,9 @@ export function expectedCalibrationError(labels: Scores, scores: Scores, bins = 
 }
 
 /**
- * Mean value of the worst 10 % of clients (⌈n/10⌉ clients, at least one), the fairness figure of q-FFL (Li et al.
- * 1905.10497). `perClient` holds one accuracy (or AUC) per client with at least one test row; NaNs are left out.
+ * Mean value of the worst 10 % of clients (⌈n/10⌉ clients, at least one), the fairness figure of q-FFL (Li
+ * et al. 1905.10497). `perClient` holds one accuracy (or AUC) per client with at least one test row; NaNs
+ * are left out.
  */
 export function worstDecile(perClient: Scores): number {
   const values = Array.from(perClient).filter((value) => !Number.isNaN(value));

@@ -1,9 +1,9 @@
 /**
  * NHANES 2009–2012 adults, diabetes from what a phone, a band and a scale can tell.
  *
- * For: experiments/datasets/index.ts. Leaks guarded by tests: the R package repeats people (the file here has one row
- * per ID, checked on load); DiabetesAge gives the label away and is never an input; Race1 is for subgroup fairness,
- * not a feature. Unweighted: no national estimate may be drawn from it.
+ * For: experiments/datasets/index.ts. Leaks guarded by tests: the R package repeats people (the file here
+ * has one row per ID, checked on load); DiabetesAge gives the label away and is never an input; Race1 is for
+ * subgroup fairness, not a feature. Unweighted: no national estimate may be drawn from it.
  */
 import type { Row } from '../../client/sources/csv.ts';
 import { ensure } from '../../crypto/error.ts';

@@ -1,8 +1,9 @@
 /**
  * Pima Indians diabetes: 768 women, one site. A smoke test for loaders, not a benchmark to report.
  *
- * For: experiments/datasets/index.ts. 0 stands for "missing" in five columns; a row with such a 0 in an input is left
- * out. SkinThickness and Insulin (227 and 374 missing) are no inputs: they would halve the table.
+ * For: experiments/datasets/index.ts. 0 stands for "missing" in five columns; a row with such a 0 in an
+ * input is left out. SkinThickness and Insulin (227 and 374 missing) are no inputs: they would halve the
+ * table.
  */
 import type { Row } from '../../client/sources/csv.ts';
 import type { DatasetDefinition, DatasetRow } from './types.ts';

@@ -16,7 +16,8 @@ const isDirectory = (path: string): boolean =>
   statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 
 /**
- * @param option value of `--data`; an explicit directory that is not there is an error, never silently skipped
+ * @param option value of `--data`; an explicit directory that is not there is an error, never silently
+ * skipped
  * @returns an existing directory, or undefined when there is none to be found
  * @throws PulsefoldError NOT_FOUND
  */

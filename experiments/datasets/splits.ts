@@ -1,8 +1,8 @@
 /**
  * Deterministic train/test splits from a public seed.
  *
- * For: experiments/. Rows of one person never stand on both sides (all data sets here have one row per person, which
- * their loaders check). Pure.
+ * For: experiments/. Rows of one person never stand on both sides (all data sets here have one row per
+ * person, which their loaders check). Pure.
  */
 import { ensure } from '../../crypto/error.ts';
 import { seededRandom, shuffle } from '../../crypto/random.ts';
@@ -22,8 +22,8 @@ interface Stratified {
 }
 
 /**
- * Splits within each (site, label) stratum: round(share·n) rows train, the rest test. The strata are visited in
- * sorted order, so the split depends on nothing but rows, seed and share.
+ * Splits within each (site, label) stratum: round(share·n) rows train, the rest test. The strata are visited
+ * in sorted order, so the split depends on nothing but rows, seed and share.
  */
 export function splitPerSite(data: Stratified, seed: string, share: number = trainShareDefault): Split {
   ensure(share > 0 && share < 1, 'FIELD_OUT_OF_RANGE', 'the training share must be between 0 and 1');
@@ -62,8 +62,8 @@ export function bySite(
 }
 
 /**
- * One-person clients: the test set is every row whose index in the source file leaves 4 modulo 5 (the same for every
- * seed, so runs compare); `clients` people are drawn from the rest by seed, without replacement.
+ * One-person clients: the test set is every row whose index in the source file leaves 4 modulo 5 (the same
+ * for every seed, so runs compare); `clients` people are drawn from the rest by seed, without replacement.
  */
 export function splitPersons(
   data: { readonly rows: readonly { readonly index: number }[] },

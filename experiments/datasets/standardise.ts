@@ -1,8 +1,10 @@
 /**
- * Standardisation by statistics of private rows: what FLamby's protocol does, and what a private run must not do.
+ * Standardisation by statistics of private rows: what FLamby's protocol does, and what a private run must
+ * not do.
  *
- * For: experiments/ comparisons under `--no-dp` only. Means and deviations of a hospital's rows are a release that no
- * budget was charged for, so the caller has to say `noDp: true`, and whatever it prints is labelled.
+ * For: experiments/ comparisons under `--no-dp` only. Means and deviations of a hospital's rows are a
+ * release that no budget was charged for, so the caller has to say `noDp: true`, and whatever it prints is
+ * labelled.
  */
 import type { TrainingData } from '../../client/training/engine.ts';
 import { ensure } from '../../crypto/error.ts';
@@ -17,7 +19,7 @@ function requireNoDp(options: { readonly noDp: boolean }): void {
   ensure(
     options.noDp === true,
     'PARAMETER_UNSAFE',
-    'statistics of private rows need --no-dp, or a charged mechanism; use the public ranges of the schema instead',
+    'statistics of private rows need --no-dp or a charged mechanism; use the public ranges of the schema',
   );
 }
 

@@ -1,25 +1,28 @@
 /**
  * A synthetic population of band wearers, used when no data set is at hand. Nobody in it exists.
  *
- * For: experiments/datasets/index.ts and a first `pulsefold demo`. Deterministic from a public seed. Margins follow the
- * sources below, links between features and risk have the published sign and rough size, but results on this
- * population say nothing about real people and every report names it "synthetic".
+ * For: experiments/datasets/index.ts and a first `pulsefold demo`. Deterministic from a public seed. Margins
+ * follow the sources below, links between features and risk have the published sign and rough size, but
+ * results on this population say nothing about real people and every report names it "synthetic".
  *
- * Margins
- * - age 45.8 ± 14.4 y, 63 % women, BMI 28.4 ± 5.8, resting heart rate mean 65, range 40–109 bpm, higher in women and
- *   with BMI, under 10 % of its variance explained by age, sex, BMI and sleep: 92,457 wearers, Quer et al., PLoS ONE
+ * Margins; (m) marks figures and references quoted from memory, the others were looked up.
+ * - age 45.8 ± 14.4 y, 63 % women, BMI 28.4 ± 5.8, resting heart rate mean 65, range 40–109 bpm, differing by
+ *   age, sex, BMI and sleep, which explain under 10 % of it: 92,457 wearers, Quer et al., PLoS ONE
  *   15(2):e0227709 (2020).
- * - RMSSD falls with age and rises with activity: 8 million wearers, Natarajan et al., Lancet Digital Health 2:e650
- *   (2020). Level: short-term RMSSD 42 ± 15 ms in healthy adults, Nunan et al., PACE 33:1407 (2010); taken lower here
- *   because wearers are older and heavier.
- * - steps: about 5,000 a day over 717,527 people, Althoff et al., Nature 547:336 (2017); wearers walk more.
- * - sleep 7–9 h is the recommendation for adults, Hirshkowitz et al., Sleep Health 1:40 (2015); measured sleep is shorter.
+ * - RMSSD falls with age and rises with activity: 8 million wearers, Natarajan et al., Lancet Digital Health
+ *   2:e650 (2020). Level: short-term RMSSD 42 ± 15 ms (m) in healthy adults, Nunan et al., PACE 33:1407
+ *   (2010); taken lower here because wearers are older and heavier.
+ * - steps: about 5,000 a day (m) over 717,527 people, Althoff et al., Nature 547:336 (2017); wearers walk
+ *   more.
+ * - sleep 7–9 h is the recommendation for adults, Hirshkowitz et al., Sleep Health 1:40 (2015) (m); measured
+ *   sleep is shorter.
  * Risk label (a prevalent cardiometabolic condition, about a third of the population)
- * - age and BMI raise it (Emerging Risk Factors Collaboration, Lancet 377:1085 (2011)); resting heart rate, about
- *   9 % per 10 bpm for mortality (Zhang et al., CMAJ 188:E53 (2016)); low HRV (Hillebrand et al., Europace 15:742
- *   (2013)); fewer steps (Saint-Maurice et al., JAMA 323:1151 (2020)); short sleep (Cappuccio et al., Diabetes Care
- *   33:414 (2010)). Coefficients are per standard deviation and larger than the causal ones, as in any cross-sectional
- *   table, where disease also changes behaviour.
+ * - resting heart rate: 9 % per 10 bpm for mortality, Zhang et al., CMAJ 188:E53 (2016). Age and BMI
+ *   (Emerging
+ *   Risk Factors Collaboration, Lancet 377:1085 (2011) (m)), low HRV (Hillebrand et al., Europace 15:742
+ *   (2013) (m)), few steps (Saint-Maurice et al., JAMA 323:1151 (2020) (m)) and short sleep (Cappuccio et
+ *   al., Diabetes Care 33:414 (2010) (m)) raise it. Coefficients are per standard deviation and larger than
+ *   the causal ones, as in any cross-sectional table, where disease also changes behaviour.
  */
 import type { Row } from '../../client/sources/csv.ts';
 import { ensure } from '../../crypto/error.ts';

@@ -15,7 +15,9 @@ export interface DatasetRow {
   readonly index: number;
   /** Natural client the row belongs to: hospital, survey cycle; one constant where there is none. */
   readonly site: string;
-  /** Who the row is about, unique within the data set; rows of one person must stay on one side of a split. */
+  /**
+   * Who the row is about, unique within the data set; rows of one person must stay on one side of a split.
+   */
   readonly person: string;
   readonly values: Row;
 }

@@ -1,9 +1,9 @@
 /**
  * UCI heart disease, four hospitals: the one small clinical set with a real hospital split.
  *
- * For: experiments/datasets/index.ts. Protocol of FLamby's Fed-Heart-Disease (du Terrail et al. 2210.04620): drop
- * slope, ca and thal (mostly empty outside Cleveland), keep the 740 rows complete in the rest. Unlike FLamby, scale by
- * public ranges instead of per-site statistics, which would cost privacy budget.
+ * For: experiments/datasets/index.ts. Protocol of FLamby's Fed-Heart-Disease (du Terrail et al. 2210.04620):
+ * drop slope, ca and thal (mostly empty outside Cleveland), keep the 740 rows complete in the rest. Unlike
+ * FLamby, scale by public ranges instead of per-site statistics, which would cost privacy budget.
  */
 import type { Row } from '../../client/sources/csv.ts';
 import type { DatasetDefinition, DatasetRow } from './types.ts';
@@ -27,7 +27,7 @@ export const uciHeart: DatasetDefinition = {
   title: 'UCI heart disease, four hospitals',
   licence: 'CC BY 4.0 (UCI Machine Learning Repository no. 45)',
   citation:
-    'Janosi, Steinbrunn, Pfisterer, Detrano: Heart Disease. UCI ML Repository, 1988. doi:10.24432/C52P4X',
+    'Janosi, Steinbrunn, Pfisterer, Detrano: Heart Disease. UCI Machine Learning Repository, no. 45, 1988.',
   unit: 'record',
   cleanRows: 740,
   file: {
@@ -39,9 +39,10 @@ export const uciHeart: DatasetDefinition = {
   schema: {
     dataset: 'uci-heart',
     label: { column: 'num', positive: { above: 0 } },
-    // Serum cholesterol is no input: chol = 0 means "not measured" (all Swiss rows), so any use of it, also an
-    // "is missing" flag, lets the model read off the hospital instead of the patient. Yes/no columns go to [0, 1] like
-    // the one-hot ones, measurements to [-1, 1]: inputs then spread alike and records stay short under the clip.
+    // Serum cholesterol is no input: chol = 0 means "not measured" (all Swiss rows), so any use of it, also
+    // an "is missing" flag, lets the model read off the hospital instead of the patient. Yes/no columns go
+    // to [0, 1] like the one-hot ones, measurements to [-1, 1]: inputs then spread alike and records stay
+    // short under the clip.
     features: [
       // Adults referred for angiography; below 20 and above 90 practically nobody is.
       { column: 'age', kind: 'number', minimum: 20, maximum: 90 },

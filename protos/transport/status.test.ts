@@ -36,7 +36,9 @@ describe('error table', () => {
   });
 
   it('keeps one short printable line', () => {
-    const { details } = toServiceError(new PulsefoldError('NOT_FOUND', `a\nb\u0000\u001b[31m${'x'.repeat(2000)}`));
+    const { details } = toServiceError(
+      new PulsefoldError('NOT_FOUND', `a\nb\u0000\u001b[31m${'x'.repeat(2000)}`),
+    );
     expect(details).toMatch(/^[\x20-\x7e]{1,512}$/);
   });
 });

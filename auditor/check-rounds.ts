@@ -1,0 +1,334 @@
+/**
+ * Rounds: approvals, committee keys, quorums, cohort sizes, opened sums, the chain of models.
+ *
+ * Trusts: the public keys in the plan, whose hash the approvers signed. May be called by: auditor/.
+ */
+import { fromHex, toHex } from '../crypto/bytes.ts';
+import { getSuite, type Suite } from '../crypto/identity/suite.ts';
+import { initialWeights } from '../protos/model.ts';
+import { type Approver, type ParsedPlan, quorumOf, thresholdOf } from '../protos/plan.ts';
+import {
+  abortStatement,
+  approvalStatement,
+  certificateStatement,
+  committeeKeyStatement,
+  weightsDigest,
+} from '../protos/statements.ts';
+import type { Findings } from './findings.ts';
+import type { Numbered, PlanBook, RoundLeaves } from './round-book.ts';
+import type { ModelFile, RoundFile } from './run-directory.ts';
+
+type HolderSignatures = readonly { readonly holderId: string; readonly signature: string }[];
+
+export interface RoundContext {
+  readonly parsed: ParsedPlan;
+  readonly suite: Suite;
+  readonly findings: Findings;
+}
+
+export const contextOf = (parsed: ParsedPlan, findings: Findings): RoundContext => ({
+  parsed,
+  suite: getSuite(parsed.plan.suite),
+  findings,
+});
+
+/**
+ * Holders of the plan with a valid signature over `statement`; unknown names, repeats and bad signatures
+ * count nothing.
+ */
+function validSigners(
+  { parsed, suite }: RoundContext,
+  statement: Uint8Array,
+  signatures: HolderSignatures,
+): Set<string> {
+  const valid = new Set<string>();
+  for (const { holderId, signature } of signatures) {
+    const holder = parsed.plan.holders.find((candidate) => candidate.id === holderId);
+    if (holder && suite.verify(fromHex(holder.signingPublicKey), statement, fromHex(signature)))
+      valid.add(holderId);
+  }
+  return valid;
+}
+
+/** The bytes that the holders signed for a certificate leaf. */
+export const statementOf = ({ parsed }: RoundContext, { leaf }: Numbered<'round_certificate'>): Uint8Array =>
+  certificateStatement({
+    planHash: parsed.hash,
+    round: leaf.round,
+    modelHash: fromHex(leaf.modelHash),
+    configHash: fromHex(leaf.configHash),
+    committeeKeyId: fromHex(leaf.committeeKeyId),
+    cohortRoot: fromHex(leaf.cohortRoot),
+    cohortCount: leaf.cohortCount,
+  });
+
+/** Digest by which other leaves name this certificate. */
+export const certificateHash = (context: RoundContext, certificate: Numbered<'round_certificate'>): string =>
+  toHex(context.suite.digest(statementOf(context, certificate)));
+
+export const abortHash = ({ parsed, suite }: RoundContext, { leaf }: Numbered<'abort'>): string =>
+  toHex(suite.digest(abortStatement({ planHash: parsed.hash, round: leaf.round, reason: leaf.reason })));
+
+export interface ApprovalTrust {
+  readonly approvers?: readonly Approver[] | undefined;
+  readonly approvalsRequired?: number | undefined;
+}
+
+export function checkApprovals(context: RoundContext, book: PlanBook, trust: ApprovalTrust): void {
+  const { parsed, suite, findings } = context;
+  const required = trust.approvalsRequired ?? 1;
+  const first = book.approvals[0];
+  const opened = book.rounds.flatMap((round) => round.round_opened.map(({ number }) => number));
+  if (!findings.require(first !== undefined, 'PLAN_NOT_APPROVED', 'no leaf holds an approval of this plan'))
+    return;
+  findings.require(
+    opened.every((number) => number > first!.number),
+    'PLAN_NOT_APPROVED',
+    'a round was opened before the plan was approved',
+    { leaf: first!.number },
+  );
+  if (trust.approvers === undefined)
+    findings.warn(
+      'TRUST_NOT_PINNED',
+      'no approver keys were given: approvals are checked against their own keys',
+    );
+  const valid = new Set<string>();
+  for (const { approverId, publicKey, signature } of first!.leaf.approvals) {
+    const pinned = trust.approvers?.find((approver) => approver.id === approverId)?.publicKey;
+    if (trust.approvers !== undefined && pinned !== publicKey) continue;
+    if (suite.verify(fromHex(publicKey), approvalStatement(parsed.hash, approverId), fromHex(signature)))
+      valid.add(publicKey);
+  }
+  findings.require(
+    valid.size >= required,
+    'PLAN_NOT_APPROVED',
+    `the plan has ${valid.size} of ${required} required approver signatures`,
+    { leaf: first!.number },
+  );
+}
+
+/** Everything about rounds that is not money: returns the purpose of each round. */
+export function checkRounds(context: RoundContext, book: PlanBook, files: readonly RoundFile[]): void {
+  const byRound = new Map(files.map((file) => [file.round, file]));
+  for (const round of book.rounds) {
+    checkKey(context, round);
+    checkCertificate(context, round);
+    checkAbort(context, round);
+    checkSum(context, round, byRound.get(round.round));
+    checkOrder(context, round);
+  }
+  const known = new Set(
+    book.rounds.filter((round) => round.opened_sum.length > 0).map((round) => round.round),
+  );
+  for (const file of files)
+    if (file.sum !== null)
+      context.findings.require(
+        known.has(file.round) && file.planHash === context.parsed.hashHex,
+        'SUM_UNCERTIFIED',
+        `rounds/${file.round}.json holds a sum that the log does not know`,
+        { round: file.round },
+      );
+}
+
+/** A committee key counts only with the signatures of *all* holders in the plan (DESIGN §2.3). */
+function checkKey(context: RoundContext, { round, ceremony, round_opened: opened }: RoundLeaves): void {
+  const { parsed, findings } = context;
+  for (const { number, leaf } of ceremony) {
+    const keyId = fromHex(leaf.committeeKeyId);
+    const statement = committeeKeyStatement({ planHash: parsed.hash, round, keyId });
+    findings.require(
+      validSigners(context, statement, leaf.signatures).size === parsed.plan.holders.length,
+      'KEY_NOT_SIGNED',
+      `the committee key of round ${round} is not signed by all holders`,
+      { leaf: number, round },
+    );
+  }
+  for (const { number, leaf } of opened)
+    findings.require(
+      ceremony.some((made) => made.number < number && made.leaf.committeeKeyId === leaf.committeeKeyId),
+      'KEY_NOT_SIGNED',
+      `round ${round} was opened with a committee key that no ceremony before it made`,
+      { leaf: number, round },
+    );
+}
+
+function checkCertificate(context: RoundContext, leaves: RoundLeaves): void {
+  const { parsed, findings } = context;
+  const { round, round_certificate: certificates, round_opened: opened, abort } = leaves;
+  findings.require(
+    opened.length === 1 || certificates.length + abort.length === 0,
+    'ROUND_INCONSISTENT',
+    `round ${round} was opened ${opened.length} times`,
+    { round },
+  );
+  findings.require(
+    certificates.length + abort.length <= 1,
+    'CERTIFICATE_CONFLICT',
+    `round ${round} has more than one final statement`,
+    { round },
+  );
+  for (const certificate of certificates) {
+    const where = { leaf: certificate.number, round };
+    const { leaf } = certificate;
+    const signers = validSigners(context, statementOf(context, certificate), leaf.signatures).size;
+    const quorum = quorumOf(parsed.plan);
+    findings.require(
+      signers >= quorum,
+      'QUORUM_MISSING',
+      `the certificate of round ${round} has ${signers} of ${quorum} holder signatures`,
+      where,
+    );
+    findings.require(
+      leaf.cohortCount >= parsed.plan.rounds.cohortMin,
+      'COHORT_TOO_SMALL',
+      `round ${round} certifies ${leaf.cohortCount} clients, the plan wants ${parsed.plan.rounds.cohortMin}`,
+      where,
+    );
+    findings.require(
+      leaf.cohortCount <= parsed.plan.rounds.cohortMax,
+      'ROUND_INCONSISTENT',
+      `round ${round} certifies more clients than the plan allows`,
+      where,
+    );
+    const same = opened.some(
+      (open) =>
+        open.leaf.modelHash === leaf.modelHash &&
+        open.leaf.configHash === leaf.configHash &&
+        open.leaf.committeeKeyId === leaf.committeeKeyId,
+    );
+    findings.require(
+      same,
+      'ROUND_INCONSISTENT',
+      `the certificate of round ${round} names another model, configuration or key than the round`,
+      where,
+    );
+  }
+}
+
+function checkAbort(context: RoundContext, { round, abort }: RoundLeaves): void {
+  const { parsed, findings } = context;
+  for (const { number, leaf } of abort) {
+    const statement = abortStatement({ planHash: parsed.hash, round, reason: leaf.reason });
+    const signers = validSigners(context, statement, leaf.signatures).size;
+    const quorum = quorumOf(parsed.plan);
+    findings.require(
+      signers >= quorum,
+      'QUORUM_MISSING',
+      `the abort of round ${round} has ${signers} of ${quorum} holder signatures`,
+      { leaf: number, round },
+    );
+  }
+}
+
+function checkSum(context: RoundContext, leaves: RoundLeaves, file: RoundFile | undefined): void {
+  const { parsed, suite, findings } = context;
+  const { round, opened_sum: sums, round_certificate: certificates } = leaves;
+  findings.require(sums.length <= 1, 'SUM_UNCERTIFIED', `round ${round} was opened more than once`, {
+    round,
+  });
+  for (const { number, leaf } of sums) {
+    const where = { leaf: number, round };
+    const certified = certificates.some(
+      (certificate) =>
+        certificate.number < number && certificateHash(context, certificate) === leaf.certificateHash,
+    );
+    findings.require(
+      certified,
+      'SUM_UNCERTIFIED',
+      `the sum of round ${round} was opened without its certificate`,
+      where,
+    );
+    const ids = new Set(leaf.activeSet);
+    findings.require(
+      ids.size === thresholdOf(parsed.plan) &&
+        parsed.plan.holders.filter((holder) => ids.has(holder.id)).length === ids.size,
+      'SUM_UNCERTIFIED',
+      `the sum of round ${round} names a wrong set of opening holders`,
+      where,
+    );
+    if (
+      !findings.require(
+        Boolean(file?.sum),
+        'SUM_MISSING',
+        `the opened sum of round ${round} is not in rounds/${round}.json`,
+        where,
+      )
+    )
+      continue;
+    const { digits } = file!.sum!;
+    findings.require(
+      toHex(suite.digest(int32Bytes(digits))) === leaf.sumHash && digits.length === leaf.length,
+      'SUM_MISMATCH',
+      `the sum in rounds/${round}.json is not the one in the log`,
+      where,
+    );
+  }
+}
+
+/** Digits as they are hashed: little-endian int32. */
+function int32Bytes(digits: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(digits.length * 4);
+  const view = new DataView(bytes.buffer);
+  digits.forEach((digit, i) => {
+    view.setInt32(4 * i, digit, true);
+  });
+  return bytes;
+}
+
+/** opened → certificate or abort → sum → release. */
+function checkOrder({ findings }: RoundContext, leaves: RoundLeaves): void {
+  const { round, round_opened, round_certificate, abort, opened_sum, release } = leaves;
+  const numbers = (list: readonly { readonly number: number }[]) => list.map(({ number }) => number);
+  const steps = [
+    numbers(round_opened),
+    numbers([...round_certificate, ...abort]),
+    numbers(opened_sum),
+    numbers(release),
+  ];
+  for (let i = 1; i < steps.length; i++) {
+    const [before, after] = [steps[i - 1]!, steps[i]!];
+    const ordered = after.length === 0 || (before.length > 0 && Math.max(...before) < Math.min(...after));
+    findings.require(
+      ordered,
+      'ROUND_INCONSISTENT',
+      `the steps of round ${round} stand in the log out of order`,
+      { round },
+    );
+  }
+}
+
+const float32Digest = (suite: Suite, weights: readonly number[] | Float32Array): string => {
+  const bytes = new Uint8Array(weights.length * 4);
+  const view = new DataView(bytes.buffer);
+  weights.forEach((weight, i) => {
+    view.setFloat32(4 * i, weight, true);
+  });
+  return toHex(weightsDigest(suite, bytes));
+};
+
+/** Each round trains the model that the release before it made; model.json is the last one. */
+export function checkModels(
+  { parsed, suite, findings }: RoundContext,
+  book: PlanBook,
+  model: ModelFile | undefined,
+): void {
+  let current = float32Digest(suite, initialWeights(parsed.plan.model, parsed.plan.seed));
+  for (const { round, round_opened: opened, release } of book.rounds) {
+    for (const { number, leaf } of opened)
+      findings.require(
+        leaf.modelHash === current,
+        'MODEL_MISMATCH',
+        `round ${round} started from a model that no release made`,
+        { leaf: number, round },
+      );
+    for (const { leaf } of release) if (leaf.what === 'model') current = leaf.contentHash;
+  }
+  if (model === undefined) return;
+  findings.require(
+    model.planHash === parsed.hashHex &&
+      model.modelHash === current &&
+      float32Digest(suite, model.weights) === current,
+    'MODEL_MISMATCH',
+    'model.json is not the last released model',
+  );
+}

@@ -1,0 +1,102 @@
+/**
+ * What a plan means in figures, for the people who have to approve it.
+ *
+ * For: `plan check` and `plan approve`. Trusts: a validated plan; everything here is derived by the code that the
+ * roles use.
+ */
+import { rationalToNumber } from '../crypto/dp/rational.ts';
+import { loadBfv } from '../crypto/secagg/bfv.ts';
+import { parameterCount } from '../protos/model.ts';
+import { faultsOf, type ParsedPlan, quorumOf, thresholdOf } from '../protos/plan.ts';
+import { accountPlan, digitCountOf, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
+import { type Cell, formatBytes } from './terminal.ts';
+
+/** Throws BUDGET_EXCEEDED when the plan's noise does not keep its stated ε. */
+export async function planFacts(parsed: ParsedPlan) {
+  const { plan, hashHex } = parsed;
+  const { rounds, privacy, holders, mechanism } = plan;
+  const account = accountPlan(parsed);
+  const bfv = await loadBfv();
+  const upload = bfv.ciphertextBytes(digitCountOf(parsed, 'training'));
+  const noise = roundMechanismOf(parsed, 'training', rounds.cohortMin);
+  return {
+    planHash: hashHex,
+    name: plan.name,
+    purpose: plan.purpose,
+    suite: plan.suite,
+    modelParameters: parameterCount(plan.model),
+    strategy: plan.training.strategy,
+    rounds: { training: rounds.training, evaluation: rounds.evaluation, spare: rounds.spare },
+    cohort: { min: rounds.cohortMin, target: rounds.cohortTarget, max: rounds.cohortMax },
+    holders: {
+      count: holders.length,
+      faulty: faultsOf(plan),
+      quorum: quorumOf(plan),
+      threshold: thresholdOf(plan),
+    },
+    clip: mechanism.clip,
+    unitsPerClip: mechanism.unitsPerClip,
+    privacy:
+      account && privacy && noise
+        ? {
+            unit: privacy.unit,
+            epsilon: account.epsilon,
+            epsilonStated: privacy.epsilon,
+            delta: privacy.delta,
+            gamma: privacy.gamma,
+            samplingRate: privacy.samplingRate,
+            order: account.order,
+            noiseVariance: privacy.noiseVariance,
+            noiseSharesMin: Number(noise.noiseShares),
+            sensitivity: Math.sqrt(Number(noise.sensitivitySquared)),
+            chargePerRound: account.charge,
+          }
+        : null,
+    digits: digitCountOf(parsed, 'training'),
+    sumNoiseSigma: noise
+      ? Math.sqrt(
+          rationalToNumber(mechanismOf(parsed, 'training', 1).noiseVariance) * Number(noise.noiseShares),
+        )
+      : 0,
+    uploadBytes: upload.c0 + upload.c1,
+  };
+}
+
+type PlanFacts = Awaited<ReturnType<typeof planFacts>>;
+
+export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
+  const { rounds, cohort, holders, privacy } = facts;
+  return [
+    ['plan', facts.name],
+    ['hash', facts.planHash],
+    ['purpose', facts.purpose],
+    ['suite', facts.suite],
+    ['model', `${facts.modelParameters} parameters, ${facts.strategy}`],
+    ['rounds', `${rounds.training} training, ${rounds.evaluation} evaluation, ${rounds.spare} spare keys`],
+    ['cohort', `${cohort.min} to ${cohort.max} clients, ${cohort.target} wanted`],
+    [
+      'key holders',
+      `${holders.count}: ${holders.quorum} certify, ${holders.threshold} open, ${holders.faulty} may fail`,
+    ],
+    ...privacyFields(privacy),
+    ['clip', `${facts.clip} on a grid of ${facts.unitsPerClip} units`],
+    ['upload', `${formatBytes(facts.uploadBytes)} (${facts.digits} digits)`],
+  ];
+
+  function privacyFields(terms: PlanFacts['privacy']): (readonly [string, Cell])[] {
+    if (!terms) return [['privacy', 'NONE: this plan runs without differential privacy']];
+    const { unit, epsilon, epsilonStated, delta, gamma, order, noiseVariance, noiseSharesMin, samplingRate } =
+      terms;
+    return [
+      ['unit', unit === 'record' ? `record, Poisson rate ${samplingRate} inside a client` : unit],
+      ['epsilon', `${epsilon.toFixed(4)} of ${epsilonStated} stated, if every round has the smallest cohort`],
+      ['delta', delta],
+      ['gamma', `${gamma} of a cohort may be corrupt (${noiseSharesMin} noise shares count)`],
+      ['order', order === 'zcdp' ? 'zCDP' : `Rényi order ${order}`],
+      [
+        'noise',
+        `variance ${noiseVariance} per client and coordinate, sigma ${facts.sumNoiseSigma.toFixed(2)} in the sum`,
+      ],
+    ];
+  }
+}

@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+/**
+ * The `pulsefold` command: parses, runs one subcommand, turns every failure into one line.
+ *
+ * For: people, scripts, experiments/demo (starts the roles with it). Trusts: its command line. Subcommands are loaded
+ * when they are asked for, so that `--help` does not load TensorFlow.
+ */
+import { reportFailure } from './failure.ts';
+import { buildProgram } from './program.ts';
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const words = argv.slice(2);
+  const fail = (error: unknown): void => {
+    process.exitCode = reportFailure(error, { debug: words.includes('--debug') });
+  };
+  const dieWith = (error: unknown): void => {
+    fail(error);
+    process.exit();
+  };
+  process.on('unhandledRejection', dieWith);
+  process.on('uncaughtException', dieWith);
+  // A reader that went away (`pulsefold ... | head`) is no error.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    dieWith(error);
+  });
+  try {
+    const program = await buildProgram(words);
+    if (words.length === 0) program.outputHelp();
+    else await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+if (import.meta.main) await main(process.argv);

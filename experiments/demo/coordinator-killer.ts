@@ -1,0 +1,58 @@
+/**
+ * SIGKILLs the coordinator once in every round, at a random point, and starts it again.
+ *
+ * For: `demo --kill-coordinator` and the crash e2e. Random from the CSPRNG: a crash test with a fixed point tests one
+ * point.
+ */
+import { randomBytes, uniform, systemRandom } from '../../crypto/random.ts';
+import type { Deployment } from './deployment.ts';
+import type { RoundProgress } from './run-once.ts';
+
+/** A round of the demo takes about this long, so a kill may hit any of its phases. */
+const DELAY_MS_MAX = 900;
+const PHASES = ['collecting', 'accepting', 'certifying', 'opening', 'opened'];
+
+export class CoordinatorKiller {
+  readonly #deployment: Deployment;
+  readonly #rounds = new Map<number, string>();
+  #work: Promise<void> = Promise.resolve();
+  #stopped = false;
+  /** Phase in which each round was hit, for the report. */
+  readonly hits: { round: number; phase: string }[] = [];
+  #phase = '';
+
+  constructor(deployment: Deployment) {
+    this.#deployment = deployment;
+  }
+
+  onRound(round: RoundProgress): void {
+    this.#phase = `${round.round}/${round.phase}`;
+    if (!this.#rounds.has(round.round)) {
+      // Half the rounds are hit by time, half at the moment a random phase begins.
+      const byPhase = randomBytes(1)[0]! % 2 === 0;
+      const phase = byPhase ? PHASES[randomBytes(1)[0]! % PHASES.length]! : 'time';
+      this.#rounds.set(round.round, phase);
+      if (phase === 'time') this.#killAfter(round.round, Math.floor(uniform(systemRandom) * DELAY_MS_MAX));
+    }
+    if (this.#rounds.get(round.round) === round.phase) {
+      this.#rounds.set(round.round, 'done');
+      this.#killAfter(round.round, Math.floor(uniform(systemRandom) * 30));
+    }
+  }
+
+  #killAfter(round: number, delayMs: number): void {
+    this.#work = this.#work.then(async () => {
+      await new Promise((resolve) => setTimeout(resolve, delayMs));
+      if (this.#stopped) return;
+      this.hits.push({ round, phase: this.#phase });
+      await this.#deployment.restartCoordinator();
+    });
+    this.#work.catch(() => {});
+  }
+
+  /** No more kills; waits for a restart under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#work;
+  }
+}
