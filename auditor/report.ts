@@ -25,7 +25,7 @@ export function formatAudit(result: AuditResult): string[] {
   if (budget !== undefined)
     lines.push(
       `privacy   ε = ${budget.epsilon.toFixed(4)} of ${budget.epsilonBudget} at δ = ${budget.delta}, ` +
-        `holds while at most γ = ${budget.gamma} of a cohort is corrupt; ` +
+        `holds while at most γ = ${Number(budget.gamma.toPrecision(4))} of a cohort is corrupt; ` +
         `${budget.participantsCharged} participants charged`,
     );
   else if (result.planHash !== undefined)

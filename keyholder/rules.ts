@@ -187,7 +187,7 @@ function announcedShare(announced: Uint8Array, computed: Uint8Array, dealerId: s
   ensure(same, 'CEREMONY_FAILED', `the relayed share of holder ${dealerId} is not the one that it announced`);
 }
 
-export const holderRules = {
+export const holderRules = Object.freeze({
   planApproved: requireApproved,
   deviceIdentity,
   entryBelongs,
@@ -205,5 +205,5 @@ export const holderRules = {
   oneStep,
   notErased,
   announcedShare,
-};
+});
 export type HolderRules = typeof holderRules;

@@ -161,7 +161,7 @@ export function openHeader(
 const CHUNK_BYTES = 16_384;
 
 /** The messages of an opening: header, then every c1 in chunks. */
-export async function* openMessages(header: OpenHeader, uploads: readonly Upload[]): AsyncGenerator<unknown> {
+export async function* openMessages(header: OpenHeader, uploads: readonly Upload[]): AsyncGenerator<object> {
   yield { message: 'header', header };
   for (const { device, c0, c1, entry } of uploads) {
     for (let offset = 0; offset < c1.length; offset += CHUNK_BYTES) {

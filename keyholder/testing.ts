@@ -39,7 +39,8 @@ import { HolderStore } from './store.ts';
 
 const DATABASE_NAME = 'keyholder.sqlite';
 export const DAY_MS = 86_400_000;
-export const START_MS = Date.UTC(2026, 0, 1);
+/** Certificates count in whole seconds. */
+export const START_MS = Math.floor(Date.now() / 1000) * 1000;
 export const holderIds = ['hospital', 'regulator', 'platform', 'university'] as const;
 
 export interface World {

@@ -23,6 +23,7 @@ export interface DemoFlags extends CommonOptions {
   readonly seed: string;
   readonly evaluation: 'none' | 'federated';
   readonly killCoordinator?: true;
+  readonly vanish: boolean;
   readonly stopHolders: number;
   readonly out?: string;
   readonly keep?: true;
@@ -95,6 +96,7 @@ export function demoCommand(run: (options: DemoOptions) => Promise<void>): Comma
       '--kill-coordinator',
       'SIGKILL the coordinator at a random point of each round and start it again',
     )
+    .option('--no-vanish', 'phones only: do not SIGKILL a quarter of them in the middle of a round')
     .option(
       '--stop-holders <number>',
       'key holders stopped for the whole run, 0 to 2',
@@ -121,6 +123,7 @@ export function demoOptionsOf(flags: DemoFlags): DemoOptions {
     seed: flags.seed,
     evaluation: flags.evaluation,
     killCoordinator: flags.killCoordinator === true,
+    vanish: flags.vanish,
     stopHolders: flags.stopHolders,
     keep: flags.keep === true,
     json: flags.json === true,

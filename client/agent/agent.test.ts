@@ -170,7 +170,14 @@ const lies: [string, ErrorCode, (coordinator: FakeCoordinator) => unknown][] = [
       policy: { approvers: [{ id: 'board', publicKey: toHex(c.coordinatorKey.publicKey) }], required: 1 },
     }),
   ],
-  ['another registrar', 'WRONG_PLAN', (c) => c.replacePlan({ registrarSha256: '0'.repeat(64) })],
+  [
+    'another registrar',
+    'WRONG_PLAN',
+    (c) => {
+      c.replacePlan({ registrarSha256: '0'.repeat(64) });
+      c.openRound(1);
+    },
+  ],
   [
     'another plan than the pinned one',
     'WRONG_PLAN',

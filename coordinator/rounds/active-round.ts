@@ -30,6 +30,8 @@ import type { RoundServices } from './services.ts';
 export type RoundNews = RoundEvent extends infer E ? (E extends RoundEvent ? Omit<E, 'nowMs'> : never) : never;
 
 const TICK_MS = 100;
+/** Uploads are reported no more often than this. */
+const REPORT_MS = 300;
 
 export class ActiveRound {
   readonly config: EncodedRoundConfig;
@@ -42,6 +44,8 @@ export class ActiveRound {
   #fail!: (error: unknown) => void;
   #timer: { stop(): void } | null = null;
   #stopped = false;
+  #reportedAtMs = 0;
+  #certificate: CohortCertificate | null = null;
 
   constructor(
     services: RoundServices,
@@ -115,9 +119,15 @@ export class ActiveRound {
       this.#services.store.transaction('save-round', (db) =>
         repository.saveRoundState(db, this.#parsed.hashHex, this.#state),
       );
-      this.#services.onRoundChange(this.#parsed, this.#state);
-    }
+      this.#report();
+    } else if (this.#services.clock.nowMs() - this.#reportedAtMs >= REPORT_MS && before.uploaded !== this.#state.uploaded)
+      this.#report();
     for (const effect of effects) this.#start(effect);
+  }
+
+  #report(): void {
+    this.#reportedAtMs = this.#services.clock.nowMs();
+    this.#services.onRoundChange(this.#parsed, this.#state);
   }
 
   /**
@@ -327,8 +337,12 @@ export class ActiveRound {
     );
   }
 
+  /** The statement about the cohort, which is fixed once and for all before anyone is asked to sign it. */
   certificate(): CohortCertificate {
+    if (this.#certificate) return this.#certificate;
+    ensure(this.#state.cohort, 'INTERNAL', 'the cohort is not fixed yet');
     const leaves = this.cohortLeaves();
-    return { ...this.binding, cohortRoot: merkleRoot(leaves), cohortCount: leaves.length };
+    this.#certificate = { ...this.binding, cohortRoot: merkleRoot(leaves), cohortCount: leaves.length };
+    return this.#certificate;
   }
 }

@@ -6,7 +6,9 @@ import { UniformBits } from './uniform-bits.ts';
 
 /** Probabilities of N_Z(0, σ²) on [−radius, radius]. */
 function discreteGaussianProbabilities(variance: number, radius: number): Float64Array {
-  const mass = Float64Array.from({ length: 2 * radius + 1 }, (_, i) => Math.exp(-((i - radius) ** 2) / (2 * variance)));
+  const mass = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
+    Math.exp(-((i - radius) ** 2) / (2 * variance)),
+  );
   const total = mass.reduce((a, b) => a + b, 0);
   return mass.map((m) => m / total);
 }
@@ -18,8 +20,7 @@ function discreteGaussianProbabilities(variance: number, radius: number): Float6
 function goodnessOfFit(samples: ArrayLike<number>, probabilities: Float64Array): number {
   const radius = (probabilities.length - 1) / 2;
   const counts = new Float64Array(probabilities.length);
-  for (let i = 0; i < samples.length; i++)
-    counts[Math.max(0, Math.min(2 * radius, samples[i]! + radius))]!++;
+  for (let i = 0; i < samples.length; i++) counts[Math.max(0, Math.min(2 * radius, samples[i]! + radius))]!++;
   let g = 0;
   let cells = 0;
   let expected = 0;
@@ -56,23 +57,28 @@ describe('exact discrete Gaussian', () => {
     else expect(goodnessOfFit(samples, expected)).toBeLessThan(LIMIT);
   });
 
-  it.each(['1/2', '4', '100', '10000'])('the test rejects a rounded float Gaussian 3 %% too wide, σ² = %s', (text) => {
-    const variance = rationalToNumber(parseRational(text));
-    const random = seededRandom(`wrong/${text}`);
-    const samples = Float64Array.from({ length: COUNT }, () => {
-      const radius = Math.sqrt(-2 * Math.log(1 - uniform(random)));
-      return Math.round(1.03 * Math.sqrt(variance) * radius * Math.cos(2 * Math.PI * uniform(random)));
-    });
-    const expected = discreteGaussianProbabilities(variance, Math.ceil(8 * Math.sqrt(variance)) + 2);
-    expect(goodnessOfFit(samples, expected)).toBeGreaterThan(LIMIT);
-  });
+  it.each(['1/2', '4', '100', '10000'])(
+    'the test rejects a rounded float Gaussian 3 %% too wide, σ² = %s',
+    (text) => {
+      const variance = rationalToNumber(parseRational(text));
+      const random = seededRandom(`wrong/${text}`);
+      const samples = Float64Array.from({ length: COUNT }, () => {
+        const radius = Math.sqrt(-2 * Math.log(1 - uniform(random)));
+        return Math.round(1.03 * Math.sqrt(variance) * radius * Math.cos(2 * Math.PI * uniform(random)));
+      });
+      const expected = discreteGaussianProbabilities(variance, Math.ceil(8 * Math.sqrt(variance)) + 2);
+      expect(goodnessOfFit(samples, expected)).toBeGreaterThan(LIMIT);
+    },
+  );
 
   it('the Number path and the bigint path agree in law', () => {
     const variance = parseRational('20.25');
     const expected = discreteGaussianProbabilities(20.25, 40);
     const reference = sampleDiscreteGaussianReference(variance, 30_000, seededRandom('reference'));
     expect(goodnessOfFit(reference, expected)).toBeLessThan(LIMIT);
-    expect(goodnessOfFit(sampleDiscreteGaussian(variance, 30_000, seededRandom('fast')), expected)).toBeLessThan(LIMIT);
+    expect(
+      goodnessOfFit(sampleDiscreteGaussian(variance, 30_000, seededRandom('fast')), expected),
+    ).toBeLessThan(LIMIT);
   });
 
   it('keeps variance and mean at large σ, on both paths', () => {

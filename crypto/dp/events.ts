@@ -236,15 +236,15 @@ function fromPlain(plain: unknown, depth: number): DpEvent {
   const type = text('type');
   switch (type) {
     case 'composed':
-      ensure(Array.isArray(fields['events']), 'MALFORMED_MESSAGE', 'a composed event needs its events');
-      return { type, events: fields['events'].map((child) => fromPlain(child, depth + 1)) };
+      ensure(Array.isArray(fields.events), 'MALFORMED_MESSAGE', 'a composed event needs its events');
+      return { type, events: fields.events.map((child) => fromPlain(child, depth + 1)) };
     case 'self_composed':
-      return { type, count: whole('count'), event: fromPlain(fields['event'], depth + 1) };
+      return { type, count: whole('count'), event: fromPlain(fields.event, depth + 1) };
     case 'poisson_sampled':
       return {
         type,
         samplingRate: parseRational(text('samplingRate')),
-        event: fromPlain(fields['event'], depth + 1) as MechanismEvent,
+        event: fromPlain(fields.event, depth + 1) as MechanismEvent,
       };
     case 'gaussian':
       return {

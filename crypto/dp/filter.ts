@@ -7,7 +7,7 @@
  * Why it is sound. Rounds are chosen adaptively (their noise, size and even existence may depend on earlier
  * releases), so ε's of different orders must not be minimised afterwards over what happened to be spent. With *one*
  * Rényi order α, chosen before anything is spent and independently of the data, the sum of the adaptively chosen
- * RDP(α) charges stopped at B(α) is itself RDP(α) ≤ B(α) (Feldman, Zrnic 2021, arXiv 2008.11193, Theorem 4.3; Lécuyer
+ * RDP(α) charges stopped at B(α) is itself RDP(α) ≤ B(α) (Feldman, Zrnic 2021, arXiv 2008.11193; Lécuyer
  * 2021, arXiv 2103.01379), hence (ε, δ)-DP; and likewise zCDP charges stopped at ρ (Rogers et al. 2016; Whitehouse et
  * al. 2023, arXiv 2203.05481). A filter on PLD or on the minimum over orders is not (DESIGN §5).
  *

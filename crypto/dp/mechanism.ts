@@ -5,7 +5,8 @@
  *
  * For: client/ (protect…), coordinator/ (decodeSum), whoever calibrates (normBoundSquared). After clipping nothing is
  * decided in floating point until the opened sum: all values are integers in doubles below 2^53, and the L2 bound
- * that the accountant uses is enforced on the integers that are sent.
+ * that the accountant uses is enforced on the integers that are sent. How long a call takes depends on the data (redraws
+ * of rounding and noise), so callers give out no finer timing than that of the whole upload.
  * Trusts: its parameters come from an approved plan; the update may be anything.
  * May be called by: client, coordinator, experiments.
  */
@@ -71,7 +72,7 @@ export const deterministicNormBoundSquared = (unitsPerClip: number, dimension: n
 };
 
 /**
- * ⌊G² + d/4 + √(2 ln 1/β)·(G + √d/2)⌋ (arXiv 2102.06387, Proposition 22): one rounding meets it with
+ * ⌊G² + d/4 + √(2 ln 1/β)·(G + √d/2)⌋ (arXiv 2102.06387, conditional rounding): one rounding meets it with
  * probability ≥ 1 − β, so redrawing until it does costs 1/(1−β) tries at most. β in (0, 1). The value is a public
  * integer that is enforced, so its own rounding cannot weaken the guarantee.
  */

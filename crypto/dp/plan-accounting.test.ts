@@ -70,7 +70,9 @@ describe('round events', () => {
   it('a person-level round never amplifies, and no noise share is no round', () => {
     expect(() => roundEvent({ ...mechanism, unit: 'person' })).toThrow(code('PARAMETER_UNSAFE'));
     expect(() => roundEvent({ ...mechanism, noiseShares: 0 })).toThrow(code('PARAMETER_UNSAFE'));
-    expect(() => roundEvent({ ...mechanism, noiseVariance: rational(0n) })).toThrow(code('UNSUPPORTED_EVENT'));
+    expect(() => roundEvent({ ...mechanism, noiseVariance: rational(0n) })).toThrow(
+      code('UNSUPPORTED_EVENT'),
+    );
   });
 });
 
@@ -82,17 +84,22 @@ describe('accounting', () => {
   it('merged equal rounds equal rounds one by one', () => {
     const one = roundEvent(mechanism);
     const many: DpEvent[] = Array.from({ length: 7 }, () => roundEvent(mechanism));
-    expect(accountEvents(many, 1e-5)).toEqual(accountEvents([{ type: 'self_composed', event: one, count: 7 }], 1e-5));
+    expect(accountEvents(many, 1e-5)).toEqual(
+      accountEvents([{ type: 'self_composed', event: one, count: 7 }], 1e-5),
+    );
   });
 
   it('sampling, more noise shares and more noise each lower ε; more rounds raise it', () => {
     const epsilon = (change: Partial<RoundMechanism>, count = 6) =>
-      accountEvents([{ type: 'self_composed', event: roundEvent({ ...mechanism, ...change }), count }], 1e-5).epsilon;
+      accountEvents([{ type: 'self_composed', event: roundEvent({ ...mechanism, ...change }), count }], 1e-5)
+        .epsilon;
     expect(epsilon({})).toBeLessThan(epsilon({ samplingRate: rational(1n) }));
     expect(epsilon({ noiseShares: 4 })).toBeLessThan(epsilon({}));
     expect(epsilon({ noiseVariance: rational(2n * 10n ** 7n) })).toBeLessThan(epsilon({}));
     expect(epsilon({}, 7)).toBeGreaterThan(epsilon({}));
-    expect(epsilon({ samplingRate: parseRational('999999/1000000') })).toBeLessThan(1.05 * epsilon({ samplingRate: rational(1n) }));
+    expect(epsilon({ samplingRate: parseRational('999999/1000000') })).toBeLessThan(
+      1.05 * epsilon({ samplingRate: rational(1n) }),
+    );
   });
 
   it('an event no accountant knows throws and leaves nothing behind', () => {
@@ -109,7 +116,10 @@ describe('accounting', () => {
 describe('calibration', () => {
   const spend = (c: NoiseCalibration, noiseVariance = calibrateNoiseVariance(c).noiseVariance) =>
     accountEvents(
-      [{ type: 'self_composed', event: roundEvent({ ...c, noiseVariance }), count: c.rounds }, ...(c.otherEvents ?? [])],
+      [
+        { type: 'self_composed', event: roundEvent({ ...c, noiseVariance }), count: c.rounds },
+        ...(c.otherEvents ?? []),
+      ],
       c.delta,
     ).epsilon;
 
@@ -141,7 +151,12 @@ describe('calibration', () => {
     };
     const c = { ...calibration, otherEvents: [histogram] };
     expect(spend(c)).toBeLessThanOrEqual(3);
-    expect(compareRational(calibrateNoiseVariance(c).noiseVariance, calibrateNoiseVariance(calibration).noiseVariance)).toBe(1);
+    expect(
+      compareRational(
+        calibrateNoiseVariance(c).noiseVariance,
+        calibrateNoiseVariance(calibration).noiseVariance,
+      ),
+    ).toBe(1);
     const tooMuch = { ...histogram, varianceLocal: rational(1n, 100n) };
     expect(() => calibrateNoiseVariance({ ...c, otherEvents: [tooMuch] })).toThrow(code('PARAMETER_UNSAFE'));
   });
@@ -167,12 +182,20 @@ describe('calibration', () => {
 
   it('is monotone: less budget or fewer shares, more noise', () => {
     fc.assert(
-      fc.property(fc.double({ min: 0.2, max: 8, noNaN: true }), fc.integer({ min: 1, max: 50 }), (epsilon, shares) => {
-        const c = { ...calibration, samplingRate: rational(1n), epsilon, noiseShares: shares };
-        const own = calibrateNoiseVariance(c).noiseVariance;
-        expect(compareRational(calibrateNoiseVariance({ ...c, epsilon: epsilon * 0.9 }).noiseVariance, own)).toBe(1);
-        expect(compareRational(calibrateNoiseVariance({ ...c, noiseShares: shares + 1 }).noiseVariance, own)).toBe(-1);
-      }),
+      fc.property(
+        fc.double({ min: 0.2, max: 8, noNaN: true }),
+        fc.integer({ min: 1, max: 50 }),
+        (epsilon, shares) => {
+          const c = { ...calibration, samplingRate: rational(1n), epsilon, noiseShares: shares };
+          const own = calibrateNoiseVariance(c).noiseVariance;
+          expect(
+            compareRational(calibrateNoiseVariance({ ...c, epsilon: epsilon * 0.9 }).noiseVariance, own),
+          ).toBe(1);
+          expect(
+            compareRational(calibrateNoiseVariance({ ...c, noiseShares: shares + 1 }).noiseVariance, own),
+          ).toBe(-1);
+        },
+      ),
       { numRuns: 20 },
     );
   });

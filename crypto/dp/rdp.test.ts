@@ -9,7 +9,14 @@ import {
   parseEvent,
 } from './events.ts';
 import { parseRational, rational } from './rational.ts';
-import { distributedTau, rdp, rdpCurve, sampledGaussianDirection, sampledGaussianRdp, sampledMomentBound } from './rdp.ts';
+import {
+  distributedTau,
+  rdp,
+  rdpCurve,
+  sampledGaussianDirection,
+  sampledGaussianRdp,
+  sampledMomentBound,
+} from './rdp.ts';
 import { rhoForBudget, zcdp, zcdpToDelta, zcdpToEpsilon } from './zcdp.ts';
 
 const sampled = (rate: string, sigma: string, count: number): DpEvent => ({
@@ -19,7 +26,10 @@ const sampled = (rate: string, sigma: string, count: number): DpEvent => ({
 });
 /** |actual/expected − 1| below half a unit of the last printed digit of `expected`. */
 const expectPrinted = (actual: number, printed: string): void => {
-  const digits = printed.replace(/e.*$/, '').replace(/^0\.0*/, '').replace('.', '').length;
+  const digits = printed
+    .replace(/e.*$/, '')
+    .replace(/^0\.0*/, '')
+    .replace('.', '').length;
   expect(Math.abs(actual / Number(printed) - 1)).toBeLessThan(0.5000001 * 10 ** -(digits - 1));
 };
 const range = (from: number, to: number, step = 1): number[] =>
@@ -38,11 +48,17 @@ describe('reference values (research/privacy-accounting.md §2)', () => {
     [1.25, '.00189777364'],
     [2.25, '.00835411775'],
     [4.5, '3.07917960'],
-  ])('row 2: α = %d', (order, printed) => expectPrinted(rdp(sampled('0.01', '0.5', 1), order), printed.replace(/^\./, '0.')));
+  ])('row 2: α = %d', (order, printed) =>
+    expectPrinted(rdp(sampled('0.01', '0.5', 1), order), printed.replace(/^\./, '0.')),
+  );
 
   it('row 3: RDP ≡ 1.1', () => {
     const orders = range(2, 32);
-    const { epsilon, order } = rdpToEpsilon(orders, orders.map(() => 1.1), 1e-5);
+    const { epsilon, order } = rdpToEpsilon(
+      orders,
+      orders.map(() => 1.1),
+      1e-5,
+    );
     expectPrinted(epsilon, '1.32783806176');
     expect(order).toBe(32);
   });
@@ -86,7 +102,9 @@ describe('reference values (research/privacy-accounting.md §2)', () => {
     [100, 1, '5.477887e-4'],
     [100, 4, '7.157e-17'],
     [1000, 0.49, '0.772781'],
-  ])('row 18: n = %d, σ² = %d', (shares, variance, printed) => expectPrinted(distributedTau(shares, variance), printed));
+  ])('row 18: n = %d, σ² = %d', (shares, variance, printed) =>
+    expectPrinted(distributedTau(shares, variance), printed),
+  );
 });
 
 describe('sampled Gaussian', () => {
@@ -119,7 +137,9 @@ describe('sampled Gaussian', () => {
     for (const order of [1.1, 1.5, 2.75, 6.3])
       for (const direction of ['add', 'remove'] as const)
         expect(
-          Math.abs(sampledGaussianDirection(0.3, 0.8, order, direction) / brute(0.3, 0.8, order, direction) - 1),
+          Math.abs(
+            sampledGaussianDirection(0.3, 0.8, order, direction) / brute(0.3, 0.8, order, direction) - 1,
+          ),
         ).toBeLessThan(1e-8);
   });
 
@@ -154,7 +174,13 @@ describe('discrete mechanisms', () => {
   };
 
   /** D_α of a one-dimensional discrete mixture against its base, by summing the laws themselves. */
-  function bruteDivergence(law: (x: number) => number, shift: number, rate: number, order: number, remove: boolean) {
+  function bruteDivergence(
+    law: (x: number) => number,
+    shift: number,
+    rate: number,
+    order: number,
+    remove: boolean,
+  ) {
     let total = 0;
     let moment = 0;
     for (let x = -200; x <= 200; x++) total += law(x);
@@ -230,16 +256,37 @@ describe('events', () => {
 
   it.each<[string, unknown]>([
     ['an unknown type', { type: 'laplace' }],
-    ['sampling of a composition', { type: 'poisson_sampled', samplingRate: rational(1n, 2n), event: { type: 'composed', events: [] } }],
+    [
+      'sampling of a composition',
+      { type: 'poisson_sampled', samplingRate: rational(1n, 2n), event: { type: 'composed', events: [] } },
+    ],
     ['a rate above 1', { type: 'poisson_sampled', samplingRate: rational(3n, 2n), event: inner }],
-    ['sampled replace-one', { type: 'poisson_sampled', samplingRate: rational(1n, 2n), event: { ...inner, neighbouring: 'replace_one' } }],
+    [
+      'sampled replace-one',
+      {
+        type: 'poisson_sampled',
+        samplingRate: rational(1n, 2n),
+        event: { ...inner, neighbouring: 'replace_one' },
+      },
+    ],
     ['no unit', { ...inner, unit: undefined }],
     ['no neighbouring relation', { ...inner, neighbouring: 'similar' }],
     ['no noise', { ...inner, variance: rational(0n) }],
     ['mixed units', { type: 'composed', events: [inner, { ...inner, unit: 'person' }] }],
     ['a fractional count', { type: 'self_composed', event: inner, count: 1.5 }],
     ['a negative count', { type: 'self_composed', event: inner, count: -1 }],
-    ['no noise share', { type: 'distributed_discrete_gaussian', unit: 'record', neighbouring: 'zero_out', sensitivitySquared: 1n, varianceLocal: rational(1n), noiseShares: 0, dimension: 1 }],
+    [
+      'no noise share',
+      {
+        type: 'distributed_discrete_gaussian',
+        unit: 'record',
+        neighbouring: 'zero_out',
+        sensitivitySquared: 1n,
+        varianceLocal: rational(1n),
+        noiseShares: 0,
+        dimension: 1,
+      },
+    ],
   ])('%s is UNSUPPORTED_EVENT', (_, event) => {
     expect(() => rdp(event as DpEvent, 2)).toThrow(code('UNSUPPORTED_EVENT'));
     expect(() => zcdp(event as DpEvent)).toThrow(code('UNSUPPORTED_EVENT'));
@@ -248,7 +295,10 @@ describe('events', () => {
   it('composes additively', () => {
     const tree: DpEvent = {
       type: 'composed',
-      events: [inner, { type: 'self_composed', count: 3, event: { type: 'composed', events: [inner, gaussianEvent('2')] } }],
+      events: [
+        inner,
+        { type: 'self_composed', count: 3, event: { type: 'composed', events: [inner, gaussianEvent('2')] } },
+      ],
     };
     expect(rdp(tree, 4)).toBeCloseTo(2 * (4 + 3 / 4), 12);
     expect(zcdp(tree)).toBeCloseTo((4 + 3 / 4) / 2, 12);
@@ -269,19 +319,31 @@ describe('events', () => {
           noiseShares: 2,
           dimension: 15,
         },
-        { type: 'discrete_gaussian', unit: 'record', neighbouring: 'add_or_remove', sensitivitySquared: 1n, variance: rational(4n) },
+        {
+          type: 'discrete_gaussian',
+          unit: 'record',
+          neighbouring: 'add_or_remove',
+          sensitivitySquared: 1n,
+          variance: rational(4n),
+        },
       ],
     };
     expect(parseEvent(formatEvent(tree))).toEqual(tree);
     expect(formatEvent(parseEvent(formatEvent(tree)))).toBe(formatEvent(tree));
   });
 
-  it.each(['', '[]', 'null', '{"type":1}', '{"type":"composed"}', '{"type":"gaussian","unit":"record"}', '{"type":"self_composed","count":"3","event":{}}', ' '.repeat(70_000)])(
-    'refuses the text %j',
-    (text) => {
-      expect(() => parseEvent(text)).toThrow(code('MALFORMED_MESSAGE'));
-    },
-  );
+  it.each([
+    '',
+    '[]',
+    'null',
+    '{"type":1}',
+    '{"type":"composed"}',
+    '{"type":"gaussian","unit":"record"}',
+    '{"type":"self_composed","count":"3","event":{}}',
+    ' '.repeat(70_000),
+  ])('refuses the text %j', (text) => {
+    expect(() => parseEvent(text)).toThrow(code('MALFORMED_MESSAGE'));
+  });
 });
 
 describe('conversion', () => {
@@ -303,7 +365,11 @@ describe('conversion', () => {
   it('no finite set of orders beats the continuous minimum, and a fine grid comes close', () => {
     const orders = range(1.01, 80, 0.01);
     for (const rho of [0.001, 0.1, 2]) {
-      const grid = rdpToEpsilon(orders, orders.map((a) => a * rho), 1e-6).epsilon;
+      const grid = rdpToEpsilon(
+        orders,
+        orders.map((a) => a * rho),
+        1e-6,
+      ).epsilon;
       const best = zcdpToEpsilon(rho, 1e-6).epsilon;
       expect(best).toBeLessThanOrEqual(grid + 1e-9);
       if (rho > 0.01) expect(best).toBeGreaterThan(grid - 1e-4);

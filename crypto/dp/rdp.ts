@@ -93,8 +93,8 @@ export const normalisedSensitivitySquared = (event: DistributedDiscreteGaussianE
 
 /**
  * τ = 10·Σ_{k=1}^{n−1} exp(−2π²σ²k/(k+1)): how far the sum of n discrete Gaussians N_Z(0, σ²) is from one
- * (arXiv 2102.06387, Theorem 1 and Corollary 12). Terms grow with no k but towards exp(−2π²σ²), so from where k/(k+1)
- * no longer moves the result the rest is bounded by the largest term.
+ * (arXiv 2102.06387, Theorem 1). The terms fall with k, so beyond 100,000 shares the last one summed bounds each of
+ * the rest: the result is then an upper bound.
  */
 export function distributedTau(noiseShares: number, variance: number): number {
   const exact = Math.min(noiseShares - 1, 100_000);

@@ -30,7 +30,8 @@ describe('block-wise rotation', () => {
   });
 
   it('is exactly orthonormal on integers', () => {
-    const vector = (length: number) => fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: length, maxLength: length });
+    const vector = (length: number) =>
+      fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: length, maxLength: length });
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 90 }).chain((d) => fc.tuple(vector(d), vector(d))),
@@ -41,7 +42,9 @@ describe('block-wise rotation', () => {
           rotateForward(rotation, y);
           expect(x.every(Number.isInteger)).toBe(true);
           expect(dot(descale(rotation, x), descale(rotation, y))).toBe(dot(a, b));
-          expect(Array.from(rotateInverse(rotation, descale(rotation, x)), (v) => v + 0)).toEqual(a.map((v) => v + 0));
+          expect(Array.from(rotateInverse(rotation, descale(rotation, x)), (v) => v + 0)).toEqual(
+            a.map((v) => v + 0),
+          );
         },
       ),
     );

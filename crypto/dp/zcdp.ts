@@ -1,12 +1,12 @@
 /**
  * Zero-concentrated differential privacy: ρ of events, and the tight conversions between ρ, ε and δ of Canonne, Kamath,
- * Steinke 2020 (arXiv 2004.00010, Proposition 7 and Corollary 13): minimised over every real order.
+ * Steinke 2020 (arXiv 2004.00010, Proposition 12 and Corollary 13): minimised over every real order.
  *
  * Trusts: nothing. May be called by: accountants, the ledger, the auditor.
  */
 import { ensure, PulsefoldError } from '../error.ts';
 import { type DpEvent, flattenEvent, type MechanismEvent } from './events.ts';
-import { divideRational, ONE, rational, rationalToNumber } from './rational.ts';
+import { divideRational, rational, rationalToNumber } from './rational.ts';
 import { distributedTau, normalisedSensitivitySquared } from './rdp.ts';
 
 /** True when the whole tree satisfies zCDP, i.e. nothing in it is Poisson-sampled at a rate below 1. */
@@ -15,7 +15,7 @@ export const isConcentrated = (event: DpEvent): boolean =>
     ({ event: leaf }) =>
       leaf.type !== 'poisson_sampled' ||
       leaf.samplingRate.numerator === 0n ||
-      leaf.samplingRate.numerator === leaf.samplingRate.denominator * ONE.numerator,
+      leaf.samplingRate.numerator === leaf.samplingRate.denominator,
   );
 
 /** ρ of an event tree. @throws UNSUPPORTED_EVENT for a Poisson-sampled leaf: no ρ holds at every order. */

@@ -86,7 +86,7 @@ describe('gm vectors', () => {
       expect(toHex(gm.digest(fromHex(message)))).toBe(digest);
     });
   }
-  it('SM2 signature (GB/T 32918.5 A.2), also by sm-crypto with the nonce of the standard', () => {
+  it('SM2 signature (GB/T 32918.5 annex A), also by sm-crypto with the nonce of the standard', () => {
     const { secretKey, publicKey, nonce, message, signature } = vectors.sm2;
     expect(gm.verify(fromHex(publicKey), utf8(message), fromHex(signature))).toBe(true);
     const drawn = SecureRandom.prototype.nextBytes;
@@ -123,7 +123,7 @@ describe('gm vectors', () => {
     }
     expect(drawn.toString()).toContain('randomBytes');
   });
-  it('SM2 decryption (GB/T 32918.5 C.2)', () => {
+  it('SM2 decryption (GB/T 32918.5 annex C)', () => {
     const { secretKey, plaintext, ciphertextC1C3C2 } = vectors.sm2;
     const opened = smCrypto.sm2.doDecrypt(ciphertextC1C3C2, secretKey, 1, { output: 'array' });
     expect(fromUtf8(Uint8Array.from(opened))).toBe(plaintext);

@@ -13,7 +13,7 @@ import { ensure } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { checkCrashInvariants } from '../e2e/invariants.ts';
 import { datasetAvailable, type DatasetName, findDataRoot, loadDataset } from '../datasets/index.ts';
-import { CoordinatorKiller } from './coordinator-killer.ts';
+import { CoordinatorKiller, HostKiller } from './killers.ts';
 import { Deployment } from './deployment.ts';
 import { runHarness } from './harness.ts';
 import type { DemoOptions } from './options.ts';
@@ -39,7 +39,7 @@ export async function runDemo(options: DemoOptions): Promise<Record<string, unkn
   const report = new DemoReport(options, dataset, runDirectory);
   const listeners = new Set<(event: ChildEvent) => void>();
   const hostCount = scenarioOf(dataset, options, options.seed).hosts;
-  const hosts = new Hosts(hostCount, directory, options.killCoordinator ? OBSERVED_HOST : HOST, [
+  const hosts = new Hosts(hostCount, directory, observed(options) ? OBSERVED_HOST : HOST, [
     join(directory, 'observed'),
   ]);
   let deployment: Deployment | null = null;
@@ -64,7 +64,7 @@ export async function runDemo(options: DemoOptions): Promise<Record<string, unkn
       if (result.status !== 'finished') return report.failed(result, parsed, startedMs);
       const planDirectory = runDirectoryOf({ runDirectory }, parsed);
       const harness = await runHarness(engine, scenario, planDirectory, seed);
-      const invariants = options.killCoordinator
+      const invariants = observed(options)
         ? checkCrashInvariants({ directory, parsed, runDirectory: planDirectory, result })
         : null;
       const repeatResult: RepeatResult = { parsed, scenario, result, harness, planDirectory, invariants };
@@ -77,6 +77,9 @@ export async function runDemo(options: DemoOptions): Promise<Record<string, unkn
     else rmSync(directory, { recursive: true, force: true });
   }
 }
+
+/** Crash runs are worth nothing without knowing what was sealed. */
+const observed = (options: DemoOptions): boolean => options.killCoordinator || options.observe === true;
 
 interface RepeatContext {
   readonly options: DemoOptions;
@@ -97,6 +100,7 @@ async function runRepeat(
   const scenario = scenarioOf(dataset, options, seed);
   const parsed = planOf({ scenario, options, parties: deployment.parties(), suite: options.suite, seed });
   const killer = options.killCoordinator ? new CoordinatorKiller(deployment) : null;
+  const vanishing = options.vanish && scenario.unit === 'person' && repeat === 0 ? new HostKiller(hosts, parsed) : null;
   report.begin(parsed, scenario, repeat);
   const result = await runOnce({
     deployment,
@@ -110,6 +114,8 @@ async function runRepeat(
       onRound: (round) => {
         report.round(round, parsed);
         killer?.onRound(round);
+        const vanished = vanishing?.onRound(round);
+        if (vanished) report.step(vanished);
       },
       onClient: (name, event) => report.client(name, event),
     },
@@ -122,7 +128,7 @@ async function runRepeat(
       for (const holder of deployment.holders.slice(4 - options.stopHolders)) await holder.child.kill();
     },
   });
-  await killer?.stop();
+  await Promise.all([killer?.stop(), vanishing?.stop()]);
   return { parsed, scenario, result };
 }
 

@@ -21,7 +21,7 @@ import { channelCredentials } from '../../protos/transport/tls.ts';
 import { initialiseRegistrar, mintToken } from '../../registrar/registrar.ts';
 import { Child, type ChildEvent } from './processes.ts';
 
-const CLI = process.env.PF_CLI_TMP ?? join(import.meta.dirname, '..', '..', 'cli', 'pulsefold.ts');
+const CLI = join(import.meta.dirname, '..', '..', 'cli', 'pulsefold.ts');
 const TOKEN_LIFETIME_MS = 3_600_000;
 export const HOLDER_COUNT = 4;
 

@@ -30,6 +30,13 @@ export interface DemoOptions {
   readonly evaluation: 'none' | 'federated';
   /** SIGKILL the coordinator at a random point of each round and start it again. */
   readonly killCoordinator: boolean;
+  /** SIGKILL one client host in the middle of a round, so that a quarter of its phones vanish (person unit). */
+  readonly vanish: boolean;
+  /**
+   * Compare every opened sum with what the clients sealed. Set by the crash and phones runs, by no command-line flag:
+   * it uses the observed client host of experiments/e2e.
+   */
+  readonly observe?: boolean;
   /** Key holders stopped for the whole run, 0 to 2. */
   readonly stopHolders: number;
   /** Run directory; absent: the demo makes one. */

@@ -1,12 +1,14 @@
 /**
- * SIGKILLs the coordinator once in every round, at a random point, and starts it again.
+ * Kills processes in the middle of rounds: the coordinator once in every round, or one host with a quarter of the
+ * phones.
  *
- * For: `demo --kill-coordinator` and the crash e2e. Random from the CSPRNG: a crash test with a fixed point tests one
- * point.
+ * For: `demo --kill-coordinator`, the phones demo and the e2e runs. Random from the CSPRNG: a crash test with a fixed
+ * point tests one point.
  */
-import { randomBytes, uniform, systemRandom } from '../../crypto/random.ts';
+import { randomBytes, systemRandom, uniform } from '../../crypto/random.ts';
+import type { ParsedPlan } from '../../protos/plan.ts';
 import type { Deployment } from './deployment.ts';
-import type { RoundProgress } from './run-once.ts';
+import type { Hosts, RoundProgress } from './run-once.ts';
 
 /** A round of the demo takes about this long, so a kill may hit any of its phases. */
 const DELAY_MS_MAX = 900;
@@ -53,6 +55,33 @@ export class CoordinatorKiller {
   /** No more kills; waits for a restart under way. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    await this.#work;
+  }
+}
+
+/** SIGKILLs the last client host once a round has some uploads: its phones vanish for good. */
+export class HostKiller {
+  readonly #hosts: Hosts;
+  readonly #round: number;
+  readonly #uploadsMin: number;
+  #work: Promise<void> | null = null;
+
+  constructor(hosts: Hosts, parsed: ParsedPlan) {
+    this.#hosts = hosts;
+    this.#round = Math.min(2, parsed.plan.rounds.training);
+    this.#uploadsMin = Math.max(1, Math.floor(parsed.plan.rounds.cohortTarget / 10));
+  }
+
+  /** A sentence when it has just struck. */
+  onRound(round: RoundProgress): string | null {
+    const due = round.round >= this.#round && round.phase === 'collecting' && round.uploaded >= this.#uploadsMin;
+    if (this.#work || !due) return null;
+    const host = this.#hosts.children.at(-1)!;
+    this.#work = host.kill();
+    return `SIGKILL to ${host.options.name} in round ${round.round} after ${round.uploaded} uploads: its phones are gone`;
+  }
+
+  async stop(): Promise<void> {
     await this.#work;
   }
 }
