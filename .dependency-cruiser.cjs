@@ -16,7 +16,10 @@ const roleRules = ROLES.map((role) =>
     `${role}-imports-no-other-role`,
     `${role}/ may import itself, protos/ and crypto/. Roles meet on the wire only; tests of several roles: experiments/`,
     { path: `^${role}/` },
-    { path: '^(client|coordinator|registrar|keyholder|auditor|experiments|cli|scripts)/', pathNot: `^${role}/` },
+    {
+      path: '^(client|coordinator|registrar|keyholder|auditor|experiments|cli|scripts)/',
+      pathNot: `^${role}/`,
+    },
   ),
 );
 
@@ -47,7 +50,8 @@ module.exports = {
       { path: '^crypto/', pathNot: TEST },
       {
         dependencyTypes: NPM,
-        pathNot: '^node_modules/(@noble/(ciphers|curves|hashes)|@peculiar/x509|reflect-metadata|sm-crypto|node-seal)/',
+        pathNot:
+          '^node_modules/(@noble/(ciphers|curves|hashes)|@peculiar/x509|reflect-metadata|sm-crypto|node-seal)/',
       },
     ),
     rule(
@@ -80,7 +84,12 @@ module.exports = {
       {},
       { dependencyTypes: ['npm-no-pkg', 'npm-unknown'] },
     ),
-    rule('everything-resolves', 'An import that leads nowhere fails at run time only.', {}, { couldNotResolve: true }),
+    rule(
+      'everything-resolves',
+      'An import that leads nowhere fails at run time only.',
+      {},
+      { couldNotResolve: true },
+    ),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

@@ -19,6 +19,7 @@ import type { RoundState } from './rounds/machine.ts';
 import * as repository from './rounds/repository.ts';
 import { type PlanOutcome, PlanRunner } from './rounds/runner.ts';
 import type { RoundServices } from './rounds/services.ts';
+import type { Database } from './storage/store.ts';
 
 export const encodeApprovals = (approvals: readonly PlanApproval[]): string =>
   JSON.stringify(
@@ -115,7 +116,12 @@ export class Coordinator implements PlanDirectory {
     this.#current = { runner, approvals };
     const outcome = await runner.run();
     if (this.#stopped) return;
-    this.#parts.onPlanEnd(parsed, outcome);
+    try {
+      this.#parts.onPlanEnd(parsed, outcome);
+    } catch (error) {
+      // A full disk at export time must not stop the plans behind this one; the store still has everything.
+      this.#parts.services.logger.error({ err: error }, 'the run could not be exported');
+    }
   }
 
   stop(): void {
@@ -138,12 +144,18 @@ export class Coordinator implements PlanDirectory {
     if (!this.#current) return { phase: 'idle', message: 'no plan yet' };
     const { runner } = this.#current;
     const { parsed } = runner;
-    const { rows, keys, spent } = services.store.read('status', (db) => ({
-      rows: repository.listRounds(db, parsed.hashHex),
+    const active = runner.active?.state;
+    const stateOf = (db: Database, row: repository.RoundRow) =>
+      active?.round === row.round ? active : repository.loadRoundState(db, parsed.hashHex, row);
+    const { released, rounds, keys, spent } = services.store.read('status', (db) => ({
+      released: repository.listRounds(db, parsed.hashHex).filter((row) => row.phase === 'released').length,
+      rounds: repository
+        .listRounds(db, parsed.hashHex)
+        .slice(-50)
+        .map((row) => roundStatus(stateOf(db, row))),
       keys: repository.committeeKeyRounds(db, parsed.hashHex).length,
       spent: services.budget.epsilonSpent(db, parsed),
     }));
-    const active = runner.active?.state;
     const wanted = committeeKeyCount(parsed.plan);
     const phase = runner.outcome?.status ?? (active?.stuck ? 'stuck' : active ? 'running' : 'ceremony');
     return {
@@ -151,23 +163,22 @@ export class Coordinator implements PlanDirectory {
       planName: parsed.plan.name,
       phase,
       message: runner.outcome?.message ?? active?.message ?? `${keys} of ${wanted} committee keys ready`,
-      roundsCompleted: rows.filter((row) => row.phase === 'released').length,
+      roundsCompleted: released,
       roundsPlanned: parsed.plan.rounds.training + parsed.plan.rounds.evaluation,
       keysReady: keys,
-      rounds: rows.slice(-50).map((row) => ({ round: row.round, phase: row.phase, ...progressOf(row, active) })),
+      rounds,
       epsilonSpent: parsed.plan.privacy ? String(spent) : '',
       epsilonAllowed: parsed.plan.privacy?.epsilon ?? '',
     };
   }
 }
 
-function progressOf(row: repository.RoundRow, active: RoundState | undefined) {
-  const state = active?.round === row.round ? active : (JSON.parse(row.state) as RoundState);
-  return {
-    kind: state.kind,
-    invited: state.invited.length,
-    uploaded: state.uploaded.length,
-    certified: state.cohort?.length ?? 0,
-    message: state.message.slice(0, 300),
-  };
-}
+const roundStatus = (state: RoundState) => ({
+  round: state.round,
+  phase: state.phase,
+  kind: state.kind,
+  invited: state.invited.length,
+  uploaded: state.uploaded.length,
+  certified: state.cohort?.length ?? 0,
+  message: state.message.slice(0, 300),
+});

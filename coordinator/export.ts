@@ -33,7 +33,9 @@ export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
   store.read('export', (db) => {
     const plan = repository.getPlan(db, parsed.hashHex)!;
     write('approvals.json', plan.approvals);
-    write('model.json', JSON.stringify(modelFile(parsed, plan.model_hash, repository.getBlob(db, plan.model_hash)!)));
+    const model = repository.getBlob(db, plan.model_hash);
+    // A plan that failed before its first round has none.
+    if (model) write('model.json', JSON.stringify(modelFile(parsed, plan.model_hash, model)));
     for (const row of repository.listRounds(db, parsed.hashHex))
       write(`rounds/${row.round}.json`, JSON.stringify(roundFile(db, parsed, row)));
   });

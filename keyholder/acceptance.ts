@@ -1,8 +1,10 @@
 /**
- * Acceptance of signed entries: whether a device that the registrar vouches for signed this upload for this round.
+ * Acceptance of signed entries: whether a device that the registrar vouches for signed this upload for this
+ * round.
  *
- * For: Accept, and Open when the holder was away during acceptance. Trusts: the pinned registrar CA and the holder's
- * own committee key; nothing that the coordinator says. May be called by: keyholder/ only. DESIGN §2.8.
+ * For: Accept, and Open when the holder was away during acceptance. Trusts: the pinned registrar CA and the
+ * holder's own committee key; nothing that the coordinator says. May be called by: keyholder/ only. DESIGN
+ * §2.8.
  */
 import { equalBytes } from '../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
@@ -19,7 +21,7 @@ import type { HolderRules } from './rules.ts';
 import type { AcceptedEntry, RoundRef } from './store.ts';
 
 /** Entries between two turns of the event loop, so that a large batch does not hold up other calls. */
-const ENTRIES_PER_TURN = 32;
+const ENTRIES_PER_TURN = 8;
 
 export interface EntryCheck {
   readonly registered: RegisteredPlan;
@@ -31,6 +33,8 @@ export interface EntryCheck {
   readonly suite: HolderContext['identity']['suite'];
   readonly nowMs: number;
   readonly rules: HolderRules;
+  /** Whether this holder has accepted exactly this entry before. */
+  readonly isAccepted: (entry: AcceptedEntry) => boolean;
 }
 
 /** A failed check, with the device that a valid certificate named; without one the entry has no name. */
@@ -59,11 +63,6 @@ function checkNamedEntry(value: unknown, check: EntryCheck): AcceptedEntry {
   const { parsed } = check.registered;
   const device = rules.deviceIdentity(parsed, entry.certificate, check.registrarCaDer, check.nowMs);
   try {
-    ensure(
-      !check.revocations.isRevoked(device.serial),
-      'CERTIFICATE_REVOKED',
-      'the certificate of the device is revoked',
-    );
     rules.entryBelongs(entry, check.at);
     rules.ownCommitteeKey(entry.committeeKeyId, check.committeeKeyId);
     const statement: UploadStatement = {
@@ -79,7 +78,11 @@ function checkNamedEntry(value: unknown, check: EntryCheck): AcceptedEntry {
     ensure(signed, 'BAD_SIGNATURE', 'the upload is not signed by the certified device key');
     const leaf = entryLeaf(statement, entry.signature, entry.certificate, suite);
     const { modelHash, configHash, committeeKeyId, digest } = statement;
-    return { deviceId: device.subjectId, modelHash, configHash, committeeKeyId, digest, leaf };
+    const accepted = { deviceId: device.subjectId, modelHash, configHash, committeeKeyId, digest, leaf };
+    // What was accepted before its device was revoked stays accepted: asked again, a holder says the same.
+    const usable = !check.revocations.isRevoked(device.serial) || check.isAccepted(accepted);
+    ensure(usable, 'CERTIFICATE_REVOKED', 'the certificate of the device is revoked');
+    return accepted;
   } catch (error) {
     throw isPulsefoldError(error) ? new EntryRejected(device.subjectId, error) : error;
   }
@@ -126,6 +129,10 @@ export function entryCheckFor(context: HolderContext, at: RoundRef): EntryCheck 
     suite: context.identity.suite,
     nowMs,
     rules: context.rules,
+    isAccepted(entry) {
+      const stored = context.store.entry(at, entry.deviceId);
+      return stored !== undefined && equalBytes(stored.leaf, entry.leaf);
+    },
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Attacks by the coordinator, its Sybils and one corrupt holder. Each first succeeds against a build with one rule
- * taken out, so that the test can fail, and is then refused by the real rules.
+ * Attacks by the coordinator, its Sybils and one corrupt holder. Each first succeeds against a build with one
+ * rule taken out, so that the test can fail, and is then refused by the real rules.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {

@@ -1,4 +1,7 @@
-/** The ceremony against a relay that meddles and a holder that cheats; the culprit is named where it can be known. */
+/**
+ * The ceremony against a relay that meddles and a holder that cheats; the culprit is named where it can be
+ * known.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { concat, equalBytes } from '../crypto/bytes.ts';
 import { decodeState, encodeState } from '../crypto/secagg/ceremony.ts';
@@ -66,8 +69,8 @@ const cheating = (phase: CeremonyPhase, at: number, change: (payload: Uint8Array
   changing(phase, 4, (reply) => ({ ...reply, part: signedPart(4, phase, at, change(reply.part.payload)) }));
 
 /**
- * What the three honest holders make of it. Holder 4, whose part is changed, is shown its own part as it gave it, so
- * that its objection does not end the ceremony first.
+ * What the three honest holders make of it. Holder 4, whose part is changed, is shown its own part as it gave
+ * it, so that its objection does not end the ceremony first.
  */
 function honestVerdict(at: number, relay: Relay): unknown {
   const { holders } = committee;

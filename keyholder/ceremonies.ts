@@ -1,14 +1,15 @@
 /**
  * The committee-key ceremony of one round, as one holder goes through it (DESIGN §4 `bfv`).
  *
- * For: CeremonyStep. The coordinator relays; every part is signed by its holder and bound to ceremony, phase and
- * payload; shares are sealed to a key that the receiver made for this ceremony alone and forgets with it, so that an
- * operator's long-lived key, stolen later, opens no old share. Trusts: fewer than t corrupt holders; the plan's holder
- * keys. The cryptography is crypto/secagg/ceremony.ts. May be called by: keyholder/ only.
+ * For: CeremonyStep. The coordinator relays; every part is signed by its holder and bound to ceremony, phase
+ * and payload; shares are sealed to a key that the receiver made for this ceremony alone and forgets with it,
+ * so that an operator's long-lived key, stolen later, opens no old share. Trusts: fewer than t corrupt
+ * holders; the plan's holder keys. The cryptography is crypto/secagg/ceremony.ts. May be called by:
+ * keyholder/ only.
  *
- * Payloads (protos/keyholder-messages.ts): BEGIN commitment, ceremony sealing key · COMMIT_KEY key commitment ·
- * REVEAL public part, digest of each sealed share · COMBINE test ciphertext · TEST partial openings of every test for
- * every t-subset that holds this holder · FINISH key id.
+ * Payloads (protos/keyholder-messages.ts): BEGIN commitment, ceremony sealing key · COMMIT_KEY key commitment
+ * · REVEAL public part, digest of each sealed share · COMBINE test ciphertext · TEST partial openings of
+ * every test for every t-subset that holds this holder · FINISH key id.
  */
 import { concat, equalBytes, transcript } from '../crypto/bytes.ts';
 import { ensure } from '../crypto/error.ts';
@@ -30,8 +31,8 @@ import { pack, unpack } from './packed.ts';
 import type { RoundRef } from './store.ts';
 
 /**
- * Payloads of the phase before in plan order: exactly one part of every holder, signed by it, the own one as this
- * holder gave it.
+ * Payloads of the phase before in plan order: exactly one part of every holder, signed by it, the own one as
+ * this holder gave it.
  */
 function checkParts(
   context: HolderContext,
@@ -124,9 +125,9 @@ function remember(
 }
 
 /**
- * CeremonyStep. A repeated step gets the stored reply; other inputs for an answered step end in STATEMENT_CONFLICT.
- * A step that fails leaves the state as it was. Throws CEREMONY_FAILED, SHARE_INCONSISTENT, BAD_SIGNATURE (naming the
- * holder), KEY_ERASED, WRONG_ROUND, NOT_FOUND.
+ * CeremonyStep. A repeated step gets the stored reply; other inputs for an answered step end in
+ * STATEMENT_CONFLICT. A step that fails leaves the state as it was. Throws CEREMONY_FAILED,
+ * SHARE_INCONSISTENT, BAD_SIGNATURE (naming the holder), KEY_ERASED, WRONG_ROUND, NOT_FOUND.
  */
 export function ceremonyStep(context: HolderContext, message: unknown): CeremonyStepReply {
   const request = parse(ceremonyStepRequestSchema, message);

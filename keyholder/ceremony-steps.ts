@@ -1,8 +1,8 @@
 /**
  * What a holder does in each phase of a ceremony, once its inputs are known to be whole and signed.
  *
- * For: ceremonies.ts only. Trusts: `Run.payloads` to be the signed payloads of all holders, in plan order; what stands
- * inside them is hostile. Payloads are described there and in protos/keyholder-messages.ts.
+ * For: ceremonies.ts only. Trusts: `Run.payloads` to be the signed payloads of all holders, in plan order;
+ * what stands inside them is hostile. Payloads are described there and in protos/keyholder-messages.ts.
  */
 import { equalBytes } from '../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
@@ -234,7 +234,10 @@ function ownTestOpenings(run: Run): SubsetPartials[] {
   });
 }
 
-/** Holders that are in every subset which failed to open: the one that lies, or the one that was dealt a bad share. */
+/**
+ * Holders that are in every subset which failed to open: the one that lies, or the one that was dealt a bad
+ * share.
+ */
 function suspects(run: Run, core: CeremonyState, subsets: readonly SubsetPartials[]): string[] {
   const failed = subsets.filter(({ partials }) => {
     try {

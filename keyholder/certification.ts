@@ -1,9 +1,9 @@
 /**
  * The one statement of a round: a certificate of a cohort, or an abort.
  *
- * For: Certify, Abort, and Open (which adopts a quorum's certificate). Trusts: the approved plan and the entries that
- * this holder accepted. A statement is durable before its signature leaves; asked again, the stored signature is
- * given. May be called by: keyholder/ only. DESIGN §2.9.
+ * For: Certify, Abort, and Open (which adopts a quorum's certificate). Trusts: the approved plan and the
+ * entries that this holder accepted. A statement is durable before its signature leaves; asked again, the
+ * stored signature is given. May be called by: keyholder/ only. DESIGN §2.9.
  */
 
 import { ensure } from '../crypto/error.ts';
@@ -26,8 +26,9 @@ export const cohortRootOf = (entries: readonly AcceptedEntry[]): Uint8Array =>
   merkleRoot([...entries].sort(byDeviceId).map((entry) => entry.leaf));
 
 /**
- * Signs `statement` as the round's only one. The stored one wins: same statement, same signature; another one ends
- * in STATEMENT_CONFLICT. The conflict is looked up and the row written without a turn of the event loop between.
+ * Signs `statement` as the round's only one. The stored one wins: same statement, same signature; another one
+ * ends in STATEMENT_CONFLICT. The conflict is looked up and the row written without a turn of the event loop
+ * between.
  */
 export function signOnce(
   context: HolderContext,
@@ -60,7 +61,9 @@ function acceptedCohort(context: HolderContext, at: RoundRef, deviceIds: readonl
   });
 }
 
-/** Certify. Throws COHORT_TOO_SMALL, CERTIFICATE_INVALID, WRONG_COMMITTEE_KEY, STATEMENT_CONFLICT, KEY_ERASED. */
+/**
+ * Certify. Throws COHORT_TOO_SMALL, CERTIFICATE_INVALID, WRONG_COMMITTEE_KEY, STATEMENT_CONFLICT, KEY_ERASED.
+ */
 export function certify(context: HolderContext, message: unknown): StatementReply {
   const { deviceIds, ...binding } = parse(certifyRequestSchema, message);
   const { rules, store } = context;

@@ -1,4 +1,6 @@
-/** A whole committee: ceremony, acceptance, certification, opening of real ciphertexts, with holders missing. */
+/**
+ * A whole committee: ceremony, acceptance, certification, opening of real ciphertexts, with holders missing.
+ */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromHex } from '../crypto/bytes.ts';
 import { committeeKeyIdOf } from '../protos/keyholder-messages.ts';
@@ -195,6 +197,11 @@ describe('a committee with a finished key', () => {
       { deviceId: third!.device.id, code: 'CERTIFICATE_REVOKED', reason: expect.stringContaining('entry 3') },
       { deviceId: '', code: 'MALFORMED_MESSAGE', reason: expect.stringContaining('entry 4') },
     ]);
+    expect((await service.accept(acceptRequest(world, 1, [first!.entry]))).accepted).toEqual([
+      first!.device.id,
+    ]);
+    // Revoked after it was accepted: the answer to the same question stays.
+    revoked.add(first!.device.serial);
     expect((await service.accept(acceptRequest(world, 1, [first!.entry]))).accepted).toEqual([
       first!.device.id,
     ]);

@@ -1,9 +1,9 @@
 /**
  * The key holder's YAML configuration.
  *
- * For: server.ts, cli/. Trusts: the operator's file, but names file and field of every mistake; unknown keys are
- * refused. What is pinned here (registrar CA, approvers) is all that a holder takes on trust. Nothing in it weakens
- * a rule.
+ * For: server.ts, cli/. Trusts: the operator's file, but names file and field of every mistake; unknown keys
+ * are refused. What is pinned here (registrar CA, approvers) is all that a holder takes on trust. Nothing in
+ * it weakens a rule.
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';

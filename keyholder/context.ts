@@ -1,8 +1,8 @@
 /**
  * What every handler of a key holder works with, and the holder's book of approved plans.
  *
- * For: the handlers of this directory. Trusts: what the operator pinned (registrar CA, approvers, own keys); plans
- * come from outside and count only with pinned approvals. May be called by: keyholder/ only.
+ * For: the handlers of this directory. Trusts: what the operator pinned (registrar CA, approvers, own keys);
+ * plans come from outside and count only with pinned approvals. May be called by: keyholder/ only.
  */
 import { createHash } from 'node:crypto';
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
@@ -100,7 +100,9 @@ export class PlanBook {
     this.#options = options;
   }
 
-  /** Checks approvals, that this holder stands in the plan with its own keys, and the registrar. Idempotent. */
+  /**
+   * Checks approvals, that this holder stands in the plan with its own keys, and the registrar. Idempotent.
+   */
   register(planBytes: Uint8Array, approvals: readonly PlanApproval[]): RegisteredPlan {
     const { rules, store } = this.#options;
     const parsed = parsePlanBytes(planBytes);

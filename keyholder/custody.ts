@@ -1,8 +1,9 @@
 /**
  * Sealing of what a holder keeps at rest: committee-key shares and unfinished ceremonies.
  *
- * For: ceremonies.ts, opening.ts. Trusts: the storage key, which lives only in memory and in a file sealed by the
- * operator's passphrase. Each record is bound to holder, plan, round and kind, so that records cannot be exchanged.
+ * For: ceremonies.ts, opening.ts. Trusts: the storage key, which lives only in memory and in a file sealed by
+ * the operator's passphrase. Each record is bound to holder, plan, round and kind, so that records cannot be
+ * exchanged.
  */
 import { transcript } from '../crypto/bytes.ts';
 import { ensure } from '../crypto/error.ts';

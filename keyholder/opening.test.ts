@@ -1,4 +1,7 @@
-/** Openings with bad input: each a coded error, nothing decrypted, and the good opening still works afterwards. */
+/**
+ * Openings with bad input: each a coded error, nothing decrypted, and the good opening still works
+ * afterwards.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';

@@ -1,9 +1,9 @@
 /**
  * Opening: one partial decryption of the sum of exactly the uploads that a quorum certified.
  *
- * For: Open. Trusts: signatures of a quorum of the plan's holders, this holder's own store, and nothing that the
- * coordinator adds up: every certified c1 is received, re-hashed against the signed digest and added here. Memory: one
- * upload, one sum, one leaf per device. May be called by: keyholder/ only. DESIGN §2.10.
+ * For: Open. Trusts: signatures of a quorum of the plan's holders, this holder's own store, and nothing that
+ * the coordinator adds up: every certified c1 is received, re-hashed against the signed digest and added
+ * here. Memory: one upload, one sum, one leaf per device. May be called by: keyholder/ only. DESIGN §2.10.
  */
 import { ensure, PulsefoldError } from '../crypto/error.ts';
 import { bytesOf, parse } from '../protos/fields.ts';
@@ -167,7 +167,9 @@ function storedReply(context: HolderContext, opening: Opening): OpenReply | unde
   return { holderId: context.identity.id, partial: stored.partial, signature: stored.signature };
 }
 
-/** Decrypts and stores, without a turn of the event loop between looking for a stored partial and writing one. */
+/**
+ * Decrypts and stores, without a turn of the event loop between looking for a stored partial and writing one.
+ */
 function decryptOnce(context: HolderContext, opening: Opening, c1Sum: Uint8Array): OpenReply {
   const { hooks, identity, rules, store } = context;
   const { at, header, statement } = opening;
@@ -206,8 +208,9 @@ function decryptOnce(context: HolderContext, opening: Opening, c1Sum: Uint8Array
 }
 
 /**
- * Open. Throws QUORUM_NOT_REACHED, STATEMENT_CONFLICT, DIGEST_MISMATCH, CERTIFICATE_INVALID, KEY_ERASED and the codes
- * of entries; nothing is decrypted then. A repeated opening is answered from the store before a part is read.
+ * Open. Throws QUORUM_NOT_REACHED, STATEMENT_CONFLICT, DIGEST_MISMATCH, CERTIFICATE_INVALID, KEY_ERASED and
+ * the codes of entries; nothing is decrypted then. A repeated opening is answered from the store before a
+ * part is read.
  */
 export async function open(
   context: HolderContext,

@@ -1,5 +1,6 @@
 /**
- * Values with byte arrays as text: the form in which the holder keeps replies and ceremony state on its own disk.
+ * Values with byte arrays as text: the form in which the holder keeps replies and ceremony state on its own
+ * disk.
  *
  * For: store.ts and ceremonies.ts only; nothing here crosses the wire. Trusts: its own database file.
  */

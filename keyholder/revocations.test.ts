@@ -22,7 +22,12 @@ beforeAll(async () => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 const serial = 'ab'.repeat(16);
-function listOf(number: number, serials: string[] = [], issuedAtMs = START_MS, signer: Device = registrar): Uint8Array {
+function listOf(
+  number: number,
+  serials: string[] = [],
+  issuedAtMs = START_MS,
+  signer: Device = registrar,
+): Uint8Array {
   const content = { number, issuedAtMs, nextUpdateMs: issuedAtMs + HOUR_MS, serials };
   const { certificate, signing } = signer;
   return signRevocationList(content, { suite: 'intl', secretKey: signing.secretKey, certificate });

@@ -1,9 +1,9 @@
 /**
  * The holder's view of the registrar's revocation list: polled, checked, kept on disk.
  *
- * For: acceptance and the server's admission. Trusts: the pinned registrar CA. A list is taken only when the registrar
- * signed it and its number is not below the one already held, so nobody on the way can undo a revocation; a list
- * that is too old makes acceptance fail closed. May be called by: keyholder/ only.
+ * For: acceptance and the server's admission. Trusts: the pinned registrar CA. A list is taken only when the
+ * registrar signed it and its number is not below the one already held, so nobody on the way can undo a
+ * revocation; a list that is too old makes acceptance fail closed. May be called by: keyholder/ only.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
@@ -67,7 +67,9 @@ export class RevocationCache implements Revocations {
     return this.#list?.serials.has(serial) ?? false;
   }
 
-  /** Fetches, checks and keeps a list. Throws what the fetch or the check throws; the held list stays then. */
+  /**
+   * Fetches, checks and keeps a list. Throws what the fetch or the check throws; the held list stays then.
+   */
   async refresh(): Promise<void> {
     const { registrarCaDer, nowMs, path } = this.#options;
     const reply = parse(replySchema, await this.#options.fetchList());
@@ -83,8 +85,8 @@ export class RevocationCache implements Revocations {
   }
 
   /**
-   * Refreshes now and then every `intervalMs`; failures go to `onError`. While no usable list is held it asks every
-   * second, so that the order in which processes start does not matter.
+   * Refreshes now and then every `intervalMs`; failures go to `onError`. While no usable list is held it asks
+   * every second, so that the order in which processes start does not matter.
    */
   async start(intervalMs: number, onError: (error: unknown) => void): Promise<void> {
     const poll = async (): Promise<void> => {

@@ -1,10 +1,10 @@
 /**
- * The rules that make a holder's signature and its partial decryption worth something. Each is one small function and
- * stands for one attack; the handlers hold the plumbing, never a rule of their own.
+ * The rules that make a holder's signature and its partial decryption worth something. Each is one small
+ * function and stands for one attack; the handlers hold the plumbing, never a rule of their own.
  *
  * For: the handlers of this directory. Trusts: nothing beyond its arguments. The service is always built with
- * `holderRules`; only tests in keyholder/ build one with a rule taken out, to see the attack succeed first. Neither
- * config nor package exports reach that (tested).
+ * `holderRules`; only tests in keyholder/ build one with a rule taken out, to see the attack succeed first.
+ * Neither config nor package exports reach that (tested).
  */
 import { equalBytes, fromHex } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
@@ -20,7 +20,9 @@ export interface HolderSignature {
   readonly signature: Uint8Array;
 }
 
-/** The device's certificate comes from the pinned registrar, is in date, and is a device of this plan's suite. */
+/**
+ * The device's certificate comes from the pinned registrar, is in date, and is a device of this plan's suite.
+ */
 function deviceIdentity(
   parsed: ParsedPlan,
   der: Uint8Array,
@@ -148,7 +150,9 @@ function uploadDigest(signed: Uint8Array, computed: Uint8Array, deviceId: string
   );
 }
 
-/** One partial decryption per (certificate, active set): a second one would let the flooding be averaged away. */
+/**
+ * One partial decryption per (certificate, active set): a second one would let the flooding be averaged away.
+ */
 function onePartial(stored: StoredPartial, certificate: Uint8Array, digits: number): void {
   const same = equalBytes(stored.certificate, certificate) && stored.digitCount === digits;
   ensure(same, 'STATEMENT_CONFLICT', 'this active set was already answered for another sum');
@@ -170,7 +174,9 @@ function partSignature(plan: Plan, holderId: string, statement: Uint8Array, sign
   ensure(valid, 'BAD_SIGNATURE', `the ceremony part of holder ${holderId} is not signed by it`);
 }
 
-/** One ceremony step is answered once; other inputs for the same step would let a relay play holders apart. */
+/**
+ * One ceremony step is answered once; other inputs for the same step would let a relay play holders apart.
+ */
 function oneStep(storedInput: Uint8Array | undefined, input: Uint8Array, phase: string): void {
   const same = storedInput === undefined || equalBytes(storedInput, input);
   ensure(same, 'STATEMENT_CONFLICT', `phase ${phase} of this ceremony was already answered for other inputs`);

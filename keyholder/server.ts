@@ -1,8 +1,8 @@
 /**
  * The key holder's process: mutual TLS, role `coordinator` only, the service behind it.
  *
- * For: cli/ (`pulsefold keyholder CONFIG`) and tests. Trusts: its directory, its passphrase, the pinned registrar CA.
- * Builds the service with the full rules and no hooks; nothing in the config changes either.
+ * For: cli/ (`pulsefold keyholder CONFIG`) and tests. Trusts: its directory, its passphrase, the pinned
+ * registrar CA. Builds the service with the full rules and no hooks; nothing in the config changes either.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import { openSealedFile, type SealingSecret, sealFile } from '../crypto/identity
 import { getSuite } from '../crypto/identity/suite.ts';
 import { randomBytes, systemRandom } from '../crypto/random.ts';
 import { loadBfv } from '../crypto/secagg/bfv.ts';
+import type { AcceptReply } from '../protos/keyholder-messages.ts';
 import { writeFileAtomic } from '../protos/transport/atomic-file.ts';
 import { openRegistrar, serverTls } from '../protos/transport/enrol.ts';
 import type { IdentityBundle } from '../protos/transport/identity-bundle.ts';
@@ -81,6 +82,13 @@ async function openIdentity(
   return { bundle, secret };
 }
 
+/** Of an acceptance: how many, and why not the others. */
+function summaryOf(reply: unknown): object {
+  const { accepted, rejected } = (reply ?? {}) as Partial<AcceptReply>;
+  if (!accepted || !rejected) return {};
+  return { accepted: accepted.length, rejected: rejected.map(({ code }) => code) };
+}
+
 /** One line per call with outcome and time; no payloads. */
 function logged(
   log: Logger,
@@ -93,7 +101,7 @@ function logged(
     const elapsed = () => Math.round(performance.now() - startedMs);
     try {
       const reply = await handler(request, call);
-      log.info({ method, caller, durationMs: elapsed() }, 'answered');
+      log.info({ method, caller, durationMs: elapsed(), ...summaryOf(reply) }, 'answered');
       return reply;
     } catch (error) {
       const code = isPulsefoldError(error) ? error.code : 'INTERNAL';
@@ -178,8 +186,8 @@ async function assemble(
 
 /**
  * Starts a key holder from its config file and serves until `stop`. Throws CONFIG_INVALID, FILE_SEALED (wrong
- * passphrase), CERTIFICATE_EXPIRED, or UNAVAILABLE (address in use). A registrar that cannot be reached does not stop
- * the start; acceptance waits for its list.
+ * passphrase), CERTIFICATE_EXPIRED, or UNAVAILABLE (address in use). A registrar that cannot be reached does
+ * not stop the start; acceptance waits for its list.
  */
 export async function runKeyHolder(configPath: string): Promise<RunningKeyHolder> {
   const config = await loadKeyHolderConfig(configPath);

@@ -1,8 +1,8 @@
 /**
  * The key holder's service: one method per RPC, each taking an unparsed message.
  *
- * For: server.ts, and tests that run a committee in one process. Trusts: what context.ts says; callers have been
- * admitted by role before, but whatever they send is hostile. May be called by: keyholder/ only.
+ * For: server.ts, and tests that run a committee in one process. Trusts: what context.ts says; callers have
+ * been admitted by role before, but whatever they send is hostile. May be called by: keyholder/ only.
  */
 import { ensure } from '../crypto/error.ts';
 import { parse } from '../protos/fields.ts';

@@ -1,13 +1,13 @@
 /**
- * What a key holder must never forget: plans, ceremony steps, accepted entries, its ONE statement per round and its
- * ONE partial decryption per (certificate, active set).
+ * What a key holder must never forget: plans, ceremony steps, accepted entries, its ONE statement per round
+ * and its ONE partial decryption per (certificate, active set).
  *
- * For: the key holder's own handlers. Trusts: the holder's own directory (0700) for integrity; secrets come here
- * only sealed (custody.ts), so the file alone opens nothing. May be called by: keyholder/ only.
+ * For: the key holder's own handlers. Trusts: the holder's own directory (0700) for integrity; secrets come
+ * here only sealed (custody.ts), so the file alone opens nothing. May be called by: keyholder/ only.
  *
- * Durability: WAL with synchronous=FULL, so a commit is on disk before the call returns and a reply that left was
- * stored before. `secure_delete` zeroes freed pages and `erase` truncates the WAL; copies that a file system or a
- * flash controller keeps below us are out of reach (docs/threat-model.md).
+ * Durability: WAL with synchronous=FULL, so a commit is on disk before the call returns and a reply that left
+ * was stored before. `secure_delete` zeroes freed pages and `erase` truncates the WAL; copies that a file
+ * system or a flash controller keeps below us are out of reach (docs/threat-model.md).
  */
 import { chmodSync } from 'node:fs';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
@@ -85,7 +85,10 @@ export class HolderStore {
   readonly #prepared = new Map<string, StatementSync>();
   #inTransaction = false;
 
-  /** Opens or creates the file at `path`. Throws CONFIG_INVALID when another version wrote it or another process has it open. */
+  /**
+   * Opens or creates the file at `path`. Throws CONFIG_INVALID when another version wrote it or another
+   * process has it open.
+   */
   constructor(path: string) {
     this.#database = new DatabaseSync(path);
     try {
@@ -98,7 +101,10 @@ export class HolderStore {
     }
   }
 
-  /** One process per directory: a second one, with its own view of what was signed, is kept out by SQLite's lock. */
+  /**
+   * One process per directory: a second one, with its own view of what was signed, is kept out by SQLite's
+   * lock.
+   */
   #lock(path: string): void {
     try {
       this.#database.exec(
@@ -280,7 +286,9 @@ export class HolderStore {
       }
     );
   }
-  /** Durable on return. The primary key is the last line of defence against a second statement for a round. */
+  /**
+   * Durable on return. The primary key is the last line of defence against a second statement for a round.
+   */
   putStatement(at: RoundRef, stored: StoredStatement): void {
     const before = this.statement(at);
     if (before) {
@@ -342,8 +350,8 @@ export class HolderStore {
     return rows.map((row) => ({ planHash: bytesIn(row, 'plan_hash'), round: Number(row.round) }));
   }
   /**
-   * Forgets everything secret about a round's key, for good: share, ceremony state, stored ceremony replies, stored
-   * partials. What was signed, and what was accepted, stays.
+   * Forgets everything secret about a round's key, for good: share, ceremony state, stored ceremony replies,
+   * stored partials. What was signed, and what was accepted, stays.
    */
   erase(at: RoundRef): void {
     this.transaction(() => {

@@ -1,8 +1,9 @@
 /**
- * Killing a holder at a chosen point: the scenario that a parent test writes and the child process that dies in it.
+ * Killing a holder at a chosen point: the scenario that a parent test writes and the child process that dies
+ * in it.
  *
- * For: crash*.test.ts only. The child is a real process that opens the holder's directory, does one thing, and at the
- * chosen point sends itself SIGKILL: nothing after that instruction runs, no file is closed.
+ * For: crash*.test.ts only. The child is a real process that opens the holder's directory, does one thing,
+ * and at the chosen point sends itself SIGKILL: nothing after that instruction runs, no file is closed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

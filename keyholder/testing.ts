@@ -1,8 +1,9 @@
 /**
  * A committee of four holders in one process, with devices and a coordinator that relays: for tests only.
  *
- * For: *.test.ts in keyholder/. Not exported by the package and not reachable from any role command. Everything
- * cryptographic is the real thing; `rules` lets a test take a rule out, to see an attack succeed first.
+ * For: *.test.ts in keyholder/. Not exported by the package and not reachable from any role command.
+ * Everything cryptographic is the real thing; `rules` lets a test take a rule out, to see an attack succeed
+ * first.
  */
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
@@ -212,8 +213,8 @@ export class Committee {
   }
 
   /**
-   * The same holders, with all they have stored, under other rules or hooks. What a fork does stays in the fork; so a
-   * ceremony need not be repeated for every attack.
+   * The same holders, with all they have stored, under other rules or hooks. What a fork does stays in the
+   * fork; so a ceremony need not be repeated for every attack.
    */
   fork(options: TestHolderOptions | ((index: number) => TestHolderOptions) = {}): Committee {
     const directories = this.holders.map((holder) => {

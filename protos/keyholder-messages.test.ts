@@ -88,9 +88,13 @@ describe('ceremony payloads', () => {
   it('refuse another number of shares, and subsets that are none', () => {
     const reveal = encodeRevealPayload({ publicPart: new Uint8Array(1), shareDigests: [new Uint8Array(1)] });
     expect(() => decodeRevealPayload(reveal, 4)).toThrow(coded('MALFORMED_MESSAGE'));
-    expect(() => decodeTestPayload(transcript('ceremony-openings', '1:1,2'))).toThrow(coded('MALFORMED_MESSAGE'));
+    expect(() => decodeTestPayload(transcript('ceremony-openings', '1:1,2'))).toThrow(
+      coded('MALFORMED_MESSAGE'),
+    );
     for (const name of ['', '1', '1:', '1:1,', ':1', '1:1;2', '1:1,2'.padEnd(100, ',3'), '\u{1F600}:1'])
-      expect(() => decodeTestPayload(transcript('ceremony-openings', name, 'x'))).toThrow(coded('MALFORMED_MESSAGE'));
+      expect(() => decodeTestPayload(transcript('ceremony-openings', name, 'x'))).toThrow(
+        coded('MALFORMED_MESSAGE'),
+      );
     expect(() => decodeTestPayload(transcript('ceremony-openings', Uint8Array.of(0xff, 0xfe), 'x'))).toThrow(
       coded('MALFORMED_MESSAGE'),
     );
@@ -106,7 +110,14 @@ describe('requests', () => {
   const hash = new Uint8Array(32);
   const binding = { planHash: hash, round: 1, modelHash: hash, configHash: hash, committeeKeyId: hash };
   const certify = { ...binding, cohortRoot: hash, deviceIds: ['0'.repeat(32)] };
-  const header = { ...binding, cohortRoot: hash, cohortCount: 3, signatures: [], activeSet: [1, 2], digitCount: 3 };
+  const header = {
+    ...binding,
+    cohortRoot: hash,
+    cohortCount: 3,
+    signatures: [],
+    activeSet: [1, 2],
+    digitCount: 3,
+  };
   const step = { planHash: hash, round: 1, phase: 'BEGIN', parts: [], shares: [] };
 
   it('of the right form are taken', () => {
@@ -120,15 +131,36 @@ describe('requests', () => {
     ['a fractional round', () => parse(certifyRequestSchema, { ...certify, round: 1.5 })],
     ['a round that is NaN', () => parse(certifyRequestSchema, { ...certify, round: Number.NaN })],
     ['a short hash', () => parse(certifyRequestSchema, { ...certify, modelHash: new Uint8Array(31) })],
-    ['a cohort beyond the cap', () => parse(certifyRequestSchema, { ...certify, deviceIds: Array(10_001).fill('0'.repeat(32)) })],
-    ['a device id in capitals', () => parse(certifyRequestSchema, { ...certify, deviceIds: ['A'.repeat(32)] })],
-    ['an unknown phase', () => parse(ceremonyStepRequestSchema, { ...step, phase: 'CEREMONY_PHASE_UNSPECIFIED' })],
-    ['a part beyond the cap', () => parse(ceremonyStepRequestSchema, { ...step, parts: [{ holderId: 'a', payload: new Uint8Array(1024 * 1024 + 1), signature: new Uint8Array(64) }] })],
-    ['too many entries', () => parse(acceptRequestSchema, { planHash: hash, round: 1, entries: Array(1001).fill(null) })],
+    [
+      'a cohort beyond the cap',
+      () => parse(certifyRequestSchema, { ...certify, deviceIds: Array(10_001).fill('0'.repeat(32)) }),
+    ],
+    [
+      'a device id in capitals',
+      () => parse(certifyRequestSchema, { ...certify, deviceIds: ['A'.repeat(32)] }),
+    ],
+    [
+      'an unknown phase',
+      () => parse(ceremonyStepRequestSchema, { ...step, phase: 'CEREMONY_PHASE_UNSPECIFIED' }),
+    ],
+    [
+      'a part beyond the cap',
+      () =>
+        parse(ceremonyStepRequestSchema, {
+          ...step,
+          parts: [{ holderId: 'a', payload: new Uint8Array(1024 * 1024 + 1), signature: new Uint8Array(64) }],
+        }),
+    ],
+    [
+      'too many entries',
+      () => parse(acceptRequestSchema, { planHash: hash, round: 1, entries: Array(1001).fill(null) }),
+    ],
     ['a long reason', () => parse(abortRequestSchema, { planHash: hash, round: 1, reason: 'x'.repeat(201) })],
     ['a count of 0', () => parse(openHeaderSchema, { ...header, cohortCount: 0 })],
     ['nothing at all', () => parse(openHeaderSchema, undefined)],
   ])('with %s are refused', (_name, read) => {
-    expect(read).toThrow(expect.objectContaining({ code: expect.stringMatching(/^(MALFORMED_MESSAGE|FIELD_OUT_OF_RANGE)$/) }));
+    expect(read).toThrow(
+      expect.objectContaining({ code: expect.stringMatching(/^(MALFORMED_MESSAGE|FIELD_OUT_OF_RANGE)$/) }),
+    );
   });
 });

@@ -1,9 +1,9 @@
 /**
- * Messages of the KeyHolder service (keyholder.proto) as validated types, each field with a cap, and the payloads
- * that travel inside a ceremony part.
+ * Messages of the KeyHolder service (keyholder.proto) as validated types, each field with a cap, and the
+ * payloads that travel inside a ceremony part.
  *
- * For: the key holder's handlers, and the coordinator when it reads a holder's reply. Trusts: nothing; every message
- * and every payload is hostile. May be called by: keyholder, coordinator, auditor.
+ * For: the key holder's handlers, and the coordinator when it reads a holder's reply. Trusts: nothing; every
+ * message and every payload is hostile. May be called by: keyholder, coordinator, auditor.
  */
 import { z } from 'zod';
 import { transcript, utf8 } from '../crypto/bytes.ts';
@@ -106,7 +106,9 @@ export const entrySchema = z.object({
 });
 export type Entry = z.output<typeof entrySchema>;
 
-/** Entries are parsed one by one later, so that one malformed entry is rejected alone and not with its batch. */
+/**
+ * Entries are parsed one by one later, so that one malformed entry is rejected alone and not with its batch.
+ */
 export const acceptRequestSchema = z.object({
   planHash: digest,
   round: roundNumber,
@@ -114,7 +116,10 @@ export const acceptRequestSchema = z.object({
 });
 export type AcceptRequest = z.output<typeof acceptRequestSchema>;
 
-/** `deviceId` is empty when the certificate did not verify: such an entry has no name that anybody vouches for. */
+/**
+ * `deviceId` is empty when the certificate did not verify: such an entry has no name that anybody vouches
+ * for.
+ */
 export const rejectionSchema = z.object({ deviceId: text(32), code: text(64), reason: text(500) });
 export type Rejection = z.output<typeof rejectionSchema>;
 
@@ -159,7 +164,9 @@ export const openHeaderSchema = z.object({
 });
 export type OpenHeader = z.output<typeof openHeaderSchema>;
 
-/** `entry` and `c0Digest` stand in the first chunk (offset 0) of a device and are not looked at in later ones. */
+/**
+ * `entry` and `c0Digest` stand in the first chunk (offset 0) of a device and are not looked at in later ones.
+ */
 export const openPartSchema = z.object({
   deviceId,
   c0Digest: bytesOrEmpty(32),
@@ -177,8 +184,9 @@ export type EraseRequest = z.output<typeof eraseRequestSchema>;
 export const eraseReplySchema = z.object({ erased: z.boolean() });
 
 /**
- * Inverse of `transcript(label, ...fields)`: the fields of a payload, in order. Throws MALFORMED_MESSAGE for another
- * label, a length that overruns the buffer, bytes left over, or a number of fields outside [minimum, maximum].
+ * Inverse of `transcript(label, ...fields)`: the fields of a payload, in order. Throws MALFORMED_MESSAGE for
+ * another label, a length that overruns the buffer, bytes left over, or a number of fields outside [minimum,
+ * maximum].
  */
 export function readTranscript(
   label: string,
@@ -222,7 +230,9 @@ export const encodeCommitKeyPayload = (keyCommitment: Uint8Array): Uint8Array =>
 export const decodeCommitKeyPayload = (bytes: Uint8Array): Uint8Array =>
   readTranscript('ceremony-key', bytes, { minimum: 1, maximum: 1 })[0]!;
 
-/** REVEAL: the public part, and the digest of every sealed share so that a share cannot be swapped on its way. */
+/**
+ * REVEAL: the public part, and the digest of every sealed share so that a share cannot be swapped on its way.
+ */
 export interface RevealPayload {
   readonly publicPart: Uint8Array;
   /** By holder, in plan order; the own one is empty. */
@@ -247,7 +257,9 @@ export function decodeCombinePayload(bytes: Uint8Array): TestPayload {
   return { c0: c0!, c1: c1! };
 }
 
-/** TEST: this holder's partial opening of each holder's test, for every subset of `t` holders that it is in. */
+/**
+ * TEST: this holder's partial opening of each holder's test, for every subset of `t` holders that it is in.
+ */
 export interface TestOpening {
   /** 1-based index, in plan order, of the holder whose test ciphertext was opened. */
   readonly testerIndex: number;

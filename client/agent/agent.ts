@@ -62,6 +62,7 @@ const isDeclining = (error: unknown): error is PulsefoldError =>
   isPulsefoldError(error) && declining.includes(error.code);
 const interrupted: Ending = { ended: 'interrupted', reason: 'told to stop' };
 const CONDITION_POLL_MS = 30_000;
+const RECEIPT_POLL_MS = 500;
 const POLL_MS_MIN = 50;
 const POLL_MS_MAX = 5000;
 
@@ -275,8 +276,9 @@ export class ClientAgent {
     const uploadBytes = upload.c0Bytes + upload.c1Bytes;
     const answer = await sendRound(this.#participation(), upload);
     Object.assign(upload, answer.changes);
-    await this.#save();
     const { refusal } = answer;
+    // An acknowledgement needs no write of its own: after a crash, asking again gets the same one.
+    if (upload.progress !== 'acknowledged') await this.#save();
     if (refusal) this.#logger.warn({ round, code: refusal.code }, refusal.message);
     else this.#logger.info({ round, kind, uploadBytes, progress: upload.progress }, 'update sent');
     const why = refusal ? { code: refusal.code, reason: refusal.message } : {};
@@ -318,7 +320,7 @@ export class ClientAgent {
     const base = { round, kind, uploadBytes };
     try {
       const request = { planHash: parsed.hash, round };
-      const reply = parse(getReceiptReply, await this.#retry(() => this.#options.rounds.getReceipt(request)));
+      const reply = parse(getReceiptReply, await this.#options.rounds.getReceipt(request));
       if (reply.receipt.length === 0) return reply.retryAfterMs;
       const entry: OwnEntry = {
         statement: statementOf(upload, this.deviceId),
@@ -339,6 +341,8 @@ export class ClientAgent {
       this.#report({ ...base, outcome: receipt.outcome, cohortCount, ...(reason ? { reason } : {}) });
     } catch (error) {
       if (!isPulsefoldError(error)) throw error;
+      // A coordinator that is gone after the last round must not hold the device for long: `settle` decides.
+      if (isTransient(error)) return RECEIPT_POLL_MS;
       // An upload that was refused has no receipt; the refusal says more than its absence.
       if (upload.progress === 'refused' && error.code === 'NOT_FOUND') return undefined;
       this.#logger.warn(

@@ -1,41 +1,22 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { fromHex, toHex, utf8 } from '../../crypto/bytes.ts';
 import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import { randomBytes } from '../../crypto/random.ts';
 import { encodeReceipt, parseReceipt, type Receipt } from '../../protos/receipt.ts';
 import { abortStatement, entryLeaf, receiptStatement } from '../../protos/statements.ts';
-import { loadTrainEngine, type TrainEngine } from '../training/engine.ts';
-import { ClientAgent } from './agent.ts';
 import { acceptPlan } from './invitation.ts';
 import { verifyReceipt } from './receipts.ts';
 import { MemoryClientStore } from './store.ts';
-import { FakeClock, RandomSealer, sampleData } from './testing.ts';
+import { RandomSealer } from './testing.ts';
+import { agentOf } from './testing-agent.ts';
 import { FakeCoordinator, type FakeRound, hexed } from './testing-coordinator.ts';
-
-let engine: TrainEngine;
-beforeAll(async () => {
-  engine = await loadTrainEngine(['tfjs-cpu']);
-});
 
 /** A device whose upload of round 1 is acknowledged and undecided. */
 async function uploaded(fate: FakeRound['fate']) {
   const coordinator = await FakeCoordinator.create();
   coordinator.openRound(1, { fate: fate === 'late' ? 'late' : 'open' });
   const store = new MemoryClientStore();
-  const agent = new ClientAgent({
-    identity: coordinator.identity,
-    policy: coordinator.policy,
-    pins: coordinator.pins,
-    limits: { epsilon: 8, delta: 1e-5 },
-    data: { train: sampleData(40) },
-    engine,
-    sealer: new RandomSealer(1000),
-    rounds: coordinator,
-    store,
-    conditions: () => ({ charging: true, unmetered: true, worn: true }),
-    clock: new FakeClock(),
-    timing: { receiptPatienceMs: 1000 },
-  });
+  const agent = agentOf(coordinator, { store, sealer: new RandomSealer(1000) });
   await agent.join();
   coordinator.rounds.get(1)!.fate = fate;
   return { coordinator, agent, store };

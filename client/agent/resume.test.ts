@@ -1,35 +1,11 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { toHex } from '../../crypto/bytes.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import { uploadDigest } from '../../protos/statements.ts';
-import { loadTrainEngine, type TrainEngine } from '../training/engine.ts';
-import { type AgentOptions, ClientAgent } from './agent.ts';
 import { type ClientState, MemoryClientStore } from './store.ts';
-import { FakeClock, RandomSealer, sampleData } from './testing.ts';
+import { FakeClock, RandomSealer } from './testing.ts';
+import { agentOf } from './testing-agent.ts';
 import { FakeCoordinator } from './testing-coordinator.ts';
-
-let engine: TrainEngine;
-beforeAll(async () => {
-  engine = await loadTrainEngine(['tfjs-cpu']);
-});
-
-function agentOf(coordinator: FakeCoordinator, changes: Partial<AgentOptions> = {}): ClientAgent {
-  return new ClientAgent({
-    identity: coordinator.identity,
-    policy: coordinator.policy,
-    pins: coordinator.pins,
-    limits: { epsilon: 8, delta: 1e-5 },
-    data: { train: sampleData(40) },
-    engine,
-    sealer: new RandomSealer(),
-    rounds: coordinator,
-    store: new MemoryClientStore(),
-    conditions: () => ({ charging: true, unmetered: true, worn: true }),
-    clock: new FakeClock(),
-    timing: { patienceMs: 60_000, receiptPatienceMs: 1000 },
-    ...changes,
-  });
-}
 
 const gone = () => {
   throw new PulsefoldError('UNAVAILABLE', 'the coordinator was killed');
@@ -91,6 +67,24 @@ describe('uploading over breaks', () => {
     const report = await agentOf(coordinator).runRound(coordinator.invitation(1));
     expect(report).toMatchObject({ outcome: 'undecided', code: 'UPLOAD_OFFSET_MISMATCH' });
     expect(coordinator.sent.length).toBeLessThan(50);
+  });
+
+  it('does not wait long for receipts of a coordinator that is gone after the last round', async () => {
+    const coordinator = await FakeCoordinator.create();
+    coordinator.openRound(1, { fate: 'open' });
+    coordinator.before.getReceipt = gone;
+    const clock = new FakeClock();
+    const startMs = clock.nowMs();
+    const store = new MemoryClientStore();
+    const summary = await agentOf(coordinator, { clock, store }).join();
+    expect(summary).toMatchObject({ ended: 'finished', rounds: [{ outcome: 'undecided' }] });
+    expect(clock.nowMs() - startMs).toBeLessThan(3000);
+    // Next time it is asked for again.
+    delete coordinator.before.getReceipt;
+    coordinator.rounds.get(1)!.fate = 'certified';
+    expect(await agentOf(coordinator, { store }).join()).toMatchObject({
+      rounds: [{ outcome: 'certified' }],
+    });
   });
 
   it('keeps the charge of an upload that the coordinator refused', async () => {

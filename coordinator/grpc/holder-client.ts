@@ -31,7 +31,8 @@ const ceremonyReply = z.object({
 });
 const acceptReply = z.object({
   accepted: listOf(deviceId, 10_000),
-  rejected: listOf(z.object({ deviceId, code: text(64), reason: text(500) }), 10_000),
+  // An entry whose certificate did not verify has no name that the holder vouches for: its deviceId is empty.
+  rejected: listOf(z.object({ deviceId: text(32), code: text(64), reason: text(500) }), 10_000),
 });
 const statementReply = z.object({ holderId, signature });
 const openReply = z.object({ holderId, partial: bytesUpTo(64 * 1024 * 1024), signature });

@@ -7,7 +7,7 @@
  * Trusts: its store. Holders' answers are verified here. May be called by: coordinator/rounds/runner.ts.
  */
 import { fromHex, toHex } from '../../crypto/bytes.ts';
-import { ensure, isPulsefoldError } from '../../crypto/error.ts';
+import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { merkleRoot } from '../../crypto/log/merkle.ts';
 import { ENTRIES_PER_MESSAGE_MAX } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
@@ -89,14 +89,16 @@ export class ActiveRound {
     return this.#settled.finally(() => this.stop());
   }
 
+  /** Ends `run` where the round stands; a later process resumes it. What holders still answer is only stored. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.stop();
+    this.#fail(new PulsefoldError('UNAVAILABLE', 'stopped'));
   }
 
   /** Tells the machine what happened; never throws. */
   notify(news: RoundNews): void {
-    if (this.#stopped && news.type === 'tick') return;
+    if (this.#stopped) return;
     try {
       const event = { ...news, nowMs: this.#services.clock.nowMs() } as RoundEvent;
       const before = this.#state;
@@ -286,6 +288,8 @@ export class ActiveRound {
       partialDigest: this.#services.suite.digest(reply.partial),
     });
     this.#verifyHolder(holder.holderId, statement, reply.signature);
+    // A malformed one must not be stored: no set with it could be opened, and folding it would throw.
+    this.#services.bfv.validatePart(reply.partial, 'c0', this.config.config.digitCount);
     this.#services.store.transaction('keep-partial', (db) =>
       repository.putPartial(db, this.#parsed.hashHex, this.#state.round, activeSet.join(','), {
         ...reply,

@@ -163,40 +163,41 @@ function apply(state: RoundState, event: RoundEvent): Step {
     case 'tick':
       return still(state);
     case 'device_invited':
-      return still(invite(state, event.deviceId, event.nowMs));
+      return still(invite(state, event.deviceId));
     case 'upload_acknowledged':
       if (state.phase !== 'collecting') return still(state);
       return still({ ...state, uploaded: add(state.uploaded, event.deviceId), lastUploadAtMs: event.nowMs });
     case 'accepted':
-      if (state.phase !== 'accepting') return still(done(state, event.holderId));
-      return still({
-        ...done(state, event.holderId),
-        verdicts: { ...state.verdicts, [event.holderId]: [...event.deviceIds].sort() },
-      });
+      // A verdict after the cohort was chosen decides nothing any more.
+      if (state.phase !== 'accepting') return still(state);
+      return still(judged(state, event.holderId, event.deviceIds));
     case 'certificate_signed':
       return still({
-        ...done(state, event.holderId),
+        ...done(state, 'certificate', event.holderId),
         certificateSigners: add(state.certificateSigners, event.holderId),
       });
     case 'abort_signed':
-      return still({ ...done(state, event.holderId), abortSigners: add(state.abortSigners, event.holderId) });
+      return still({
+        ...done(state, 'abort', event.holderId),
+        abortSigners: add(state.abortSigners, event.holderId),
+      });
     case 'abort_requested':
       return still(beginAbort(state, event.reason, event.nowMs));
     case 'partial_received': {
       const key = event.activeSet.join(',');
       const partials = { ...state.partials, [key]: add(state.partials[key] ?? [], event.holderId) };
-      return still({ ...done(state, event.holderId), partials });
+      return still({ ...done(state, 'partial', event.holderId), partials });
     }
     case 'opening_failed':
-      // A wrong partial decryption: this set can never open, the stored answers are final. Try another.
-      return still({ ...state, phase: 'opening', activeSet: null, underWay: null, partials: { ...state.partials, [event.activeSet.join(',')]: [] }, holders: blame(state, event.activeSet, event.nowMs) });
+      return still(discard(state, event.activeSet, event.nowMs));
     case 'sum_opened':
       if (state.phase !== 'opening') return still(state);
       return still({ ...enter(state, 'opened', event.nowMs), message: 'sum opened' });
     case 'released':
+      if (state.phase !== 'opened') return still(state);
       return still({ ...enter(state, 'released', event.nowMs), message: 'released' });
     case 'holder_failed':
-      return still(fail(state, event.holderId, event.message, event.nowMs));
+      return still(fail(state, event));
   }
 }
 
@@ -222,7 +223,11 @@ function look(state: RoundState, nowMs: number): Step {
 
 function lookCollecting(state: RoundState, nowMs: number): Step {
   const { terms } = state;
-  if (state.quorateAtMs === null) return still(state);
+  if (state.invited.length < terms.cohortMin) return still(state);
+  // The windows count from here. A crash forgets them while invitations and uploads stay: they start again, which
+  // gives the devices time to come back.
+  if (state.quorateAtMs === null)
+    return lookCollecting({ ...state, quorateAtMs: nowMs, lastUploadAtMs: nowMs }, nowMs);
   const waitedMs = nowMs - state.quorateAtMs;
   const enough = state.uploaded.length >= terms.cohortMin;
   const everybody = state.uploaded.length === state.invited.length;
@@ -255,6 +260,10 @@ function lookAccepting(state: RoundState, nowMs: number): Step {
   if (unanimous.length < terms.quorum && !(settled && answered.length >= terms.quorum))
     return ask(state, 'acceptance', terms.holderIds.filter((id) => !state.verdicts[id]), nowMs);
   const cohort = chooseCohort(state.verdicts, terms.quorum);
+  // One holder that rejects everybody and another that is away for a moment must not end the round together.
+  const missing = terms.holderIds.filter((id) => !state.verdicts[id]);
+  const patient = missing.length > 0 && nowMs - state.stageStartedAtMs < terms.holderDeadlineMs;
+  if (cohort.length < terms.cohortMin && patient) return ask(state, 'acceptance', missing, nowMs);
   if (cohort.length < terms.cohortMin)
     return look(
       beginAbort(state, `a quorum accepts only ${cohort.length} of at least ${terms.cohortMin} uploads`, nowMs),
@@ -299,6 +308,9 @@ function handOver(state: RoundState, work: string, effect: RoundEffect): Step {
 
 function lookAborting(state: RoundState, nowMs: number): Step {
   const { terms } = state;
+  // Signatures that were under way when the abort began: a holder signs one statement, so now only the other can win.
+  if (state.cohort !== null && !canReachQuorum(state, state.certificateSigners) && state.abortSigners.length < terms.quorum)
+    return look({ ...enter(state, 'certifying', nowMs), message: TOO_LATE_TO_ABORT }, nowMs);
   if (state.abortSigners.length >= terms.quorum)
     return { state: { ...enter(state, 'aborted', nowMs), message: state.abortReason ?? 'aborted' }, effects: [{ type: 'void' }] };
   return ask(state, 'abort', terms.holderIds.filter((id) => !state.abortSigners.includes(id)), nowMs);
@@ -337,27 +349,59 @@ function overdue(state: RoundState, nowMs: number): Step {
   });
 }
 
-function invite(state: RoundState, deviceId: string, nowMs: number): RoundState {
+function invite(state: RoundState, deviceId: string): RoundState {
   if (state.phase !== 'collecting' || state.invited.includes(deviceId)) return state;
-  const invited = [...state.invited, deviceId];
-  const quorate = invited.length >= state.terms.cohortMin;
-  return { ...state, invited, quorateAtMs: state.quorateAtMs ?? (quorate ? nowMs : null), message: 'collecting uploads' };
+  return { ...state, invited: [...state.invited, deviceId], message: 'collecting uploads' };
 }
 
 function beginAbort(state: RoundState, reason: string, nowMs: number): RoundState {
   if (!['collecting', 'accepting', 'certifying'].includes(state.phase)) return state;
-  return { ...enter(state, 'aborting', nowMs), abortReason: reason, message: `aborting: ${reason}` };
+  if (!canReachQuorum(state, state.certificateSigners)) return { ...state, message: TOO_LATE_TO_ABORT };
+  // A holder that signed an abort before signs no other one, so the first reason stays.
+  const abortReason = state.abortReason ?? reason;
+  return { ...enter(state, 'aborting', nowMs), abortReason, message: `aborting: ${abortReason}` };
 }
+
+/** Whether a quorum is left for one statement when `others` have signed the other one. */
+const canReachQuorum = ({ terms }: RoundState, others: readonly string[]): boolean =>
+  terms.holderIds.length - others.length >= terms.quorum;
+
+const TOO_LATE_TO_ABORT = 'too many key holders have signed the certificate for an abort; waiting for the quorum';
 
 function enter(state: RoundState, phase: Phase, nowMs: number): RoundState {
   return { ...state, phase, stageStartedAtMs: nowMs, stuck: false, underWay: null, holders: idleHolders(state.terms) };
 }
 
-function done(state: RoundState, holderId: string): RoundState {
+const stageOf: Readonly<Partial<Record<Phase, HolderStage>>> = {
+  accepting: 'acceptance',
+  certifying: 'certificate',
+  opening: 'partial',
+  aborting: 'abort',
+};
+
+/** The holder answered. An answer to an earlier stage says nothing about the request that is under way now. */
+function done(state: RoundState, stage: HolderStage, holderId: string): RoundState {
+  if (stageOf[state.phase] !== stage) return state;
   return { ...state, holders: { ...state.holders, [holderId]: { asked: false, retryAtMs: 0, failures: 0 } } };
 }
 
-function fail(state: RoundState, holderId: string, message: string, nowMs: number): RoundState {
+/** A holder's verdict on the frozen uploads; what it says of others, or twice, does not count. */
+function judged(state: RoundState, holderId: string, deviceIds: readonly string[]): RoundState {
+  const accepted = new Set(deviceIds);
+  const verdict = (state.candidates ?? []).filter((id) => accepted.has(id));
+  return { ...done(state, 'acceptance', holderId), verdicts: { ...state.verdicts, [holderId]: verdict } };
+}
+
+/** A wrong partial decryption: this set can never open, the stored answers are final. Another one is tried. */
+function discard(state: RoundState, activeSet: readonly number[], nowMs: number): RoundState {
+  if (state.phase !== 'opening') return state;
+  const partials = { ...state.partials, [activeSet.join(',')]: [] };
+  return { ...state, activeSet: null, underWay: null, partials, holders: blame(state, activeSet, nowMs) };
+}
+
+function fail(state: RoundState, event: Extract<RoundEvent, { type: 'holder_failed' }>): RoundState {
+  const { holderId, stage, message, nowMs } = event;
+  if (stageOf[state.phase] !== stage) return state;
   const failures = (state.holders[holderId]?.failures ?? 0) + 1;
   const retryAtMs = nowMs + Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
   return {

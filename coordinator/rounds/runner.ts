@@ -29,7 +29,6 @@ export class PlanRunner {
   readonly parsed: ParsedPlan;
   readonly #services: RoundServices;
   readonly #approvals: readonly PlanApproval[];
-  readonly #holders: readonly HolderPort[];
   #active: ActiveRound | null = null;
   #outcome: PlanOutcome | null = null;
   #stopped = false;
@@ -39,7 +38,11 @@ export class PlanRunner {
     this.#services = services;
     this.parsed = parsed;
     this.#approvals = approvals;
-    this.#holders = services.holdersOf(parsed);
+  }
+
+  /** Looked up when needed: a plan that names a holder this coordinator no longer knows fails alone, when it runs. */
+  get #holders(): readonly HolderPort[] {
+    return this.#services.holdersOf(this.parsed);
   }
 
   get active(): ActiveRound | null {

@@ -5,7 +5,7 @@
  * upload statement is checked here once more, because the holders will check it too and an upload that they would
  * reject must not take a place. May be called by: coordinator/grpc/rounds-service.ts.
  */
-import { equalBytes, toHex } from '../../crypto/bytes.ts';
+import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { UploadHeader } from '../../protos/rounds-messages.ts';
 import { acknowledgementStatement, lateStatement, uploadDigest, uploadStatement } from '../../protos/statements.ts';
@@ -38,6 +38,12 @@ interface Intake {
 /** What the transaction found; the reply is signed afterwards. */
 type Outcome = { readonly kind: 'stored' | 'acknowledged' | 'late'; readonly nextOffset: number };
 
+/** The check of a complete upload. `prefix`: the stored bytes it covered, so that no others are acknowledged by it. */
+interface Verdict {
+  readonly prefix: Uint8Array;
+  readonly fault: unknown;
+}
+
 /** Stores one chunk. Errors: WRONG_*, BAD_SIGNATURE, NOT_INVITED, SECOND_DIGEST, UPLOAD_OFFSET_MISMATCH, DIGEST_MISMATCH. */
 export async function putUpload(
   services: RoundServices,
@@ -67,6 +73,8 @@ export async function putUpload(
 async function storeChunk(services: RoundServices, round: ActiveRound | null, intake: Intake): Promise<Outcome> {
   const { header, device, planHex, offset, data } = intake;
   const totalBytes = header.c0Bytes + header.c1Bytes;
+  // With every chunk, also of a known upload: the coordinator signs these fields in its reply.
+  requireBinding(services, round, intake);
   const earlier = services.store.read('upload', (db) =>
     repository.getUpload(db, planHex, header.round, device.deviceId),
   );
@@ -76,34 +84,47 @@ async function storeChunk(services: RoundServices, round: ActiveRound | null, in
   ensure(offset + data.length <= totalBytes, 'UPLOAD_TOO_LARGE', 'the chunk goes past the announced upload size');
   const complete = offset + data.length === totalBytes;
   // Hashing and range checks happen before the transaction: nobody waits for them in the commit queue.
-  const fault = complete ? findFault(services, round, intake) : null;
+  const verdict = complete ? checkComplete(services, round, intake) : null;
   const outcome = await services.store.enqueue('upload-chunk', (db): Outcome | 'bad' => {
-    if (repository.roundPhase(db, planHex, header.round) !== 'collecting')
-      return { kind: 'late', nextOffset: totalBytes };
     const row = repository.getUpload(db, planHex, header.round, device.deviceId);
     if (row) requireSameUpload(header, row);
     if (row?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
-    if (fault) {
+    ensure(
+      repository.invitationOf(db, planHex, header.round, device.deviceId) !== undefined,
+      'NOT_INVITED',
+      `check in to round ${header.round} first`,
+    );
+    if (repository.roundPhase(db, planHex, header.round) !== 'collecting') return noteLate(db, intake);
+    if (verdict?.fault) {
       repository.dropUpload(db, planHex, header.round, device.deviceId);
       return 'bad';
     }
-    return append(db, intake, row, complete);
+    return append(db, intake, row, verdict, complete);
   });
-  if (outcome === 'bad') throw fault!;
+  if (outcome === 'bad') throw verdict!.fault;
   return outcome;
 }
 
-function append(db: Database, intake: Intake, row: repository.UploadRow | undefined, complete: boolean): Outcome {
+/** The first late update of a device stands, like the first one in time. */
+function noteLate(db: Database, { header, device, planHex }: Intake): Outcome {
+  const earlier = repository.lateOf(db, planHex, header.round, device.deviceId);
+  ensure(earlier === undefined || earlier === toHex(header.digest), 'SECOND_DIGEST', SECOND_DIGEST);
+  return { kind: 'late', nextOffset: header.c0Bytes + header.c1Bytes };
+}
+
+function append(
+  db: Database,
+  intake: Intake,
+  row: repository.UploadRow | undefined,
+  verdict: Verdict | null,
+  complete: boolean,
+): Outcome {
   const { header, device, planHex, offset, data } = intake;
-  ensure(
-    repository.invitationOf(db, planHex, header.round, device.deviceId) !== undefined,
-    'NOT_INVITED',
-    `check in to round ${header.round} first`,
-  );
   const received = row?.received_bytes ?? 0;
   // A repeated chunk, sent again because the reply was lost.
   if (offset + data.length <= received) return { kind: 'stored', nextOffset: received };
   ensure(offset === received, 'UPLOAD_OFFSET_MISMATCH', `resume at offset ${received}`);
+  if (complete) requireChecked(db, intake, verdict);
   if (!row)
     repository.insertUpload(db, planHex, header.round, {
       device: device.deviceId,
@@ -119,28 +140,63 @@ function append(db: Database, intake: Intake, row: repository.UploadRow | undefi
   return { kind: complete ? 'acknowledged' : 'stored', nextOffset: offset + data.length };
 }
 
+/**
+ * Chunks of one upload may be sent at the same time. What was stored after this one was checked has not been: it must
+ * be sent, and checked, again.
+ */
+function requireChecked(db: Database, { header, device, planHex, offset }: Intake, verdict: Verdict | null): void {
+  const stored = repository.uploadBytes(db, planHex, header.round, device.deviceId);
+  ensure(
+    verdict && Buffer.compare(stored, verdict.prefix) === 0,
+    'UPLOAD_OFFSET_MISMATCH',
+    `send the chunks one after the other; resume at offset ${offset}`,
+  );
+}
+
+const SECOND_DIGEST = 'this device already sent another update for this round; send the stored bytes again';
+
 function requireSameUpload(header: UploadHeader, row: repository.UploadRow): void {
   const same =
     row.digest === toHex(header.digest) && row.c0_bytes === header.c0Bytes && row.c1_bytes === header.c1Bytes;
-  ensure(same, 'SECOND_DIGEST', 'this device already sent another update for this round; send the stored bytes again');
+  ensure(same, 'SECOND_DIGEST', SECOND_DIGEST);
 }
 
-/** Everything that binds an upload to its round, and the device's signature. */
+const isActive = (round: ActiveRound | null, header: UploadHeader): round is ActiveRound =>
+  round !== null && round.state.round === header.round;
+
+/** The round's own hashes, also of one that is over: the transaction will answer that it is late. */
+function bindingOf(services: RoundServices, round: ActiveRound | null, intake: Intake) {
+  const { header, planHex } = intake;
+  if (isActive(round, header)) return round.binding;
+  const known = services.store.read('round', (db) => repository.getRound(db, planHex, header.round));
+  ensure(known, 'WRONG_ROUND', `round ${header.round} is not open; check in again`);
+  return {
+    modelHash: fromHex(known.model_hash),
+    configHash: fromHex(known.config_hash),
+    committeeKeyId: fromHex(known.committee_key_id),
+  };
+}
+
+function requireBinding(services: RoundServices, round: ActiveRound | null, intake: Intake): void {
+  const { header } = intake;
+  const binding = bindingOf(services, round, intake);
+  ensure(equalBytes(header.modelHash, binding.modelHash), 'WRONG_MODEL', 'the update was made from another model');
+  ensure(
+    equalBytes(header.configHash, binding.configHash),
+    'WRONG_CONFIG',
+    'the update was made under another configuration',
+  );
+  ensure(
+    equalBytes(header.committeeKeyId, binding.committeeKeyId),
+    'WRONG_COMMITTEE_KEY',
+    'the update is sealed under another committee key',
+  );
+}
+
+/** Size and signature of an upload that begins. */
 function checkNewUpload(services: RoundServices, round: ActiveRound | null, intake: Intake): void {
   const { header, device } = intake;
-  // Known round that is over: the transaction answers `late`.
-  if (!round || round.state.round !== header.round) {
-    const known = services.store.read('round', (db) => repository.getRound(db, intake.planHex, header.round));
-    ensure(known, 'WRONG_ROUND', `round ${header.round} is not open; check in again`);
-  } else {
-    const { binding } = round;
-    ensure(equalBytes(header.modelHash, binding.modelHash), 'WRONG_MODEL', 'the update was made from another model');
-    ensure(equalBytes(header.configHash, binding.configHash), 'WRONG_CONFIG', 'the update was made under another configuration');
-    ensure(
-      equalBytes(header.committeeKeyId, binding.committeeKeyId),
-      'WRONG_COMMITTEE_KEY',
-      'the update is sealed under another committee key',
-    );
+  if (isActive(round, header)) {
     const sizes = services.bfv.ciphertextBytes(round.config.config.digitCount);
     ensure(
       header.c0Bytes === sizes.c0 && header.c1Bytes === sizes.c1,
@@ -155,18 +211,19 @@ function checkNewUpload(services: RoundServices, round: ActiveRound | null, inta
   );
 }
 
-/** Checks a complete upload against its digest and the ciphertext format; returns the error to throw, if any. */
-function findFault(services: RoundServices, round: ActiveRound | null, intake: Intake): unknown {
+/**
+ * Checks a complete upload against its digest and the ciphertext format. Null when there is nothing to check it with
+ * or by: then the transaction says where to go on, or that it is late.
+ */
+function checkComplete(services: RoundServices, round: ActiveRound | null, intake: Intake): Verdict | null {
   const { header, device, planHex, offset, data } = intake;
-  if (!round || round.state.round !== header.round) return null;
+  if (!isActive(round, header)) return null;
+  const prefix = services.store.read('upload-bytes', (db) =>
+    repository.uploadBytes(db, planHex, header.round, device.deviceId),
+  );
+  if (prefix.length !== offset) return null;
   const whole = new Uint8Array(header.c0Bytes + header.c1Bytes);
-  if (offset > 0) {
-    const stored = services.store.read('upload-bytes', (db) =>
-      repository.uploadBytes(db, planHex, header.round, device.deviceId),
-    );
-    if (stored.length !== offset) return null; // the transaction names the offset to resume at
-    whole.set(stored);
-  }
+  whole.set(prefix);
   whole.set(data, offset);
   const c0 = whole.subarray(0, header.c0Bytes);
   const c1 = whole.subarray(header.c0Bytes);
@@ -178,8 +235,8 @@ function findFault(services: RoundServices, round: ActiveRound | null, intake: I
     );
     services.bfv.validatePart(c0, 'c0', round.config.config.digitCount);
     services.bfv.validatePart(c1, 'c1', round.config.config.digitCount);
-    return null;
+    return { prefix, fault: null };
   } catch (error) {
-    return error;
+    return { prefix, fault: error };
   }
 }

@@ -58,7 +58,7 @@ describe('exact discrete Gaussian', () => {
   });
 
   it.each(['1/2', '4', '100', '10000'])(
-    'the test rejects a rounded float Gaussian 3 %% too wide, σ² = %s',
+    'the test rejects a rounded float Gaussian 3 percent too wide, σ² = %s',
     (text) => {
       const variance = rationalToNumber(parseRational(text));
       const random = seededRandom(`wrong/${text}`);

@@ -132,7 +132,7 @@ function recordPlan({ scenario, options }: PlanRequest) {
       ? { ...GRADIENT_TRAINING, ...serverSettings(options, GRADIENT_SERVER) }
       : { ...HOSPITAL_TRAINING, ...serverSettings(options, HOSPITAL_SERVER) },
     rounds: {
-      training: options.rounds ?? (options.dp ? 10 : 6),
+      training: options.rounds ?? 6,
       evaluation: options.evaluation === 'federated' ? 1 : 0,
       spare: 2,
       cohortMin: 3,
@@ -159,7 +159,13 @@ function recordPlan({ scenario, options }: PlanRequest) {
 
 /** Record unit: one round is one DP-SGD step; the client's epochs and rate are not used. */
 const GRADIENT_TRAINING = { epochs: 1, batchSize: 1, learningRate: 1 };
-const GRADIENT_SERVER = { strategy: 'fedavgm', serverLearningRate: 4, serverMomentum: 0.5 } as const;
+const GRADIENT_SERVER = {
+  strategy: 'fedadam',
+  serverLearningRate: 0.6,
+  serverMomentum: 0.3,
+  beta2: 0.9,
+  tau: 0.03,
+} as const;
 const HOSPITAL_TRAINING = { epochs: 5, batchSize: 16, learningRate: 0.3 };
 const HOSPITAL_SERVER = { strategy: 'fedavgm', serverLearningRate: 1, serverMomentum: 0.5 } as const;
 const PHONE_TRAINING = { epochs: 5, batchSize: 1, learningRate: 1 };
@@ -169,7 +175,8 @@ const PHONE_SERVER = { strategy: 'fedavg', serverLearningRate: 3 } as const;
 function serverSettings(options: DemoOptions, usual: { readonly strategy: string; readonly serverLearningRate: number }): object {
   const { strategy } = options;
   if (strategy === undefined || strategy === usual.strategy) return usual;
-  const { serverLearningRate } = usual;
+  // An adaptive step is about its learning rate in size, a plain one that times the gradient.
+  const serverLearningRate = usual.strategy === 'fedadam' ? 4 : usual.serverLearningRate;
   if (strategy === 'fedadam') return { strategy, serverLearningRate: 0.1, serverMomentum: 0.9, beta2: 0.99, tau: 0.001 };
   if (strategy === 'fedavgm') return { strategy, serverLearningRate, serverMomentum: 0.5 };
   return { strategy, serverLearningRate, ...(strategy === 'fedprox' ? { proximalMu: 0.01 } : {}) };

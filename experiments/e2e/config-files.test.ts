@@ -1,0 +1,203 @@
+/**
+ * A round from configuration files alone: every command an operator, approver, researcher and hospital would type, in
+ * their order, as real processes; no demo code. Goal: whoever follows the README's walk-through ends with a model that
+ * `audit verify` accepts.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { stringify } from 'yaml';
+import { seededRandom, uniform } from '../../crypto/random.ts';
+
+const CLI = join(import.meta.dirname, '..', '..', 'cli', 'pulsefold.ts');
+const execute = promisify(execFile);
+const environment = { ...process.env, PULSEFOLD_PASSPHRASE: 'correct horse battery staple', NO_COLOR: '1' };
+
+let home: string;
+const daemons: ChildProcess[] = [];
+
+const file = (name: string) => join(home, name);
+const write = (name: string, value: unknown) =>
+  writeFileSync(file(name), typeof value === 'string' ? value : stringify(value));
+
+/** Runs a command to its end; returns its JSON lines. */
+async function pulsefold(...args: string[]): Promise<Record<string, unknown>[]> {
+  const { stdout } = await execute(process.execPath, [CLI, ...args, '--json'], { env: environment, cwd: home });
+  return stdout
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}
+
+/** Starts a role; resolves when it listens. Events go to `onEvent`. */
+function start(args: string[], onEvent: (event: Record<string, unknown>) => void = () => {}): Promise<void> {
+  const child = spawn(process.execPath, [CLI, ...args, '--json'], { env: environment, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] });
+  daemons.push(child);
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${errors.slice(-1500)}`)));
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const event = JSON.parse(line) as Record<string, unknown>;
+      if (event.event === 'listening') resolve();
+      onEvent(event);
+    });
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), 'pulsefold-config-'));
+});
+
+afterAll(() => {
+  for (const daemon of daemons) daemon.kill('SIGKILL');
+  rmSync(home, { recursive: true, force: true });
+});
+
+const FEATURES = {
+  dataset: 'walkthrough',
+  label: { column: 'ill', positive: { equals: '1' } },
+  features: [
+    { column: 'age', kind: 'number', minimum: 18, maximum: 100 },
+    { column: 'pulse', kind: 'number', minimum: 40, maximum: 140 },
+  ],
+  complete: true,
+};
+
+/** Sixty plausible rows: older people with a faster pulse are ill more often. */
+function table(seed: string): string {
+  const random = seededRandom(seed);
+  const rows = Array.from({ length: 60 }, () => {
+    const age = 20 + Math.floor(uniform(random) * 70);
+    const pulse = 50 + Math.floor(uniform(random) * 70);
+    return `${age},${pulse},${uniform(random) < (age + pulse - 70) / 140 ? 1 : 0}`;
+  });
+  return `age,pulse,ill\n${rows.join('\n')}\n`;
+}
+
+describe('a deployment from configuration files', () => {
+  it('enrols, approves, trains and passes the audit', { timeout: 180_000 }, async () => {
+    const [enrolment, registrar, coordinator, ...holderPorts] = await Promise.all(Array.from({ length: 7 }, freePort));
+    const at = (port: number | undefined) => `127.0.0.1:${port}`;
+
+    // The registrar's operator.
+    write('registrar.yaml', { directory: 'registrar', enrolAddress: at(enrolment), address: at(registrar), passphraseEnv: 'PULSEFOLD_PASSPHRASE' });
+    const [made] = await pulsefold('registrar', 'init', '--config', file('registrar.yaml'));
+    const ca = readFileSync(file('registrar/ca.pem'), 'utf8');
+    write('ca.pem', ca);
+    await start(['registrar', 'run', '--config', file('registrar.yaml')]);
+    const enrol = async (role: string, out: string) => {
+      const [token] = await pulsefold('registrar', 'token', '--config', file('registrar.yaml'), '--role', role);
+      write(`${out}.token`, String(token!.token));
+      const [identity] = await pulsefold(
+        ...['enrol', '--role', role, '--registrar', at(enrolment), '--ca', file('ca.pem')],
+        ...['--token-file', file(`${out}.token`), '--out', file(out)],
+      );
+      return identity as { signingPublicKey: string; sealingPublicKey: string };
+    };
+    const coordinatorIdentity = await enrol('coordinator', 'coordinator.identity');
+    const holders: { id: string; signingPublicKey: string; sealingPublicKey: string }[] = [];
+    for (let i = 1; i <= 4; i++) {
+      const { signingPublicKey, sealingPublicKey } = await enrol('keyholder', `holder-${i}.identity`);
+      holders.push({ id: `holder-${i}`, signingPublicKey, sealingPublicKey });
+    }
+
+    // The approver.
+    const [approver] = await pulsefold('approver', 'keygen', '--out', file('board.key'));
+    const approvers = [{ id: 'board', publicKey: String(approver!.publicKey) }];
+
+    // Holders and coordinator.
+    const common = {
+      registrar: { caFile: 'ca.pem', address: at(registrar) },
+      approvals: { required: 1, approvers },
+      logLevel: 'warn',
+    };
+    for (const [index, holder] of holders.entries()) {
+      mkdirSync(file(holder.id));
+      const identity = { file: `${holder.id}.identity`, passphraseEnv: 'PULSEFOLD_PASSPHRASE' };
+      write(`${holder.id}.yaml`, { role: 'keyholder', id: holder.id, directory: holder.id, listen: at(holderPorts[index]), identity, ...common });
+    }
+    write('plan.yaml', planOf(holders, String(made!.registrarSha256), coordinatorIdentity.signingPublicKey));
+    const [checked] = await pulsefold('plan', 'check', file('plan.yaml'));
+    expect(checked).toMatchObject({ privacy: { unit: 'record', epsilonStated: '8' } });
+    await pulsefold('plan', 'approve', file('plan.yaml'), '--approver', 'board', '--key', file('board.key'));
+    write('coordinator.yaml', {
+      role: 'coordinator',
+      directory: 'coordinator',
+      runDirectory: 'runs',
+      listen: at(coordinator),
+      identity: { file: 'coordinator.identity', passphraseEnv: 'PULSEFOLD_PASSPHRASE' },
+      holders: holders.map(({ id }, index) => ({ id, address: at(holderPorts[index]) })),
+      plans: ['plan.yaml'],
+      ...common,
+    });
+    await Promise.all(holders.map(({ id }) => start(['keyholder', '--config', file(`${id}.yaml`)])));
+    const ended = Promise.withResolvers<Record<string, unknown>>();
+    await start(['coordinator', '--config', file('coordinator.yaml')], (event) => {
+      if (event.event === 'plan') ended.resolve(event);
+    });
+
+    // Three hospitals.
+    const joins = ['north', 'south', 'west'].map(async (name) => {
+      const [token] = await pulsefold('registrar', 'token', '--config', file('registrar.yaml'), '--role', 'client');
+      write(`${name}.csv`, table(name));
+      write(`${name}.yaml`, {
+        directory: name,
+        coordinator: { address: at(coordinator) },
+        registrar: { ca: 'ca.pem' },
+        enrolment: { address: at(enrolment), token: String(token!.token) },
+        passphrase: { env: 'PULSEFOLD_PASSPHRASE' },
+        data: { train: `${name}.csv` },
+        approvers: { required: 1, pinned: approvers },
+        budget: { epsilon: '8', delta: '0.00001' },
+      });
+      return (await pulsefold('client', 'join', '--config', file(`${name}.yaml`))).at(-1)!;
+    });
+    const summaries = await Promise.all(joins);
+    expect(await ended.promise).toMatchObject({ status: 'finished' });
+    for (const summary of summaries)
+      expect(JSON.stringify(summary)).toMatch(/"outcome":"certified".*"outcome":"certified"/);
+
+    // The auditor, who needs nobody's secret.
+    const [run] = readdirSync(file('runs'));
+    const verdict = (await pulsefold('audit', 'verify', join(file('runs'), run!), '--approver', `board=${approvers[0]!.publicKey}`)).at(-1);
+    expect(verdict).toMatchObject({ ok: true });
+  });
+});
+
+function planOf(
+  holders: readonly { id: string; signingPublicKey: string; sealingPublicKey: string }[],
+  registrarSha256: string,
+  coordinatorPublicKey: string,
+): object {
+  return {
+    version: 1,
+    name: 'walkthrough',
+    purpose: 'Shows that configuration files are enough.',
+    suite: 'intl',
+    seed: 'walkthrough',
+    features: FEATURES,
+    model: { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
+    training: { strategy: 'fedavgm', epochs: 1, batchSize: 1, learningRate: 1, serverLearningRate: 4, serverMomentum: 0.5 },
+    rounds: { training: 2, evaluation: 0, spare: 1, cohortMin: 3, cohortTarget: 3, cohortMax: 4, checkInWindowMs: 3000, deadlineMs: 60_000 },
+    eligibility: { recordsMin: 10, recordsMax: 100 },
+    mechanism: { clip: '1', unitsPerClip: 1024, expectedBatch: '90', recordsMax: 100 },
+    privacy: { unit: 'record', epsilon: '8', delta: '0.00001', gamma: '1/3', samplingRate: '1/2', noiseVariance: '1000000' },
+    holders,
+    registrarSha256,
+    coordinatorPublicKey,
+  };
+}

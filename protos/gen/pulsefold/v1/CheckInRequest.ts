@@ -1,0 +1,21 @@
+// Original file: protos/pulsefold/v1/rounds.proto
+
+import type { Long } from '@grpc/proto-loader';
+
+export interface CheckInRequest {
+  'planHash'?: (Buffer | Uint8Array | string);
+  'pseudonym'?: (Buffer | Uint8Array | string);
+  'timeMs'?: (number | string | Long);
+  'signature'?: (Buffer | Uint8Array | string);
+  'waitMs'?: (number);
+  'roundAfter'?: (number);
+}
+
+export interface CheckInRequest__Output {
+  'planHash': (Buffer);
+  'pseudonym': (Buffer);
+  'timeMs': (number);
+  'signature': (Buffer);
+  'waitMs': (number);
+  'roundAfter': (number);
+}

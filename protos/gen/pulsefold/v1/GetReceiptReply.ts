@@ -1,0 +1,14 @@
+// Original file: protos/pulsefold/v1/rounds.proto
+
+
+export interface GetReceiptReply {
+  'receipt'?: (Buffer | Uint8Array | string);
+  'signature'?: (Buffer | Uint8Array | string);
+  'retryAfterMs'?: (number);
+}
+
+export interface GetReceiptReply__Output {
+  'receipt': (Buffer);
+  'signature': (Buffer);
+  'retryAfterMs': (number);
+}
