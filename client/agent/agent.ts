@@ -124,7 +124,7 @@ export class ClientAgent {
       if (this.#options.signal?.aborted && isTransient(error)) return interrupted;
       throw error;
     });
-    await this.settle(ending.ended === 'finished' ? this.#timing.receiptPatienceMs : 0);
+    await this.settle(ending.ended === 'interrupted' ? 0 : this.#timing.receiptPatienceMs);
     const budget = this.#budget!.report(parsed);
     const rounds = [...this.#reports.values()].sort((a, b) => a.round - b.round);
     this.#logger.info(
@@ -144,7 +144,7 @@ export class ClientAgent {
   async #loop(): Promise<Ending> {
     for (;;) {
       if (this.#options.signal?.aborted) return interrupted;
-      const refusal = await this.#whyNotReady();
+      const refusal = (await this.#whyNotReady()) && (await this.#whyNotReadyAfterReceipts());
       if (refusal) return { ended: 'stopped', reason: refusal.message, code: refusal.code };
       const reply = await this.#checkIn();
       await this.settle();
@@ -164,6 +164,12 @@ export class ClientAgent {
       }
       await this.runRound(reply.invitation);
     }
+  }
+
+  /** An aborted round, or a larger cohort than feared, gives budget back: what is still undecided is settled first. */
+  async #whyNotReadyAfterReceipts(): Promise<PulsefoldError | undefined> {
+    await this.settle(this.#timing.receiptPatienceMs);
+    return this.#whyNotReady();
   }
 
   /** A refusal of the device itself, or undefined when it may check in. Waits for conditions that can pass. */

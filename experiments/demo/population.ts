@@ -58,5 +58,7 @@ function clientConfig(options: PopulationOptions, client: ClientRows, deployment
     approvers: { required: 1, pinned: [{ id: approver.id, publicKey: toHex(approver.key.publicKey) }] },
     budget: { epsilon: options.budget.epsilon, delta: options.budget.delta },
     plan: { hash: options.planHash },
+    // Rounds may wait for a killed coordinator or a missing key holder; the receipts come after that.
+    timing: { receiptPatienceMs: 120_000 },
   };
 }

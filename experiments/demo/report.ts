@@ -42,6 +42,7 @@ export class DemoReport {
   #progress: Progress | null = null;
   #released = new Set<number>();
   #prefix = '';
+  #keysReady = false;
 
   constructor(options: DemoOptions, dataset: Dataset, runDirectory: string) {
     this.#options = options;
@@ -62,6 +63,7 @@ export class DemoReport {
     const { repeats } = this.#options;
     this.#prefix = repeats > 1 ? `${repeat + 1}/${repeats} ` : '';
     this.#released = new Set();
+    this.#keysReady = false;
     const account = accountPlan(parsed);
     const privacy = parsed.plan.privacy;
     const budget = account && privacy ? `ε ${account.epsilon.toFixed(3)} of ${privacy.epsilon}, δ ${privacy.delta}, unit ${privacy.unit}` : 'no DP';
@@ -77,8 +79,11 @@ export class DemoReport {
   }
 
   ceremony(ready: number, wanted: number): void {
+    // A restarted coordinator says again that all keys are there.
+    if (this.#keysReady) return;
     this.#progress?.update(ready, 'made by 4 key holders');
     if (ready >= wanted) {
+      this.#keysReady = true;
       this.#progress?.finish();
       this.#progress = null;
     }

@@ -1,0 +1,205 @@
+/** The command as a person meets it: help, wrong command lines, the form of errors. Real processes. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { RunFixture } from '../auditor/testing.ts';
+import { entries } from './program.ts';
+import { type Finished, pulsefold, runNode, temporaryDirectory } from './testing.ts';
+
+const scratch = temporaryDirectory();
+afterAll(() => scratch.dispose());
+
+describe('help', () => {
+  it('lists every command, with and without --help', async () => {
+    const [plain, asked] = await Promise.all([pulsefold([]), pulsefold(['--help'])]);
+    expect(plain).toEqual(asked);
+    expect(plain.code).toBe(0);
+    expect(plain.stderr).toBe('');
+    for (const { name, summary } of entries) {
+      expect(plain.stdout).toContain(name);
+      expect(plain.stdout).toContain(summary);
+    }
+    expect(plain.stdout).toMatch(/Example:\n {2}\$ pulsefold demo/);
+  });
+
+  it('of every command that does something has an example, --json and --debug', async () => {
+    const visit = (command: import('commander').Command): void => {
+      let help = '';
+      command.configureOutput({ writeOut: (text) => (help += text) }).outputHelp();
+      expect(help, command.name()).toMatch(/Examples?:\n {2}\$ pulsefold /);
+      if (command.commands.length === 0) expect(help, command.name()).toMatch(/--json[\s\S]*--debug/);
+      for (const child of command.commands) visit(child);
+    };
+    for (const { load } of entries) visit((await load()).command());
+  });
+
+  it('does not load what it does not need', async () => {
+    const probe = `
+      const { registerHooks } = await import('node:module');
+      const seen = [];
+      registerHooks({ load(url, context, next) { seen.push(url); return next(url, context); } });
+      const { main } = await import(${JSON.stringify(new URL('./pulsefold.ts', import.meta.url).href)});
+      await main(['node', 'pulsefold', 'coordinator', '--help']);
+      process.stderr.write(seen.join('\\n'));`;
+    const { stdout, stderr } = await runNode(['--input-type=module', '-e', probe]);
+    expect(stdout).toContain('--config <file>');
+    expect(stderr).toContain('cli/commands/coordinator.ts');
+    expect(stderr).not.toMatch(/coordinator\/server\.ts|tensorflow|grpc|node-seal|commands\/demo/);
+  });
+});
+
+const usage: readonly (readonly [string, RegExp])[] = [
+  ['bogus', /^error USAGE: unknown command 'bogus'/],
+  ['demo --datset x', /unknown option '--datset'.*--dataset.*\(see: pulsefold demo --help\)\n$/],
+  ['demo --dataset heart', /'heart' is invalid. Allowed choices are uci-heart/],
+  ['demo --no-dp --epsilon 3', /^error USAGE: --epsilon and --no-dp contradict each other/],
+  ['demo --epsilon 0', /Expected a decimal number above 0/],
+  ['demo --stop-holders 3', /Expected a whole number from 0 to 2/],
+  ['demo extra', /too many arguments/],
+  ['plan chekc x', /unknown command 'chekc'.*check/],
+  ['coordinator', /required option '-c, --config <file>' not specified/],
+  ['registrar', /required option '-c, --config <file>'/],
+  ['registrar token --config x --role king', /Allowed choices are coordinator, keyholder, client/],
+  ['status --coordinator nowhere --identity x', /Expected host:port/],
+  ['enrol --role client', /Allowed choices are coordinator, keyholder, researcher, auditor/],
+  ['identity show x --passphrase-env A --passphrase-file b', /cannot be used with/],
+];
+
+/** [command line, code, text of the message] */
+const failures: readonly (readonly [string, string, RegExp])[] = [
+  ['coordinator --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
+  ['keyholder --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
+  ['registrar --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
+  ['client join --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
+  ['coordinator --config bad.yaml', 'CONFIG_INVALID', /bad\.yaml: /],
+  ['keyholder --config bad.yaml', 'CONFIG_INVALID', /bad\.yaml: /],
+  ['client join --config bad.yaml', 'CONFIG_INVALID', /bad\.yaml: /],
+  ['plan check missing.yaml', 'NOT_FOUND', /missing\.yaml/],
+  ['plan check bad.yaml', 'PLAN_INVALID', /bad\.yaml: plan\./],
+  ['audit verify missing', 'NOT_FOUND', /missing: no such directory/],
+  ['data get nothing', 'NOT_FOUND', /unknown data set "nothing"; known: uci-heart/],
+  ['data get synthetic-band', 'NOT_FOUND', /nothing to download/],
+  ['data list --data missing', 'NOT_FOUND', /--data: .*missing is not a directory/],
+  ['identity show missing', 'NOT_FOUND', /cannot read missing/],
+  ['identity show bad.yaml --passphrase-env UNSET_VARIABLE', 'CONFIG_INVALID', /UNSET_VARIABLE/],
+  [
+    'enrol --role auditor --registrar localhost:1 --ca bad.yaml --token-file t --out bad.yaml',
+    'CONFIG_INVALID',
+    /--out/,
+  ],
+  [
+    'enrol --role auditor --registrar localhost:1 --ca no.pem --token-file t --out o',
+    'NOT_FOUND',
+    /--ca: no\.pem/,
+  ],
+  ['approver keygen --out no/where.key', 'NOT_FOUND', /--out/],
+];
+
+describe('mistakes', () => {
+  writeFileSync(join(scratch.path, 'bad.yaml'), 'role: pirate\n');
+
+  it('in the command line end with code 2 and one line', async () => {
+    await eachOf(usage, async ([line, message]) => {
+      const { code, stdout, stderr } = await pulsefold(line.split(' '), { cwd: scratch.path });
+      expect({ line, code, stdout }).toEqual({ line, code: 2, stdout: '' });
+      expect(stderr).toMatch(message);
+      expect(stderr).toMatch(/^error USAGE: [^\n]* \(see: pulsefold[a-z ]* --help\)\n$/);
+    });
+  });
+
+  it('elsewhere end with code 1 and one coded line without a stack', async () => {
+    await eachOf(failures, async ([line, wanted, message]) => {
+      const { code, stdout, stderr } = await pulsefold(line.split(' '), { cwd: scratch.path });
+      expect({ line, code, stdout: stdout.replace(/^downloading.*\n/, '') }).toEqual({
+        line,
+        code: 1,
+        stdout: '',
+      });
+      const last = stderr.trimEnd().split('\n').at(-1);
+      expect(last).toMatch(new RegExp(`^error ${wanted}: `));
+      expect(last).toMatch(message);
+      expect(stderr).not.toMatch(/^\s+at /m);
+    });
+  });
+
+  it('show their stack under --debug only', async () => {
+    const { code, stderr } = await pulsefold(['plan', 'check', 'missing.yaml', '--debug'], {
+      cwd: scratch.path,
+    });
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error NOT_FOUND: .*\n(PulsefoldError|Error).*\n\s+at [\s\S]*caused by/);
+  });
+});
+
+/** Two processes at a time: the machine is shared. */
+async function eachOf<Item>(items: readonly Item[], body: (item: Item) => Promise<void>): Promise<void> {
+  const queue = [...items];
+  const worker = async (): Promise<void> => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await body(item);
+  };
+  await Promise.all([worker(), worker()]);
+}
+
+describe('what only computes', () => {
+  it('params prints figures that hold', async () => {
+    const { code, stdout } = await pulsefold(['params', '--json']);
+    expect(code).toBe(0);
+    const figures = JSON.parse(stdout) as Record<string, number> & { bytes: { upload4096: number } };
+    expect(figures.modulusBits).toBeLessThan(107);
+    expect(figures.smudgingBits).toBeGreaterThanOrEqual(40);
+    expect(figures.openingNoiseBits).toBeLessThan(figures.openingLimitBits!);
+    expect(figures.bytes.upload4096).toBe(81_920);
+  });
+
+  it('data list names every set, one JSON object a line', async () => {
+    const { stdout } = await pulsefold(['data', 'list', '--json'], { cwd: scratch.path });
+    const names = stdout
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { name: string }).name);
+    expect(names).toEqual(['uci-heart', 'cardio', 'nhanes', 'pima', 'synthetic-band']);
+  });
+
+  it('audit verify says yes, and no to an altered run', async () => {
+    const run = join(scratch.path, 'run');
+    mkdirSync(run);
+    new RunFixture().write(run);
+    const good = await pulsefold(['audit', 'verify', run]);
+    expect(good).toMatchObject({ code: 0, stderr: '' });
+    expect(good.stdout).toMatch(/^OK: /);
+    const fixture = new RunFixture();
+    const forged = join(scratch.path, 'forged');
+    mkdirSync(forged);
+    fixture.write(forged);
+    writeFileSync(join(forged, 'log', 'leaves.ndjson'), '');
+    const bad = await pulsefold(['audit', 'verify', forged, '--json']);
+    expect(bad.code).toBe(1);
+    expect(JSON.parse(bad.stdout)).toMatchObject({ ok: false });
+  });
+});
+
+/** A Node before 24 on this machine's PATH, if there is one. */
+function olderNode(): string | undefined {
+  const candidates = (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, 'node'));
+  return candidates.find((file) => {
+    if (!existsSync(file)) return false;
+    const version = execFileSync(file, ['--version'], { encoding: 'utf8' });
+    return Number.parseInt(version.slice(1), 10) < 24;
+  });
+}
+
+describe('launch.js', () => {
+  const launch = join(import.meta.dirname, 'launch.js');
+  const old = olderNode();
+  const same = (a: Finished, b: Finished) => expect(a).toEqual(b);
+
+  it('is the command under Node 24', async () => {
+    same(await runNode([launch, 'bogus']), await pulsefold(['bogus']));
+  });
+
+  it.skipIf(old === undefined)('finds Node 24 when an older one starts it', async () => {
+    same(await runNode([launch, 'bogus'], { node: old! }), await pulsefold(['bogus']));
+    same(await runNode([launch, '--version'], { node: old! }), await pulsefold(['--version']));
+  });
+});
