@@ -3,6 +3,7 @@
  *
  * Trusts: the public keys in the plan, whose hash the approvers signed. May be called by: auditor/.
  */
+import { MerkleTree } from '../crypto/log/merkle.ts';
 import { fromHex, toHex } from '../crypto/bytes.ts';
 import { getSuite, type Suite } from '../crypto/identity/suite.ts';
 import { initialWeights } from '../protos/model.ts';
@@ -113,6 +114,7 @@ export function checkRounds(context: RoundContext, book: PlanBook, files: readon
   for (const round of book.rounds) {
     checkKey(context, round);
     checkCertificate(context, round);
+    checkCohort(context, round, byRound.get(round.round));
     checkAbort(context, round);
     checkSum(context, round, byRound.get(round.round));
     checkOrder(context, round);
@@ -150,6 +152,25 @@ function checkKey(context: RoundContext, { round, ceremony, round_opened: opened
       `round ${round} was opened with a committee key that no ceremony before it made`,
       { leaf: number, round },
     );
+}
+
+/** The certified root and count are those of the exported leaf hashes. */
+function checkCohort({ findings }: RoundContext, leaves: RoundLeaves, file: RoundFile | undefined): void {
+  const [certificate] = leaves.round_certificate;
+  if (!certificate || !file) return;
+  const { round, leaf } = { round: leaves.round, leaf: certificate.leaf };
+  const where = { leaf: certificate.number, round };
+  if (file.cohortLeafHashes === undefined) {
+    findings.warn('NOT_CHECKED', `rounds/${round}.json has no leaf hashes: the cohort root was not recomputed`, where);
+    return;
+  }
+  const tree = MerkleTree.fromLeafHashes(file.cohortLeafHashes.map(fromHex));
+  findings.require(
+    tree.size === leaf.cohortCount && toHex(tree.root()) === leaf.cohortRoot,
+    'COHORT_MISMATCH',
+    `the leaf hashes in rounds/${round}.json do not give the certified cohort root`,
+    where,
+  );
 }
 
 function checkCertificate(context: RoundContext, leaves: RoundLeaves): void {

@@ -22,6 +22,8 @@ const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 const roundFileSchema = z.object({
   planHash: hex32,
   round: z.int().min(1).max(100_000),
+  /** Hashes of the cohort tree's leaves, by device id: they name nobody and let the root be recomputed. */
+  cohortLeafHashes: z.array(hex32).max(10_000).optional(),
   sum: z
     .object({
       digits: z

@@ -14,7 +14,7 @@ import type { JsonObject } from '../crypto/log/canonical-json.ts';
 import { canonicalJson } from '../crypto/log/canonical-json.ts';
 import { encodeVerifierKey, type NoteSigner, signCheckpoint } from '../crypto/log/checkpoint.ts';
 import { type Leaf, type LeafKind, type LeafOf, pseudonymParts } from '../crypto/log/leaves.ts';
-import { merkleRoot } from '../crypto/log/merkle.ts';
+import { MerkleTree, merkleRoot } from '../crypto/log/merkle.ts';
 import { initialWeights } from '../protos/model.ts';
 import { approvePlan, finishPlan, type ParsedPlan } from '../protos/plan.ts';
 import { accountPlan, epsilonOfAmount, realisedCharge, roundMechanismOf } from '../protos/plan-mechanism.ts';
@@ -55,7 +55,7 @@ export class RunFixture {
   leaves: Leaf[] = [];
   readonly roundFiles = new Map<
     number,
-    { planHash: string; round: number; sum: { digits: number[]; hash: string } | null }
+    { planHash: string; round: number; cohortLeafHashes?: string[]; sum: { digits: number[]; hash: string } | null }
   >();
   readonly ledgerEvents: JsonObject[] = [];
   weights: Float32Array;
@@ -207,7 +207,9 @@ export class RunFixture {
     const planHash = this.parsed.hashHex;
     const opened = this.#opened(round);
     const held = this.#reserve(round);
-    const body = { ...opened, cohortRoot: this.hash('cohort', round), cohortCount: 4 };
+    const cohortLeafHashes = [1, 2, 3, 4].map((device) => this.hash(`device-${device}`, round));
+    const cohortRoot = toHex(MerkleTree.fromLeafHashes(cohortLeafHashes.map(fromHex)).root());
+    const body = { ...opened, cohortRoot, cohortCount: 4 };
     const { signatures, hash } = this.certify(body);
     this.#add('round_certificate', { ...body, signatures });
     if (held !== undefined) this.#settle(round, hash, held);
@@ -221,7 +223,7 @@ export class RunFixture {
       length: 3,
       activeSet: ['holder-1', 'holder-3'],
     });
-    this.roundFiles.set(round, { planHash, round, sum: { digits, hash: sumHash } });
+    this.roundFiles.set(round, { planHash, round, cohortLeafHashes, sum: { digits, hash: sumHash } });
     this.weights = this.weights.map((weight, i) => weight + 0.1 * (i + round));
     const privacy = this.parsed.plan.privacy;
     const order = accountPlan(this.parsed)?.order ?? 'zcdp';

@@ -130,6 +130,12 @@ describe('a file changed after signing', () => {
       (text) => text.replace(/\n\d+\n/, '\n999\n'),
       'CHECKPOINT_SIGNATURE',
     ],
+    [
+      'a cohort leaf',
+      'rounds/1.json',
+      (text) => text.replace(/"cohortLeafHashes":\["[0-9a-f]{4}/, '"cohortLeafHashes":["0000'),
+      'COHORT_MISMATCH',
+    ],
     ['an opened sum', 'rounds/1.json', (text) => text.replace('300000', '300001'), 'SUM_MISMATCH'],
     [
       'a sum of another round',

@@ -68,20 +68,15 @@ const usage: readonly (readonly [string, RegExp])[] = [
 
 /** [command line, code, text of the message] */
 const failures: readonly (readonly [string, string, RegExp])[] = [
-  ['coordinator --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
-  ['keyholder --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
   ['registrar --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
   ['client join --config missing.yaml', 'CONFIG_INVALID', /missing\.yaml/],
   ['coordinator --config bad.yaml', 'CONFIG_INVALID', /bad\.yaml: /],
   ['keyholder --config bad.yaml', 'CONFIG_INVALID', /bad\.yaml: /],
-  ['client join --config bad.yaml', 'CONFIG_INVALID', /bad\.yaml: /],
   ['plan check missing.yaml', 'NOT_FOUND', /missing\.yaml/],
   ['plan check bad.yaml', 'PLAN_INVALID', /bad\.yaml: plan\./],
   ['audit verify missing', 'NOT_FOUND', /missing: no such directory/],
   ['data get nothing', 'NOT_FOUND', /unknown data set "nothing"; known: uci-heart/],
-  ['data get synthetic-band', 'NOT_FOUND', /nothing to download/],
   ['data list --data missing', 'NOT_FOUND', /--data: .*missing is not a directory/],
-  ['identity show missing', 'NOT_FOUND', /cannot read missing/],
   ['identity show bad.yaml --passphrase-env UNSET_VARIABLE', 'CONFIG_INVALID', /UNSET_VARIABLE/],
   [
     'enrol --role auditor --registrar localhost:1 --ca bad.yaml --token-file t --out bad.yaml',
@@ -91,12 +86,12 @@ const failures: readonly (readonly [string, string, RegExp])[] = [
   [
     'enrol --role auditor --registrar localhost:1 --ca no.pem --token-file t --out o',
     'NOT_FOUND',
-    /--ca: no\.pem/,
+    /no\.pem \(--ca\): no such file/,
   ],
-  ['approver keygen --out no/where.key', 'NOT_FOUND', /--out/],
+  ['approver keygen --out no/where.key', 'NOT_FOUND', /no\/where\.key \(--out\): no such file or directory/],
 ];
 
-describe('mistakes', () => {
+describe('mistakes', { timeout: 60_000 }, () => {
   writeFileSync(join(scratch.path, 'bad.yaml'), 'role: pirate\n');
 
   it('in the command line end with code 2 and one line', async () => {

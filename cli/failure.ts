@@ -77,17 +77,13 @@ function writeStacks(error: unknown): void {
   }
 }
 
-/** Runs `body`; anything uncoded it throws becomes `code` with a message that names the file. */
-export async function naming<Result>(
-  code: ErrorCode,
-  what: string,
-  body: () => Result | Promise<Result>,
-): Promise<Result> {
+/** Runs `body`; what the operating system refuses in it becomes a coded error that begins with `what`. */
+export async function naming<Result>(what: string, body: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await body();
   } catch (cause) {
-    if (isPulsefoldError(cause)) throw cause;
-    const { message } = describeFailure(cause);
-    throw new PulsefoldError(code, `${what}: ${message.replace(/ \(a bug: .*\)$/, '')}`, { cause });
+    const known = systemCodes[String((cause as NodeJS.ErrnoException).code)];
+    if (isPulsefoldError(cause) || !known) throw cause;
+    throw new PulsefoldError(known[0], `${what}: ${known[1]}`, { cause });
   }
 }

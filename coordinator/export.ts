@@ -8,8 +8,11 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
+import { getSuite } from '../crypto/identity/suite.ts';
 import { encodeVerifierKey, type NoteSigner } from '../crypto/log/checkpoint.ts';
+import { leafHash } from '../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
+import { entryLeaf } from '../protos/statements.ts';
 import { writeFileAtomicSync } from '../protos/transport/atomic-file.ts';
 import { weightsFromBytes } from './aggregation/weights.ts';
 import type { BudgetLedger } from './ledger/budget-ledger.ts';
@@ -54,6 +57,18 @@ function modelFile(parsed: ParsedPlan, modelHash: string, bytes: Uint8Array): ob
   };
 }
 
+function cohortLeafHashes(
+  db: Parameters<typeof repository.getSum>[0],
+  parsed: ParsedPlan,
+  row: repository.RoundRow,
+  cohort: readonly string[],
+): string[] {
+  const suite = getSuite(parsed.plan.suite);
+  return repository
+    .entriesOf(db, parsed.hashHex, row, new Set(cohort))
+    .map((entry) => toHex(leafHash(entryLeaf(entry, entry.signature, entry.certificate, suite))));
+}
+
 function roundFile(db: Parameters<typeof repository.getSum>[0], parsed: ParsedPlan, row: repository.RoundRow): object {
   const signatures = (kind: repository.StatementKind) =>
     repository.statementSignatures(db, parsed.hashHex, row.round, kind).map((s) => ({
@@ -76,6 +91,7 @@ function roundFile(db: Parameters<typeof repository.getSum>[0], parsed: ParsedPl
     configHash: row.config_hash,
     committeeKeyId: row.committee_key_id,
     certificate: { signatures: signatures('certificate') },
+    ...(state.cohort ? { cohortLeafHashes: cohortLeafHashes(db, parsed, row, state.cohort) } : {}),
     abort: state.abortReason ? { reason: state.abortReason, signatures: signatures('abort') } : null,
     sum: digits && sum ? { digits: [...digits], hash: sum.hash, activeSet: sum.active_set } : null,
     summary: row.summary ? JSON.parse(row.summary) : null,

@@ -42,7 +42,7 @@ export function command(): Command {
     );
     const { createApproverKey } = await import('../approver-key.ts');
     const passphrase = await passphraseOf(options);
-    const { key } = await naming('UNAVAILABLE', '--out', () => createApproverKey(out, suite, passphrase));
+    const { key } = await naming(`${out} (--out)`, () => createApproverKey(out, suite, passphrase));
     const publicKey = toHex(key.publicKey);
     printResult(options, { suite, publicKey, file: out }, [
       ['suite', suite],

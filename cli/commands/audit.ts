@@ -69,7 +69,7 @@ async function verifyDirectory(directory: string, options: VerifyOptions): Promi
     `${directory}: no such directory; name the run_dir that the coordinator or demo wrote`,
   );
   const read = (file: string | undefined, option: string) =>
-    file === undefined ? undefined : naming('NOT_FOUND', option, () => readFile(file, 'utf8'));
+    file === undefined ? undefined : naming(`${file} (${option})`, () => readFile(file, 'utf8'));
   const trust = {
     logKey: await read(options.logKey, '--log-key'),
     earlierCheckpoint: await read(options.checkpoint, '--checkpoint'),

@@ -60,14 +60,16 @@ export function command(): Command {
       'CONFIG_INVALID',
       `${out} (--out) exists already: choose another name or move it away`,
     );
-    const caPem = await naming('NOT_FOUND', '--ca', () => readFile(options.ca, 'utf8'));
-    const token = await naming('NOT_FOUND', '--token-file', () => readFile(options.tokenFile, 'utf8'));
+    const caPem = await naming(`${options.ca} (--ca)`, () => readFile(options.ca, 'utf8'));
+    const token = await naming(`${options.tokenFile} (--token-file)`, () =>
+      readFile(options.tokenFile, 'utf8'),
+    );
     const passphrase = await passphraseOf(options);
     ensure(passphrase.length >= 8, 'CONFIG_INVALID', 'a passphrase has at least 8 characters');
     const { enrol } = await import('../../protos/transport/enrol.ts');
     const { saveIdentity } = await import('../../protos/transport/identity-store.ts');
     const bundle = await enrol({ enrolAddress: options.registrar, caPem, token, role, suite });
-    await naming('UNAVAILABLE', '--out', () => saveIdentity(out, bundle, { passphrase }));
+    await naming(`${out} (--out)`, () => saveIdentity(out, bundle, { passphrase }));
     printIdentity(bundle, options.json === true);
   });
 }

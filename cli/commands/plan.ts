@@ -37,7 +37,7 @@ export function command(): Command {
 
 async function readPlan(file: string): Promise<ParsedPlan> {
   const { parsePlanText } = await import('../../protos/plan.ts');
-  const text = await naming('NOT_FOUND', 'plan', () => readFile(file, 'utf8'));
+  const text = await naming(`${file} (the plan)`, () => readFile(file, 'utf8'));
   try {
     return parsePlanText(text);
   } catch (cause) {

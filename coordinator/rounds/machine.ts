@@ -165,7 +165,7 @@ function apply(state: RoundState, event: RoundEvent): Step {
     case 'device_invited':
       return still(invite(state, event.deviceId));
     case 'upload_acknowledged':
-      if (state.phase !== 'collecting') return still(state);
+      if (state.phase !== 'collecting' || state.uploaded.includes(event.deviceId)) return still(state);
       return still({ ...state, uploaded: add(state.uploaded, event.deviceId), lastUploadAtMs: event.nowMs });
     case 'accepted':
       // A verdict after the cohort was chosen decides nothing any more.

@@ -1,0 +1,460 @@
+/**
+ * Goal: every transition of the round machine, one by one: who is asked what and when, what ends a round, and that
+ * late or repeated news changes nothing.
+ */
+import { describe, expect, test } from 'vitest';
+import {
+  advance,
+  openRound,
+  type Phase,
+  type RoundEffect,
+  type RoundEvent,
+  type RoundState,
+  type RoundTerms,
+  resume,
+} from './machine.ts';
+import { activeSets, chooseCohort } from './selection.ts';
+
+const HOLDERS = ['h1', 'h2', 'h3', 'h4'];
+const terms: RoundTerms = {
+  cohortMin: 3,
+  cohortTarget: 5,
+  cohortMax: 8,
+  checkInWindowMs: 1000,
+  deadlineMs: 10_000,
+  stragglerMs: 500,
+  holderDeadlineMs: 3000,
+  holderIds: HOLDERS,
+  quorum: 3,
+  threshold: 2,
+};
+
+type News = RoundEvent extends infer E ? (E extends RoundEvent ? Omit<E, 'nowMs'> : never) : never;
+
+/** Drives one machine and keeps every effect. */
+class Drive {
+  state: RoundState;
+  nowMs = 0;
+  effects: RoundEffect[] = [];
+  constructor() {
+    this.state = openRound(1, 'training', terms, 0);
+  }
+  /** Feeds news; returns the effects of this step in short form. */
+  feed(...news: readonly News[]): string[] {
+    const all: string[] = [];
+    for (const one of news) {
+      const step = advance(this.state, { ...one, nowMs: this.nowMs } as RoundEvent);
+      this.state = step.state;
+      this.effects.push(...step.effects);
+      all.push(...step.effects.map(short));
+    }
+    return all;
+  }
+  after(ms: number): string[] {
+    this.nowMs += ms;
+    return this.feed({ type: 'tick' });
+  }
+  invite(count: number): this {
+    for (let i = 1; i <= count; i++) this.feed({ type: 'device_invited', deviceId: `d${i}` });
+    return this;
+  }
+  upload(count: number): string[] {
+    return Array.from({ length: count }, (_, i) =>
+      this.feed({ type: 'upload_acknowledged', deviceId: `d${i + 1}` }),
+    ).flat();
+  }
+  /** To `accepting`, with d1 … d5 frozen. */
+  frozen(): this {
+    this.invite(5).upload(5);
+    return this;
+  }
+  certifying(): this {
+    this.frozen().feed(...['h1', 'h2', 'h3'].map((id) => accepted(id)));
+    return this;
+  }
+  opening(): this {
+    this.certifying().feed(...['h1', 'h2', 'h3'].map(signed));
+    return this;
+  }
+}
+
+const short = (effect: RoundEffect): string => {
+  if (effect.type === 'ask') return `${effect.stage} ${effect.holderId}`;
+  return effect.type === 'open_sum' ? `open ${effect.activeSet.join(',')}` : effect.type;
+};
+const FIVE = ['d1', 'd2', 'd3', 'd4', 'd5'];
+const accepted = (holderId: string, deviceIds: readonly string[] = FIVE): News => ({
+  type: 'accepted',
+  holderId,
+  deviceIds,
+});
+const signed = (holderId: string): News => ({ type: 'certificate_signed', holderId });
+const aborts = (holderId: string): News => ({ type: 'abort_signed', holderId });
+const partial = (holderId: string, ...activeSet: number[]): News => ({
+  type: 'partial_received',
+  holderId,
+  activeSet,
+});
+const failed = (holderId: string, stage: 'acceptance' | 'certificate' | 'partial' | 'abort'): News => ({
+  type: 'holder_failed',
+  holderId,
+  stage,
+  message: 'UNAVAILABLE: away',
+});
+const everybody = (stage: string) => HOLDERS.map((id) => `${stage} ${id}`);
+
+function waitFor(drive: Drive, ms: number): void {
+  drive.state = { ...drive.state, terms: { ...terms, stragglerMs: 1e9 } };
+  drive.invite(5).upload(4);
+  drive.after(ms);
+}
+
+describe('collecting', () => {
+  const outcomes: [string, (drive: Drive) => void, Phase][] = [
+    ['nobody has come', (d) => void d.after(1e9), 'collecting'],
+    ['two of three invited, long ago', (d) => void d.invite(2).after(1e9), 'collecting'],
+    ['the target is reached at once', (d) => void d.invite(5).upload(5), 'accepting'],
+    [
+      'everybody invited has sent, but the window is open',
+      (d) => {
+        d.invite(3).upload(3);
+        d.after(999);
+      },
+      'collecting',
+    ],
+    [
+      'everybody invited has sent and the window is over',
+      (d) => {
+        d.invite(3).upload(3);
+        d.after(1000);
+      },
+      'accepting',
+    ],
+    [
+      'a straggler is waited for',
+      (d) => {
+        d.invite(4);
+        d.after(900);
+        d.upload(3);
+        d.after(499);
+      },
+      'collecting',
+    ],
+    [
+      'a straggler is not waited for long',
+      (d) => {
+        d.invite(4);
+        d.after(900);
+        d.upload(3);
+        d.after(500);
+      },
+      'accepting',
+    ],
+    [
+      'an upload sent again does not buy time',
+      (d) => {
+        d.invite(4);
+        d.after(900);
+        d.upload(3);
+        d.after(300);
+        d.upload(3);
+        d.after(200);
+      },
+      'accepting',
+    ],
+    ['patience with stragglers ends at the deadline', (d) => waitFor(d, 9_999), 'collecting'],
+    ['... exactly there', (d) => waitFor(d, 10_000), 'accepting'],
+    [
+      'too few at the deadline',
+      (d) => {
+        d.invite(3).upload(2);
+        d.after(10_000);
+      },
+      'aborting',
+    ],
+  ];
+  for (const [name, play, phase] of outcomes)
+    test(`${name}: ${phase}`, () => {
+      const drive = new Drive();
+      play(drive);
+      expect(drive.state.phase).toBe(phase);
+    });
+
+  test('the freeze comes before the first question, and fixes who is in', () => {
+    const drive = new Drive().invite(6);
+    expect(drive.upload(5)).toEqual(['freeze', ...everybody('acceptance')]);
+    drive.feed({ type: 'upload_acknowledged', deviceId: 'd6' });
+    expect(drive.state.candidates).toEqual(FIVE);
+  });
+
+  test('an abort for too few says how many came', () => {
+    const drive = new Drive().invite(3);
+    drive.upload(2);
+    expect(drive.after(10_000)).toEqual(everybody('abort'));
+    expect(drive.state.abortReason).toBe('only 2 of at least 3 uploads came in time');
+  });
+
+  test('after a crash the windows start again, and devices that were invited before count', () => {
+    const drive = new Drive().invite(3);
+    drive.upload(3);
+    drive.nowMs = 50_000;
+    // What the store brings back: the rows of invitations and uploads, not the times.
+    drive.state = resume({ ...drive.state, quorateAtMs: null, lastUploadAtMs: 0 });
+    expect(drive.after(0)).toEqual([]);
+    expect(drive.after(999)).toEqual([]);
+    expect(drive.after(1)).toEqual(['freeze', ...everybody('acceptance')]);
+  });
+});
+
+describe('accepting', () => {
+  test('three unanimous verdicts suffice; the fourth is not waited for', () => {
+    const drive = new Drive().frozen();
+    expect(drive.feed(accepted('h1'), accepted('h2'))).toEqual([]);
+    expect(drive.feed(accepted('h3'))).toEqual(everybody('certificate'));
+    expect(drive.state.cohort).toEqual(FIVE);
+  });
+
+  test('a holder that rejects everybody spoils nothing', () => {
+    const drive = new Drive().frozen();
+    drive.feed(accepted('h1', []), accepted('h2'), accepted('h3'));
+    expect(drive.state.phase).toBe('accepting');
+    drive.feed(accepted('h4'));
+    expect(drive.state.cohort).toEqual(FIVE);
+  });
+
+  test('an upload that a quorum rejects is left out, the others go on', () => {
+    const drive = new Drive().frozen();
+    const four = FIVE.slice(0, 4);
+    drive.feed(accepted('h1', four), accepted('h2', four), accepted('h3', four), accepted('h4', four));
+    expect(drive.state.cohort).toEqual(four);
+  });
+
+  test('with one holder away, three agreeing verdicts over less than everybody suffice', () => {
+    const drive = new Drive().frozen();
+    const four = FIVE.slice(0, 4);
+    drive.feed(accepted('h1', four), accepted('h2', four), accepted('h3', four));
+    expect(drive.state.phase).toBe('accepting');
+    drive.feed(failed('h4', 'acceptance'));
+    expect(drive.state.cohort).toEqual(four);
+  });
+
+  test('a rejecting holder and one that stumbles once do not end the round together', () => {
+    const drive = new Drive().frozen();
+    drive.feed(failed('h4', 'acceptance'), accepted('h1', []), accepted('h2'), accepted('h3'));
+    expect(drive.state.phase).toBe('accepting');
+    expect(drive.after(200)).toEqual(['acceptance h4']);
+    drive.feed(accepted('h4'));
+    expect(drive.state.cohort).toEqual(FIVE);
+  });
+
+  test('... but one that stays away does, at the deadline of the holders', () => {
+    const drive = new Drive().frozen();
+    drive.feed(accepted('h1', []), accepted('h2'), accepted('h3'), failed('h4', 'acceptance'));
+    drive.after(2999);
+    expect(drive.state.phase).toBe('accepting');
+    drive.after(1);
+    expect(drive.state.abortReason).toBe('a quorum accepts only 0 of at least 3 uploads');
+  });
+
+  test('when a quorum accepts too few, the round is aborted', () => {
+    const drive = new Drive().frozen();
+    expect(drive.feed(...HOLDERS.map((id) => accepted(id, ['d1', 'd2'])))).toEqual(everybody('abort'));
+    expect(drive.state.abortReason).toBe('a quorum accepts only 2 of at least 3 uploads');
+  });
+
+  test('naming devices twice, or devices nobody froze, does not make a verdict unanimous', () => {
+    const drive = new Drive().frozen();
+    // Five names, so as many as there are candidates. Counted like that, h1 alone would throw d3 … d5 out.
+    drive.feed(accepted('h1', ['d1', 'd1', 'd2', 'd2', 'stranger']), accepted('h2'), accepted('h3'));
+    expect(drive.state.phase).toBe('accepting');
+    drive.feed(accepted('h4'));
+    expect(drive.state.cohort).toEqual(FIVE);
+  });
+
+  test('the chosen cohort is the largest that some quorum agrees on', () => {
+    const verdicts = { h1: ['a', 'b', 'c'], h2: ['a', 'b', 'c'], h3: ['a'], h4: ['b', 'c', 'd'] };
+    expect(chooseCohort(verdicts, 3)).toEqual(['b', 'c']);
+    expect(chooseCohort({ h1: ['a'], h2: ['a'] }, 3)).toEqual([]);
+    expect(activeSets(4, 2).map(String)).toEqual(['1,2', '1,3', '1,4', '2,3', '2,4', '3,4']);
+  });
+});
+
+describe('certifying', () => {
+  test('a quorum of signatures settles the round once and opens it', () => {
+    const drive = new Drive().certifying();
+    expect(drive.feed(signed('h2'), signed('h4'))).toEqual([]);
+    expect(drive.feed(signed('h1'))).toEqual(['settle', 'partial h1', 'partial h2']);
+    drive.feed(signed('h3'));
+    expect(drive.effects.filter((effect) => effect.type === 'settle')).toHaveLength(1);
+  });
+
+  test('the fourth holder signs when one of the three that accepted goes away', () => {
+    const drive = new Drive().certifying();
+    drive.feed(failed('h1', 'certificate'), signed('h2'), signed('h3'), signed('h4'));
+    expect(drive.state.phase).toBe('opening');
+  });
+
+  test('two away: it waits, says so, and goes on when one is back', () => {
+    const drive = new Drive().certifying();
+    drive.feed(signed('h1'), signed('h2'), failed('h3', 'certificate'), failed('h4', 'certificate'));
+    drive.after(3000);
+    expect(drive.state).toMatchObject({ phase: 'certifying', stuck: true });
+    expect(drive.state.message).toBe(
+      '2 of 4 key holders answer, 3 to sign; the reservation stays held, nothing is opened',
+    );
+    drive.feed(signed('h4'));
+    expect(drive.state).toMatchObject({ phase: 'opening', stuck: false });
+  });
+
+  test('a holder that fails is asked again after 200 ms, then twice as long, at most 5 s', () => {
+    const drive = new Drive().certifying();
+    const waits: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      drive.feed(failed('h1', 'certificate'));
+      let waitedMs = 0;
+      while (drive.after(50).length === 0) waitedMs += 50;
+      waits.push(waitedMs + 50);
+    }
+    expect(waits).toEqual([200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
+  });
+});
+
+describe('aborting', () => {
+  test('an operator may abort until two holders have certified', () => {
+    const drive = new Drive().certifying();
+    drive.feed(signed('h1'));
+    expect(drive.feed({ type: 'abort_requested', reason: 'operator' })).toEqual(everybody('abort'));
+    expect(drive.feed(aborts('h2'), aborts('h3'), aborts('h4'))).toEqual(['void']);
+    expect(drive.state).toMatchObject({ phase: 'aborted', message: 'operator' });
+  });
+
+  test('after that an abort could never get its quorum, so it is refused and the certificate goes on', () => {
+    const drive = new Drive().certifying();
+    drive.feed(signed('h1'), signed('h2'));
+    expect(drive.feed({ type: 'abort_requested', reason: 'operator' })).toEqual([]);
+    expect(drive.state.phase).toBe('certifying');
+    expect(drive.state.message).toMatch(/too many key holders have signed the certificate/);
+  });
+
+  test('signatures that were under way when the abort began turn it back', () => {
+    const drive = new Drive().certifying();
+    drive.feed({ type: 'abort_requested', reason: 'operator' });
+    // Each of these signed the certificate before the request for an abort reached it.
+    drive.feed(signed('h1'), failed('h1', 'abort'), signed('h2'), signed('h3'));
+    expect(drive.state.phase).toBe('opening');
+    expect(drive.effects.map((effect) => effect.type)).not.toContain('void');
+  });
+
+  test.each(['opening', 'opened', 'released', 'aborted'] as const)('refused in %s', (phase) => {
+    const drive = new Drive().opening();
+    if (phase !== 'opening') drive.feed(partial('h1', 1, 2), partial('h2', 1, 2), { type: 'sum_opened' });
+    if (phase === 'released') drive.feed({ type: 'released' });
+    if (phase === 'aborted') drive.state = { ...drive.state, phase };
+    expect(drive.feed({ type: 'abort_requested', reason: 'too late' })).not.toContain('abort h1');
+    expect(drive.state.phase).toBe(phase);
+  });
+
+  test('a second request keeps the first reason: a holder signs no other', () => {
+    const drive = new Drive().certifying();
+    drive.feed({ type: 'abort_requested', reason: 'first' });
+    drive.feed({ type: 'abort_requested', reason: 'second' });
+    expect(drive.state.abortReason).toBe('first');
+  });
+});
+
+describe('opening', () => {
+  test('two partial decryptions of one active set open, and the release follows once', () => {
+    const drive = new Drive().opening();
+    expect(drive.feed(partial('h1', 1, 2))).toEqual([]);
+    expect(drive.feed(partial('h2', 1, 2))).toEqual(['open 1,2']);
+    expect(drive.feed({ type: 'sum_opened' })).toEqual(['release']);
+    expect(drive.after(10)).toEqual([]);
+    drive.feed({ type: 'released' });
+    expect(drive.state.phase).toBe('released');
+  });
+
+  test('when a member fails, another set is asked', () => {
+    const drive = new Drive().opening();
+    expect(drive.feed(failed('h2', 'partial'))).toEqual(['partial h3']);
+    expect(drive.state.activeSet).toEqual([1, 3]);
+    // The answer of h1 for the old set shows that it is free; it is asked for the new one.
+    expect(drive.feed(partial('h1', 1, 2))).toEqual(['partial h1']);
+    expect(drive.feed(partial('h3', 1, 3), partial('h1', 1, 3))).toEqual(['open 1,3']);
+  });
+
+  test('a set that does not open is not used again; the liar is avoided', () => {
+    const drive = new Drive().opening();
+    drive.feed(partial('h1', 1, 2), partial('h2', 1, 2));
+    expect(drive.feed({ type: 'opening_failed', activeSet: [1, 2] })).toEqual(['partial h3', 'partial h4']);
+    expect(drive.feed(partial('h3', 3, 4), partial('h4', 3, 4))).toEqual(['open 3,4']);
+  });
+
+  test('three away: it waits, charged, and nothing is opened', () => {
+    const drive = new Drive().opening();
+    drive.feed(failed('h1', 'partial'), failed('h2', 'partial'), failed('h3', 'partial'));
+    drive.after(3000);
+    expect(drive.state.message).toBe(
+      '1 of 4 key holders answer, 2 to open; the budget is charged, nothing is opened',
+    );
+    expect(drive.effects.map(short).filter((text) => text.startsWith('open'))).toEqual([]);
+  });
+});
+
+describe('news that comes late or twice', () => {
+  const late: [string, (drive: Drive) => Drive, News][] = [
+    ['an upload after the freeze', (d) => d.frozen(), { type: 'upload_acknowledged', deviceId: 'd6' }],
+    ['an invitation after the freeze', (d) => d.frozen(), { type: 'device_invited', deviceId: 'd6' }],
+    ['a verdict after the cohort was chosen', (d) => d.certifying(), accepted('h4', [])],
+    ['a failed acceptance while certifying', (d) => d.certifying(), failed('h4', 'acceptance')],
+    ['a failed signature while opening', (d) => d.opening(), failed('h2', 'certificate')],
+    ['a release that nobody asked for', (d) => d.opening(), { type: 'released' }],
+    ['a sum before the certificate', (d) => d.certifying(), { type: 'sum_opened' }],
+    ['a failed opening before the certificate', (d) => d.frozen(), { type: 'opening_failed', activeSet: [1, 2] }],
+  ];
+  for (const [name, to, news] of late)
+    test(`${name} changes nothing`, () => {
+      const drive = to(new Drive());
+      const before = drive.state;
+      expect(drive.feed(news)).toEqual([]);
+      expect(drive.state).toEqual(before);
+    });
+
+  test('a failed opening that comes after another set opened does not take the sum back', () => {
+    const drive = new Drive().opening();
+    drive.feed(partial('h1', 1, 2), partial('h2', 1, 2), { type: 'sum_opened' });
+    drive.feed({ type: 'opening_failed', activeSet: [1, 3] });
+    expect(drive.state.phase).toBe('opened');
+  });
+
+  test('a round that ended stays as it ended', () => {
+    const drive = new Drive().opening();
+    drive.feed(partial('h1', 1, 2), partial('h2', 1, 2), { type: 'sum_opened' }, { type: 'released' });
+    const end = drive.state;
+    const anything = [signed('h1'), aborts('h1'), accepted('h1'), partial('h4', 1, 4), failed('h1', 'partial')];
+    expect(drive.feed(...anything, { type: 'tick' }, { type: 'sum_opened' })).toEqual([]);
+    expect(drive.state).toBe(end);
+  });
+
+  test('everything twice is the same as once', () => {
+    const once = new Drive();
+    const twice = new Drive();
+    const story: News[] = [
+      ...FIVE.map((deviceId): News => ({ type: 'device_invited', deviceId })),
+      ...FIVE.map((deviceId): News => ({ type: 'upload_acknowledged', deviceId })),
+      ...['h1', 'h2', 'h3'].map((id) => accepted(id)),
+      ...['h1', 'h2', 'h3'].map(signed),
+      partial('h1', 1, 2),
+      partial('h2', 1, 2),
+      { type: 'sum_opened' },
+      { type: 'released' },
+    ];
+    for (const news of story) {
+      once.feed(news);
+      twice.feed(news, news);
+    }
+    expect(twice.state).toEqual(once.state);
+    const decisive = (drive: Drive) => drive.effects.filter((effect) => effect.type !== 'ask').map(short);
+    expect(decisive(twice)).toEqual(decisive(once));
+    expect(decisive(once)).toEqual(['freeze', 'settle', 'open 1,2', 'release']);
+  });
+});
