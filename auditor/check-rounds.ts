@@ -3,9 +3,10 @@
  *
  * Trusts: the public keys in the plan, whose hash the approvers signed. May be called by: auditor/.
  */
-import { MerkleTree } from '../crypto/log/merkle.ts';
+
 import { fromHex, toHex } from '../crypto/bytes.ts';
 import { getSuite, type Suite } from '../crypto/identity/suite.ts';
+import { MerkleTree } from '../crypto/log/merkle.ts';
 import { initialWeights } from '../protos/model.ts';
 import { type Approver, type ParsedPlan, quorumOf, thresholdOf } from '../protos/plan.ts';
 import {
@@ -161,7 +162,11 @@ function checkCohort({ findings }: RoundContext, leaves: RoundLeaves, file: Roun
   const { round, leaf } = { round: leaves.round, leaf: certificate.leaf };
   const where = { leaf: certificate.number, round };
   if (file.cohortLeafHashes === undefined) {
-    findings.warn('NOT_CHECKED', `rounds/${round}.json has no leaf hashes: the cohort root was not recomputed`, where);
+    findings.warn(
+      'NOT_CHECKED',
+      `rounds/${round}.json has no leaf hashes: the cohort root was not recomputed`,
+      where,
+    );
     return;
   }
   const tree = MerkleTree.fromLeafHashes(file.cohortLeafHashes.map(fromHex));

@@ -55,7 +55,12 @@ export class RunFixture {
   leaves: Leaf[] = [];
   readonly roundFiles = new Map<
     number,
-    { planHash: string; round: number; cohortLeafHashes?: string[]; sum: { digits: number[]; hash: string } | null }
+    {
+      planHash: string;
+      round: number;
+      cohortLeafHashes?: string[];
+      sum: { digits: number[]; hash: string } | null;
+    }
   >();
   readonly ledgerEvents: JsonObject[] = [];
   weights: Float32Array;

@@ -11,7 +11,9 @@ import { PulsefoldError } from '../crypto/error.ts';
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'expected host:port');
 const path = z.string().min(1).max(4096);
-const publicKey = z.string().regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as hexadecimal');
+const publicKey = z
+  .string()
+  .regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as hexadecimal');
 
 const schema = z.strictObject({
   role: z.literal('coordinator'),
@@ -21,18 +23,31 @@ const schema = z.strictObject({
   runDirectory: path,
   listen: address,
   registrar: z.strictObject({ caFile: path, address }),
-  identity: z.strictObject({ file: path, passphraseEnv: z.string().optional(), passphraseFile: path.optional() }),
-  holders: z.array(z.strictObject({ id: z.string(), address })).min(1).max(16),
+  identity: z.strictObject({
+    file: path,
+    passphraseEnv: z.string().optional(),
+    passphraseFile: path.optional(),
+  }),
+  holders: z
+    .array(z.strictObject({ id: z.string(), address }))
+    .min(1)
+    .max(16),
   approvals: z.strictObject({
     required: z.int().min(1).default(1),
-    approvers: z.array(z.strictObject({ id: z.string(), publicKey })).min(1).max(16),
+    approvers: z
+      .array(z.strictObject({ id: z.string(), publicKey }))
+      .min(1)
+      .max(16),
   }),
   /** Plans to run at start, in order: YAML or canonical JSON, with `<file>.approvals.json` beside it. */
   plans: z.array(path).max(100).default([]),
   logOrigin: z.string().min(1).max(200).default('pulsefold.example/log'),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   limits: z
-    .strictObject({ holderCallMs: z.int().min(100).max(600_000).default(5000), connectionsMax: z.int().min(1).default(20_000) })
+    .strictObject({
+      holderCallMs: z.int().min(100).max(600_000).default(5000),
+      connectionsMax: z.int().min(1).default(20_000),
+    })
     .default({ holderCallMs: 5000, connectionsMax: 20_000 }),
 });
 
@@ -44,12 +59,19 @@ export function loadCoordinatorConfig(file: string): CoordinatorConfig {
   try {
     value = parseYaml(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new PulsefoldError('CONFIG_INVALID', `${file}: cannot be read as YAML: ${(cause as Error).message}`, { cause });
+    throw new PulsefoldError(
+      'CONFIG_INVALID',
+      `${file}: cannot be read as YAML: ${(cause as Error).message}`,
+      { cause },
+    );
   }
   const result = schema.safeParse(value);
   if (!result.success) {
     const issue = result.error.issues[0];
-    throw new PulsefoldError('CONFIG_INVALID', `${file}: ${issue?.path.join('.') || 'file'}: ${issue?.message}`);
+    throw new PulsefoldError(
+      'CONFIG_INVALID',
+      `${file}: ${issue?.path.join('.') || 'file'}: ${issue?.message}`,
+    );
   }
   const at = (relative: string) => resolve(dirname(file), relative);
   const config = result.data;

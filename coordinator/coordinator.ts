@@ -23,7 +23,11 @@ import type { Database } from './storage/store.ts';
 
 export const encodeApprovals = (approvals: readonly PlanApproval[]): string =>
   JSON.stringify(
-    approvals.map((a) => ({ approverId: a.approverId, publicKey: toHex(a.publicKey), signature: toHex(a.signature) })),
+    approvals.map((a) => ({
+      approverId: a.approverId,
+      publicKey: toHex(a.publicKey),
+      signature: toHex(a.signature),
+    })),
   );
 
 export const decodeApprovals = (text: string): PlanApproval[] =>
@@ -65,8 +69,16 @@ export class Coordinator implements PlanDirectory {
     const { services, policy, registrarSha256 } = this.#parts;
     const parsed = parsePlanBytes(bytes);
     requireApproved(parsed, approvals, policy);
-    ensure(parsed.plan.suite === services.suite.name, 'PLAN_INVALID', `this deployment runs the ${services.suite.name} suite`);
-    ensure(parsed.plan.registrarSha256 === registrarSha256, 'PLAN_INVALID', 'the plan names another registrar');
+    ensure(
+      parsed.plan.suite === services.suite.name,
+      'PLAN_INVALID',
+      `this deployment runs the ${services.suite.name} suite`,
+    );
+    ensure(
+      parsed.plan.registrarSha256 === registrarSha256,
+      'PLAN_INVALID',
+      'the plan names another registrar',
+    );
     ensure(
       equalBytes(fromHex(parsed.plan.coordinatorPublicKey), services.signingKey.publicKey),
       'PLAN_INVALID',
@@ -88,7 +100,8 @@ export class Coordinator implements PlanDirectory {
       if (row.status === 'finished' || row.status === 'failed') this.#restoreEnded(row);
     while (!this.#stopped) {
       const rows = services.store.read('plans', (db) => repository.listPlans(db));
-      const next = rows.find((row) => row.status === 'running') ?? rows.find((row) => row.status === 'queued');
+      const next =
+        rows.find((row) => row.status === 'running') ?? rows.find((row) => row.status === 'queued');
       if (!next) {
         await new Promise<void>((resolve) => {
           this.#wakeQueue = resolve;
@@ -103,7 +116,10 @@ export class Coordinator implements PlanDirectory {
   #restoreEnded(row: repository.PlanRow): void {
     const approvals = decodeApprovals(row.approvals);
     const runner = new PlanRunner(this.#parts.services, parsePlanBytes(row.bytes), approvals);
-    runner.restoreOutcome({ status: row.status === 'finished' ? 'finished' : 'failed', message: row.message });
+    runner.restoreOutcome({
+      status: row.status === 'finished' ? 'finished' : 'failed',
+      message: row.message,
+    });
     this.#runners.set(row.hash, runner);
     this.#current = { runner, approvals };
   }

@@ -31,7 +31,8 @@ export interface ExportParts {
 export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
   const { store, ledger, log, signer, runDirectory } = parts;
   mkdirSync(join(runDirectory, 'rounds'), { recursive: true });
-  const write = (name: string, text: string) => writeFileAtomicSync(join(runDirectory, name), utf8(`${text}\n`), 0o644);
+  const write = (name: string, text: string) =>
+    writeFileAtomicSync(join(runDirectory, name), utf8(`${text}\n`), 0o644);
   write('plan.json', fromUtf8(parsed.bytes));
   store.read('export', (db) => {
     const plan = repository.getPlan(db, parsed.hashHex)!;
@@ -69,7 +70,11 @@ function cohortLeafHashes(
     .map((entry) => toHex(leafHash(entryLeaf(entry, entry.signature, entry.certificate, suite))));
 }
 
-function roundFile(db: Parameters<typeof repository.getSum>[0], parsed: ParsedPlan, row: repository.RoundRow): object {
+function roundFile(
+  db: Parameters<typeof repository.getSum>[0],
+  parsed: ParsedPlan,
+  row: repository.RoundRow,
+): object {
   const signatures = (kind: repository.StatementKind) =>
     repository.statementSignatures(db, parsed.hashHex, row.round, kind).map((s) => ({
       holderId: s.holderId,

@@ -3,9 +3,8 @@
  *
  * Trusts: the store. May be called by: coordinator/coordinator.ts.
  */
-import { toHex } from '../crypto/bytes.ts';
+import { toHex, utf8 } from '../crypto/bytes.ts';
 import { canonicalJson } from '../crypto/log/canonical-json.ts';
-import { utf8 } from '../crypto/bytes.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
 import { encodeReals } from '../protos/reals.ts';
 import { weightsDigest } from '../protos/statements.ts';
@@ -20,7 +19,11 @@ import type { Database } from './storage/store.ts';
  * Idempotent: the round's summary is written in the same transaction as the model, so a crash in between repeats the
  * whole step and a crash after it repeats nothing.
  */
-export function releaseRound(services: Pick<RoundServices, 'store' | 'suite' | 'budget'>, parsed: ParsedPlan, round: ActiveRound): void {
+export function releaseRound(
+  services: Pick<RoundServices, 'store' | 'suite' | 'budget'>,
+  parsed: ParsedPlan,
+  round: ActiveRound,
+): void {
   const { round: number, kind } = round.state;
   services.store.transaction('release', (db) => {
     if (repository.getRound(db, parsed.hashHex, number)?.summary) return;
@@ -29,8 +32,12 @@ export function releaseRound(services: Pick<RoundServices, 'store' | 'suite' | '
     const digits = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     const sum: OpenedSum = { digits, round: number, cohortCount: round.state.cohort?.length ?? 0 };
     const summary =
-      kind === 'training' ? releaseModel(services, db, parsed, round, sum) : releaseMetrics(services, db, parsed, sum);
-    const text = canonicalJson(encodeReals({ ...summary, kind, round: number, cohortCount: sum.cohortCount }));
+      kind === 'training'
+        ? releaseModel(services, db, parsed, round, sum)
+        : releaseMetrics(services, db, parsed, sum);
+    const text = canonicalJson(
+      encodeReals({ ...summary, kind, round: number, cohortCount: sum.cohortCount }),
+    );
     repository.setRoundSummary(db, parsed.hashHex, number, text);
   });
 }
@@ -61,6 +68,12 @@ function releaseMetrics(
 ): object {
   const { histogram, metrics } = releaseEvaluation(parsed, sum);
   const content = { histogram, metrics };
-  budget.logRelease(db, parsed, sum.round, 'metrics', toHex(suite.digest(utf8(canonicalJson(encodeReals(content))))));
+  budget.logRelease(
+    db,
+    parsed,
+    sum.round,
+    'metrics',
+    toHex(suite.digest(utf8(canonicalJson(encodeReals(content))))),
+  );
   return content;
 }

@@ -12,7 +12,7 @@ import { certificateDer } from '../crypto/identity/certificate.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
 import type { NoteSigner } from '../crypto/log/checkpoint.ts';
 import { loadBfv } from '../crypto/secagg/bfv.ts';
-import { type ParsedPlan, parsePlanText, type PlanApproval } from '../protos/plan.ts';
+import { type ParsedPlan, type PlanApproval, parsePlanText } from '../protos/plan.ts';
 import { openRegistrar, serverTls } from '../protos/transport/enrol.ts';
 import type { IdentityBundle } from '../protos/transport/identity-bundle.ts';
 import { loadIdentity, readPassphrase } from '../protos/transport/identity-store.ts';
@@ -68,12 +68,22 @@ const REVOCATION_AGE_MS_MAX = 24 * 3_600_000;
 const ROUNDS_METHODS = ['GetPlan', 'CheckIn', 'GetBlob', 'GetUploadState', 'PutUpload', 'GetReceipt'];
 const ADMIN_METHODS = ['GetStatus', 'AbortRound', 'SubmitPlan'];
 
-export async function runCoordinator(configFile: string, options: CoordinatorOptions = {}): Promise<RunningCoordinator> {
+export async function runCoordinator(
+  configFile: string,
+  options: CoordinatorOptions = {},
+): Promise<RunningCoordinator> {
   const config = loadCoordinatorConfig(configFile);
   const logger = pino({ level: config.logLevel, base: { role: 'coordinator' } }, pino.destination(2));
-  const passphrase = await readPassphrase({ env: config.identity.passphraseEnv, file: config.identity.passphraseFile });
+  const passphrase = await readPassphrase({
+    env: config.identity.passphraseEnv,
+    file: config.identity.passphraseFile,
+  });
   const identity = await loadIdentity(config.identity.file, { passphrase });
-  ensure(identity.role === 'coordinator', 'WRONG_ROLE', `${config.identity.file} is the identity of a ${identity.role}`);
+  ensure(
+    identity.role === 'coordinator',
+    'WRONG_ROLE',
+    `${config.identity.file} is the identity of a ${identity.role}`,
+  );
   const caPem = readFileSync(config.registrar.caFile, 'utf8');
   const revocations = await pollRevocations(config, identity, caPem, logger);
   mkdirSync(config.directory, { recursive: true });
@@ -94,14 +104,20 @@ export async function runCoordinator(configFile: string, options: CoordinatorOpt
     address: config.listen,
     caPem,
     authorise: {
-      ...Object.fromEntries(ROUNDS_METHODS.map((name) => [`/pulsefold.v1.Rounds/${name}`, ['client' as const]])),
-      ...Object.fromEntries(ADMIN_METHODS.map((name) => [`/pulsefold.v1.Admin/${name}`, ['researcher' as const]])),
+      ...Object.fromEntries(
+        ROUNDS_METHODS.map((name) => [`/pulsefold.v1.Rounds/${name}`, ['client' as const]]),
+      ),
+      ...Object.fromEntries(
+        ADMIN_METHODS.map((name) => [`/pulsefold.v1.Admin/${name}`, ['researcher' as const]]),
+      ),
     },
     isRevoked: (serial) => revocations.isRevoked(serial),
     concurrentCallsMax: config.limits.connectionsMax,
     onInternalError: (method, error) => logger.error({ method, err: error }, 'internal error'),
   });
-  const running = coordinator.run().catch((error: unknown) => logger.error({ err: error }, 'plan queue stopped'));
+  const running = coordinator
+    .run()
+    .catch((error: unknown) => logger.error({ err: error }, 'plan queue stopped'));
   return {
     port: server.port,
     coordinator,
@@ -180,7 +196,8 @@ async function buildServices(
       logger.info({ round: state.round, phase: state.phase, uploads: state.uploaded.length }, state.message);
       options.onProgress?.(roundProgress(parsed, state));
     },
-    onCeremony: (parsed, ready, wanted) => options.onProgress?.({ type: 'ceremony', plan: parsed.hashHex, ready, wanted }),
+    onCeremony: (parsed, ready, wanted) =>
+      options.onProgress?.({ type: 'ceremony', plan: parsed.hashHex, ready, wanted }),
   };
   const close = (): void => {
     for (const holder of holders.values()) holder.close();
@@ -206,7 +223,11 @@ const roundProgress = (parsed: ParsedPlan, state: RoundState): CoordinatorProgre
 export const runDirectoryOf = (config: Pick<CoordinatorConfig, 'runDirectory'>, parsed: ParsedPlan): string =>
   join(config.runDirectory, `${parsed.plan.name}-${parsed.hashHex.slice(0, 12)}`);
 
-function holderClients(config: CoordinatorConfig, identity: IdentityBundle, caPem: string): Map<string, HolderClient> {
+function holderClients(
+  config: CoordinatorConfig,
+  identity: IdentityBundle,
+  caPem: string,
+): Map<string, HolderClient> {
   const clients = new Map<string, HolderClient>();
   for (const { id, address } of config.holders)
     clients.set(
@@ -226,9 +247,17 @@ function holderClients(config: CoordinatorConfig, identity: IdentityBundle, caPe
   return clients;
 }
 
-function holderFor(clients: ReadonlyMap<string, HolderPort>, config: CoordinatorConfig, id: string): HolderPort {
+function holderFor(
+  clients: ReadonlyMap<string, HolderPort>,
+  config: CoordinatorConfig,
+  id: string,
+): HolderPort {
   const client = clients.get(id);
   const known = config.holders.map((holder) => holder.id).join(', ');
-  ensure(client, 'PLAN_INVALID', `the plan names key holder ${id}; this coordinator's configuration knows ${known}`);
+  ensure(
+    client,
+    'PLAN_INVALID',
+    `the plan names key holder ${id}; this coordinator's configuration knows ${known}`,
+  );
   return client;
 }

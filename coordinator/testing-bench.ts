@@ -212,7 +212,12 @@ export function signUpload(
 }
 
 /** Encrypts digits under the round's committee key and signs. */
-export function seal(world: TestWorld, device: TestDevice, config: EncodedRoundConfig, digits: Int32Array): Sealed {
+export function seal(
+  world: TestWorld,
+  device: TestDevice,
+  config: EncodedRoundConfig,
+  digits: Int32Array,
+): Sealed {
   const parts = world.bfv.encrypt(world.committee(config.config.round).publicKey, digits);
   return signUpload(world, device, bindingOf(config), { ...parts, digits });
 }

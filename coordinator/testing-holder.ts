@@ -221,7 +221,11 @@ export class FakeHolder implements HolderPort {
       leaves.push(checked.leaf);
       sum.add(c1);
     }
-    ensure(equalBytes(merkleRoot(leaves), request.cohortRoot), 'CERTIFICATE_INVALID', 'not the certified set');
+    ensure(
+      equalBytes(merkleRoot(leaves), request.cohortRoot),
+      'CERTIFICATE_INVALID',
+      'not the certified set',
+    );
     return sum.bytes();
   }
 

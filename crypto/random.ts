@@ -17,7 +17,8 @@ export interface RandomSource {
 class SystemRandom implements RandomSource {
   readonly seeded = false;
   fill<T extends Uint8Array>(target: T): T {
-    for (let at = 0; at < target.length; at += 65_536) randomFillSync(target, at, Math.min(65_536, target.length - at));
+    for (let at = 0; at < target.length; at += 65_536)
+      randomFillSync(target, at, Math.min(65_536, target.length - at));
     return target;
   }
 }

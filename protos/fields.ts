@@ -24,7 +24,9 @@ export const listOf = <T extends z.ZodType>(item: T, maximum: number) => z.array
 
 export const digest = bytesOf(32);
 export const holderId = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected a holder id');
-export const deviceId = z.string().regex(/^[0-9a-f]{32}$/, 'expected a device id: 32 lower-case hexadecimal digits');
+export const deviceId = z
+  .string()
+  .regex(/^[0-9a-f]{32}$/, 'expected a device id: 32 lower-case hexadecimal digits');
 export const roundNumber = integer(1, 100_000);
 /** Ed25519 and SM2 signatures are both 64 bytes. */
 export const signature = bytesOf(64);
@@ -44,5 +46,8 @@ export function parse<T extends z.ZodType>(schema: T, message: unknown): z.outpu
   const issue = result.error.issues[0];
   const path = issue?.path.join('.') || 'message';
   const malformed = issue?.code === 'invalid_type' || issue?.code === 'unrecognized_keys';
-  throw new PulsefoldError(malformed ? 'MALFORMED_MESSAGE' : 'FIELD_OUT_OF_RANGE', `${path}: ${issue?.message ?? 'invalid'}`);
+  throw new PulsefoldError(
+    malformed ? 'MALFORMED_MESSAGE' : 'FIELD_OUT_OF_RANGE',
+    `${path}: ${issue?.message ?? 'invalid'}`,
+  );
 }

@@ -70,7 +70,11 @@ export function parameterCount(spec: ModelSpec): number {
  * @returns flat vector of length parameterCount(spec).
  */
 export function initialWeights(spec: ModelSpec, seed: string): Float32Array {
-  ensure(seed.length > 0 && seed.length <= 256, 'FIELD_OUT_OF_RANGE', 'the seed must have 1 to 256 characters');
+  ensure(
+    seed.length > 0 && seed.length <= 256,
+    'FIELD_OUT_OF_RANGE',
+    'the seed must have 1 to 256 characters',
+  );
   const weights = new Float32Array(parameterCount(spec));
   if (spec.kind === 'lr') return weights;
   const random = seededRandom(`initial-weights/${seed}`);

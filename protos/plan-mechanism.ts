@@ -55,7 +55,8 @@ function evaluationOrTraining(plan: Plan, evaluation: boolean): string {
   return evaluation ? (plan.privacy.evaluationNoiseVariance ?? '0') : plan.privacy.noiseVariance;
 }
 
-export const layoutOf = (parsed: ParsedPlan, kind: RoundKind): DigitLayout => digitLayout(mechanismOf(parsed, kind, 1));
+export const layoutOf = (parsed: ParsedPlan, kind: RoundKind): DigitLayout =>
+  digitLayout(mechanismOf(parsed, kind, 1));
 
 /** Plaintext coefficients that a round of this kind uses. */
 export const digitCountOf = (parsed: ParsedPlan, kind: RoundKind): number =>
@@ -71,13 +72,18 @@ export function digitCountAllowed(parsed: ParsedPlan, digitCount: number): boole
  * The accountable mechanism of a round with `cohortCount` certified clients: the charge is computed for
  * ⌊(1−γ)·cohortCount⌋ honest noise shares (DESIGN §5). `null` without DP.
  */
-export function roundMechanismOf(parsed: ParsedPlan, kind: RoundKind, cohortCount: number): RoundMechanism | null {
+export function roundMechanismOf(
+  parsed: ParsedPlan,
+  kind: RoundKind,
+  cohortCount: number,
+): RoundMechanism | null {
   const { privacy } = parsed.plan;
   if (!privacy) return null;
   const parameters = mechanismOf(parsed, kind, 1);
   return {
     unit: privacy.unit,
-    sensitivitySquared: kind === 'evaluation' ? histogramNormBoundSquared(parameters) : normBoundSquared(parameters),
+    sensitivitySquared:
+      kind === 'evaluation' ? histogramNormBoundSquared(parameters) : normBoundSquared(parameters),
     noiseVariance: parameters.noiseVariance,
     noiseShares: noiseShares(parseRational(privacy.gamma), cohortCount),
     // Every record of the evaluation table takes part: no amplification is claimed there.
@@ -124,7 +130,10 @@ function computeAccount(parsed: ParsedPlan, privacy: PrivacyTerms): PlanAccount 
   const events: DpEvent[] = [{ type: 'self_composed', event: training, count: plan.rounds.training }];
   if (evaluation) events.push({ type: 'self_composed', event: evaluation, count: plan.rounds.evaluation });
   const order = events.every(isConcentrated) ? 'zcdp' : accountEvents(events, delta).order;
-  const charge = { training: chargeOf(training, order), evaluation: evaluation ? chargeOf(evaluation, order) : 0 };
+  const charge = {
+    training: chargeOf(training, order),
+    evaluation: evaluation ? chargeOf(evaluation, order) : 0,
+  };
   const total = charge.training * plan.rounds.training + charge.evaluation * plan.rounds.evaluation;
   const epsilon = epsilonOfAmount(order, total, delta);
   ensure(
@@ -138,10 +147,19 @@ function computeAccount(parsed: ParsedPlan, privacy: PrivacyTerms): PlanAccount 
 
 /** ε at δ of an amount spent at an order. */
 export const epsilonOfAmount = (order: number | 'zcdp', amount: number, delta: number): number =>
-  amount === 0 ? 0 : order === 'zcdp' ? zcdpToEpsilon(amount, delta).epsilon : rdpToEpsilonAt(order, amount, delta);
+  amount === 0
+    ? 0
+    : order === 'zcdp'
+      ? zcdpToEpsilon(amount, delta).epsilon
+      : rdpToEpsilonAt(order, amount, delta);
 
 /** Amount at `order` of one round that `cohortCount` clients were certified for. */
-export function realisedCharge(parsed: ParsedPlan, kind: RoundKind, cohortCount: number, order: number | 'zcdp'): number {
+export function realisedCharge(
+  parsed: ParsedPlan,
+  kind: RoundKind,
+  cohortCount: number,
+  order: number | 'zcdp',
+): number {
   const mechanism = roundMechanismOf(parsed, kind, cohortCount);
   return mechanism ? chargeOf(roundEvent(mechanism), order) : 0;
 }

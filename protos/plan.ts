@@ -18,10 +18,20 @@ import { approvalStatement } from './statements.ts';
 export const PLAN_BYTES_MAX = 256 * 1024;
 export const APPROVALS_MAX = 16;
 
-const rational = z.string().regex(/^\d{1,24}(\.\d{1,18}|\/[1-9]\d{0,23})?$/, 'expected a rational such as "1/3" or "0.25"');
-const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`), `expected ${bytes} bytes as lower-case hexadecimal`);
+const rational = z
+  .string()
+  .regex(/^\d{1,24}(\.\d{1,18}|\/[1-9]\d{0,23})?$/, 'expected a rational such as "1/3" or "0.25"');
+const hex = (bytes: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`), `expected ${bytes} bytes as lower-case hexadecimal`);
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected lower-case letters, digits and dashes');
-const publicKey = z.string().regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as hexadecimal (32 bytes, or 65 bytes in the gm suite)');
+const publicKey = z
+  .string()
+  .regex(
+    /^([0-9a-f]{64}|04[0-9a-f]{128})$/,
+    'expected a public key as hexadecimal (32 bytes, or 65 bytes in the gm suite)',
+  );
 
 export const trainingSchema = z.strictObject({
   strategy: z.enum(['fedavg', 'fedprox', 'fedavgm', 'fedadam']),
@@ -88,7 +98,10 @@ export const planSchema = z
     /** L2 clip in model units, and the integer grid it is mapped to. Also used without DP, for the fixed point. */
     mechanism: z.strictObject({
       clip: rational,
-      unitsPerClip: z.int().min(1).max(2 ** 24),
+      unitsPerClip: z
+        .int()
+        .min(1)
+        .max(2 ** 24),
       /** Public divisor of a record-unit sum: the expected batch over the whole cohort, never the realised one. */
       expectedBatch: rational.optional(),
       /** Most records one client adds up (record unit). */
@@ -96,10 +109,17 @@ export const planSchema = z
     }),
     privacy: privacySchema.nullable(),
     evaluation: z
-      .strictObject({ path: z.enum(['none', 'federated']), bins: z.int().min(20).max(200).multipleOf(20).default(20) })
+      .strictObject({
+        path: z.enum(['none', 'federated']),
+        bins: z.int().min(20).max(200).multipleOf(20).default(20),
+      })
       .default({ path: 'none', bins: 20 }),
     aggregation: z
-      .strictObject({ transport: z.literal('bfv'), polyDegree: z.literal(4096), plainModulusBits: z.literal(15) })
+      .strictObject({
+        transport: z.literal('bfv'),
+        polyDegree: z.literal(4096),
+        plainModulusBits: z.literal(15),
+      })
       .default({ transport: 'bfv', polyDegree: 4096, plainModulusBits: 15 }),
     holders: z
       .array(z.strictObject({ id: slug, signingPublicKey: publicKey, sealingPublicKey: publicKey }))
@@ -113,7 +133,8 @@ export const planSchema = z
     const { cohortMin, cohortTarget, cohortMax } = plan.rounds;
     if (!(cohortMin <= cohortTarget && cohortTarget <= cohortMax))
       issue(['rounds'], 'expected cohortMin ≤ cohortTarget ≤ cohortMax');
-    if (new Set(plan.holders.map((h) => h.id)).size !== plan.holders.length) issue(['holders'], 'holder ids repeat');
+    if (new Set(plan.holders.map((h) => h.id)).size !== plan.holders.length)
+      issue(['holders'], 'holder ids repeat');
     if (new Set(plan.holders.map((h) => h.signingPublicKey)).size !== plan.holders.length)
       issue(['holders'], 'two holders share a signing key: they would not be independent');
     if (plan.privacy && plan.training.weighting === 'records')
@@ -121,11 +142,17 @@ export const planSchema = z
     if (plan.privacy?.unit === 'record' && plan.mechanism.expectedBatch === undefined)
       issue(['mechanism', 'expectedBatch'], 'the record unit divides by a public expected batch; state it');
     if (plan.privacy?.unit === 'person' && plan.privacy.samplingRate !== '1')
-      issue(['privacy', 'samplingRate'], 'coordinator and holders see the cohort, so person-level plans have q = 1');
+      issue(
+        ['privacy', 'samplingRate'],
+        'coordinator and holders see the cohort, so person-level plans have q = 1',
+      );
     if (plan.rounds.evaluation > 0 && plan.evaluation.path === 'none')
       issue(['evaluation', 'path'], 'rounds.evaluation > 0 needs evaluation.path: federated');
     if (plan.rounds.evaluation > 0 && plan.privacy && !plan.privacy.evaluationNoiseVariance)
-      issue(['privacy', 'evaluationNoiseVariance'], 'an evaluation is a release and is charged; state its noise');
+      issue(
+        ['privacy', 'evaluationNoiseVariance'],
+        'an evaluation is a release and is charged; state its noise',
+      );
   });
 
 export type Plan = z.output<typeof planSchema>;
@@ -154,7 +181,10 @@ export function finishPlan(value: unknown): ParsedPlan {
   const result = planSchema.safeParse(value);
   if (!result.success) {
     const issue = result.error.issues[0];
-    throw new PulsefoldError('PLAN_INVALID', `plan.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`);
+    throw new PulsefoldError(
+      'PLAN_INVALID',
+      `plan.${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`,
+    );
   }
   const bytes = utf8(canonicalJson(encodeReals(result.data)));
   ensure(bytes.length <= PLAN_BYTES_MAX, 'PLAN_INVALID', `a plan may have at most ${PLAN_BYTES_MAX} bytes`);
@@ -169,7 +199,9 @@ export function parsePlanText(text: string): ParsedPlan {
   try {
     value = parseYaml(text, { maxAliasCount: 0 });
   } catch (cause) {
-    throw new PulsefoldError('PLAN_INVALID', `the plan is not valid YAML: ${(cause as Error).message}`, { cause });
+    throw new PulsefoldError('PLAN_INVALID', `the plan is not valid YAML: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   return finishPlan(value);
 }
@@ -210,7 +242,11 @@ export interface ApprovalPolicy {
  * Checks that at least `required` distinct pinned approvers signed this plan hash. Keys that came with the approval
  * count for nothing unless they are pinned here. Throws PLAN_NOT_APPROVED.
  */
-export function requireApproved(parsed: ParsedPlan, approvals: readonly PlanApproval[], policy: ApprovalPolicy): void {
+export function requireApproved(
+  parsed: ParsedPlan,
+  approvals: readonly PlanApproval[],
+  policy: ApprovalPolicy,
+): void {
   ensure(policy.required >= 1, 'CONFIG_INVALID', 'at least one approver signature must be required');
   const suite = getSuite(parsed.plan.suite);
   const valid = new Set<string>();

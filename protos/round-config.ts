@@ -52,6 +52,10 @@ export function parseRoundConfig(bytes: Uint8Array, suite: Suite): EncodedRoundC
   const result = roundConfigSchema.safeParse(value);
   ensure(result.success, 'MALFORMED_MESSAGE', 'the round configuration has unknown or missing fields');
   const encoded = encodeRoundConfig(result.data, suite);
-  ensure(Buffer.compare(encoded.bytes, bytes) === 0, 'MALFORMED_MESSAGE', 'the configuration is not canonical');
+  ensure(
+    Buffer.compare(encoded.bytes, bytes) === 0,
+    'MALFORMED_MESSAGE',
+    'the configuration is not canonical',
+  );
   return encoded;
 }

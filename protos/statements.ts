@@ -34,7 +34,8 @@ export interface UploadStatement extends RoundBinding {
   readonly digest: Uint8Array;
 }
 
-const bindingFields = (b: RoundBinding) => [b.planHash, b.round, b.modelHash, b.configHash, b.committeeKeyId] as const;
+const bindingFields = (b: RoundBinding) =>
+  [b.planHash, b.round, b.modelHash, b.configHash, b.committeeKeyId] as const;
 
 /** What a device signs over its sealed update. */
 export const uploadStatement = (s: UploadStatement): Uint8Array =>
@@ -48,8 +49,12 @@ export const uploadDigestOfParts = (suite: Suite, c0Digest: Uint8Array, c1Digest
   suite.digest(utf8('pulsefold/v1/upload-digest'), c0Digest, c1Digest);
 
 /** Leaf of the cohort tree: the signed entry, so a certificate pins who, what and under which key. */
-export const entryLeaf = (s: UploadStatement, signature: Uint8Array, certificateDer: Uint8Array, suite: Suite): Uint8Array =>
-  transcript('cohort-entry', uploadStatement(s), signature, suite.digest(certificateDer));
+export const entryLeaf = (
+  s: UploadStatement,
+  signature: Uint8Array,
+  certificateDer: Uint8Array,
+  suite: Suite,
+): Uint8Array => transcript('cohort-entry', uploadStatement(s), signature, suite.digest(certificateDer));
 
 export interface CohortCertificate extends RoundBinding {
   readonly cohortRoot: Uint8Array;
@@ -77,14 +82,18 @@ export const ceremonyPartStatement = (fields: {
   phase: string;
   holderId: string;
   payloadDigest: Uint8Array;
-}): Uint8Array => transcript('ceremony-part', fields.ceremonyId, fields.phase, fields.holderId, fields.payloadDigest);
+}): Uint8Array =>
+  transcript('ceremony-part', fields.ceremonyId, fields.phase, fields.holderId, fields.payloadDigest);
 
 export const ceremonyId = (suite: Suite, planHash: Uint8Array, round: number): Uint8Array =>
   suite.digest(transcript('ceremony', planHash, round));
 
 /** Associated data of a sealed Shamir share: only this dealer, receiver and ceremony. */
-export const sealedShareContext = (ceremony: Uint8Array, fromHolderId: string, toHolderId: string): Uint8Array =>
-  transcript('sealed-share', ceremony, fromHolderId, toHolderId);
+export const sealedShareContext = (
+  ceremony: Uint8Array,
+  fromHolderId: string,
+  toHolderId: string,
+): Uint8Array => transcript('sealed-share', ceremony, fromHolderId, toHolderId);
 
 /** What a holder signs over its partial decryption. */
 export const partialStatement = (fields: {
@@ -93,15 +102,25 @@ export const partialStatement = (fields: {
   holderId: string;
   partialDigest: Uint8Array;
 }): Uint8Array =>
-  transcript('partial', fields.certificate, fields.activeSet.join(','), fields.holderId, fields.partialDigest);
+  transcript(
+    'partial',
+    fields.certificate,
+    fields.activeSet.join(','),
+    fields.holderId,
+    fields.partialDigest,
+  );
 
 /** What the coordinator signs in the acknowledgement of a durable upload. */
 export const acknowledgementStatement = (s: UploadStatement): Uint8Array =>
   transcript('acknowledgement', ...bindingFields(s), s.deviceId, s.digest);
 
 /** ... and when an upload came after the cohort was frozen. */
-export const lateStatement = (fields: { planHash: Uint8Array; round: number; deviceId: string; digest: Uint8Array }) =>
-  transcript('late', fields.planHash, fields.round, fields.deviceId, fields.digest);
+export const lateStatement = (fields: {
+  planHash: Uint8Array;
+  round: number;
+  deviceId: string;
+  digest: Uint8Array;
+}) => transcript('late', fields.planHash, fields.round, fields.deviceId, fields.digest);
 
 /** What the coordinator signs over a receipt (canonical JSON). */
 export const receiptStatement = (receipt: Uint8Array): Uint8Array => transcript('receipt', receipt);

@@ -16,7 +16,11 @@ export function adminService(coordinator: Coordinator): ServedService {
       getStatus: () => coordinator.status(),
       abortRound: (message: unknown) => {
         const request = parse(abortRoundRequest, message);
-        return coordinator.abortRound(request.planHash, request.round, request.reason || 'aborted by the operator');
+        return coordinator.abortRound(
+          request.planHash,
+          request.round,
+          request.reason || 'aborted by the operator',
+        );
       },
       submitPlan: (message: unknown) => {
         const request = parse(submitPlanRequest, message);

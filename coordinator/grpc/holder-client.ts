@@ -5,7 +5,17 @@
  */
 import type { ChannelCredentials } from '@grpc/grpc-js';
 import { z } from 'zod';
-import { bytesOrEmpty, bytesUpTo, deviceId, holderId, listOf, MESSAGE_BYTES_MAX, parse, signature, text } from '../../protos/fields.ts';
+import {
+  bytesOrEmpty,
+  bytesUpTo,
+  deviceId,
+  holderId,
+  listOf,
+  MESSAGE_BYTES_MAX,
+  parse,
+  signature,
+  text,
+} from '../../protos/fields.ts';
 import type { PlanApproval } from '../../protos/plan.ts';
 import { openClient, type RpcClient } from '../../protos/transport/channel.ts';
 import type {
@@ -24,7 +34,10 @@ const OPEN_CHUNK_BYTES = 256 * 1024;
 
 const ceremonyReply = z.object({
   part: z.object({ holderId, payload: bytesUpTo(PART_BYTES_MAX), signature }),
-  shares: listOf(z.object({ fromHolderId: holderId, toHolderId: holderId, sealed: bytesUpTo(PART_BYTES_MAX) }), 16),
+  shares: listOf(
+    z.object({ fromHolderId: holderId, toHolderId: holderId, sealed: bytesUpTo(PART_BYTES_MAX) }),
+    16,
+  ),
   publicKey: bytesOrEmpty(PART_BYTES_MAX),
   keyId: bytesOrEmpty(32),
   keySignature: bytesOrEmpty(64),
@@ -72,7 +85,10 @@ export class HolderClient implements HolderPort {
   }
 
   async ceremonyStep(request: Parameters<HolderPort['ceremonyStep']>[0]): Promise<CeremonyReply> {
-    return parse(ceremonyReply, await this.#rpc.call('ceremonyStep', request, { deadlineMs: 4 * this.#callMs }));
+    return parse(
+      ceremonyReply,
+      await this.#rpc.call('ceremonyStep', request, { deadlineMs: 4 * this.#callMs }),
+    );
   }
 
   async accept(planHash: Uint8Array, round: number, entries: readonly Entry[]): Promise<Acceptance> {
@@ -88,7 +104,10 @@ export class HolderClient implements HolderPort {
   }
 
   async open(request: OpenRequest, parts: Iterable<OpenPart>): Promise<PartialOpening> {
-    return parse(openReply, await this.#rpc.send('open', openMessages(request, parts), { deadlineMs: 10 * this.#callMs }));
+    return parse(
+      openReply,
+      await this.#rpc.send('open', openMessages(request, parts), { deadlineMs: 10 * this.#callMs }),
+    );
   }
 
   async erase(planHash: Uint8Array, round: number): Promise<void> {

@@ -41,7 +41,11 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
   const receipts = new Receipts(services);
   const runnerOf = (planHash: Uint8Array): PlanRunner => {
     const runner = plans.find(planHash);
-    ensure(runner, 'WRONG_PLAN', 'this coordinator does not run that plan; fetch the present one with GetPlan');
+    ensure(
+      runner,
+      'WRONG_PLAN',
+      'this coordinator does not run that plan; fetch the present one with GetPlan',
+    );
     return runner;
   };
   return {
@@ -58,10 +62,19 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       },
       checkIn: async (message: unknown, context: CallContext) => {
         const request = parse(checkInRequest, message);
-        const outcome = await checkIn(services, runnerOf(request.planHash), deviceOf(context), request, context.signal);
+        const outcome = await checkIn(
+          services,
+          runnerOf(request.planHash),
+          deviceOf(context),
+          request,
+          context.signal,
+        );
         if (outcome.kind === 'invitation')
-          return { invitation: { config: outcome.config, committeeKeySignatures: outcome.committeeKeySignatures } };
-        if (outcome.kind === 'wait') return { wait: { retryAfterMs: outcome.retryAfterMs, reason: outcome.reason } };
+          return {
+            invitation: { config: outcome.config, committeeKeySignatures: outcome.committeeKeySignatures },
+          };
+        if (outcome.kind === 'wait')
+          return { wait: { retryAfterMs: outcome.retryAfterMs, reason: outcome.reason } };
         return { finished: { reason: outcome.reason, modelHash: fromHex(outcome.modelHash) } };
       },
       getBlob: (message: unknown) => {
@@ -69,7 +82,10 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
         const data = services.store.read('blob', (db) => repository.getBlob(db, toHex(request.digest)));
         ensure(data, 'NOT_FOUND', 'no artefact has this digest');
         ensure(request.offset <= data.length, 'FIELD_OUT_OF_RANGE', `the artefact has ${data.length} bytes`);
-        return { data: data.subarray(request.offset, request.offset + BLOB_PAGE_BYTES), totalBytes: data.length };
+        return {
+          data: data.subarray(request.offset, request.offset + BLOB_PAGE_BYTES),
+          totalBytes: data.length,
+        };
       },
       getUploadState: (message: unknown, context: CallContext) => {
         const request = parse(getUploadStateRequest, message);
@@ -92,7 +108,11 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       },
       getReceipt: (message: unknown, context: CallContext) => {
         const request = parse(getReceiptRequest, message);
-        const built = receipts.build(runnerOf(request.planHash).parsed, request.round, deviceOf(context).deviceId);
+        const built = receipts.build(
+          runnerOf(request.planHash).parsed,
+          request.round,
+          deviceOf(context).deviceId,
+        );
         return built ? { ...built, retryAfterMs: 0 } : { retryAfterMs: RETRY_RECEIPT_MS };
       },
     },
@@ -102,5 +122,8 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
 function requireChunkFits(message: unknown): void {
   const data = (message as { data?: unknown }).data;
   if (data instanceof Uint8Array && data.length > CHUNK_BYTES_MAX)
-    throw new PulsefoldError('CHUNK_TOO_LARGE', `a chunk has at most ${CHUNK_BYTES_MAX} bytes; send smaller ones`);
+    throw new PulsefoldError(
+      'CHUNK_TOO_LARGE',
+      `a chunk has at most ${CHUNK_BYTES_MAX} bytes; send smaller ones`,
+    );
 }

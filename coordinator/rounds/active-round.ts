@@ -27,7 +27,11 @@ import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
 
 /** A `RoundEvent` without its time; the round adds the clock's. */
-export type RoundNews = RoundEvent extends infer E ? (E extends RoundEvent ? Omit<E, 'nowMs'> : never) : never;
+export type RoundNews = RoundEvent extends infer E
+  ? E extends RoundEvent
+    ? Omit<E, 'nowMs'>
+    : never
+  : never;
 
 const TICK_MS = 100;
 /** Uploads are reported no more often than this. */
@@ -117,12 +121,19 @@ export class ActiveRound {
       else if (effect.type === 'settle') this.#settle();
       else if (effect.type === 'void') this.#void();
     }
-    if (before.phase !== this.#state.phase || before.stuck !== this.#state.stuck || before.cohort !== this.#state.cohort) {
+    if (
+      before.phase !== this.#state.phase ||
+      before.stuck !== this.#state.stuck ||
+      before.cohort !== this.#state.cohort
+    ) {
       this.#services.store.transaction('save-round', (db) =>
         repository.saveRoundState(db, this.#parsed.hashHex, this.#state),
       );
       this.#report();
-    } else if (this.#services.clock.nowMs() - this.#reportedAtMs >= REPORT_MS && before.uploaded !== this.#state.uploaded)
+    } else if (
+      this.#services.clock.nowMs() - this.#reportedAtMs >= REPORT_MS &&
+      before.uploaded !== this.#state.uploaded
+    )
       this.#report();
     for (const effect of effects) this.#start(effect);
   }
@@ -147,7 +158,13 @@ export class ActiveRound {
 
   #settle(): void {
     const certificate = this.certificate();
-    this.#services.budget.settle(this.#parsed, this.config, certificate, this.#state, this.signatures('certificate'));
+    this.#services.budget.settle(
+      this.#parsed,
+      this.config,
+      certificate,
+      this.#state,
+      this.signatures('certificate'),
+    );
   }
 
   #void(): void {
@@ -165,7 +182,10 @@ export class ActiveRound {
       const { holderId, stage } = effect;
       this.#ask(effect).catch((error: unknown) => {
         const message = isPulsefoldError(error) ? `${error.code}: ${error.message}` : 'no answer';
-        this.#services.logger.warn({ holderId, stage, round: this.#state.round, message }, 'key holder failed');
+        this.#services.logger.warn(
+          { holderId, stage, round: this.#state.round, message },
+          'key holder failed',
+        );
         this.notify({ type: 'holder_failed', holderId, stage, message });
       });
     } else if (effect.type === 'open_sum') this.#background(() => this.#openSum(effect.activeSet));
@@ -235,10 +255,18 @@ export class ActiveRound {
     if (!cohort.every((id) => verdict.has(id))) {
       const accepted = new Set(await this.#acceptBy(holder, cohort));
       const refused = cohort.filter((id) => !accepted.has(id)).length;
-      ensure(refused === 0, 'QUORUM_NOT_REACHED', `${holder.holderId} rejects ${refused} uploads of the cohort`);
+      ensure(
+        refused === 0,
+        'QUORUM_NOT_REACHED',
+        `${holder.holderId} rejects ${refused} uploads of the cohort`,
+      );
     }
     const certificate = this.certificate();
-    const reply = await holder.certify({ ...this.binding, cohortRoot: certificate.cohortRoot, deviceIds: cohort });
+    const reply = await holder.certify({
+      ...this.binding,
+      cohortRoot: certificate.cohortRoot,
+      deviceIds: cohort,
+    });
     this.#keepSignature(holder, 'certificate', certificateStatement(certificate), reply.signature);
     this.notify({ type: 'certificate_signed', holderId: holder.holderId });
   }
@@ -247,11 +275,21 @@ export class ActiveRound {
     const { round } = this.#state;
     const reason = this.#state.abortReason!;
     const reply = await holder.abort(this.#parsed.hash, round, reason);
-    this.#keepSignature(holder, 'abort', abortStatement({ planHash: this.#parsed.hash, round, reason }), reply.signature);
+    this.#keepSignature(
+      holder,
+      'abort',
+      abortStatement({ planHash: this.#parsed.hash, round, reason }),
+      reply.signature,
+    );
     this.notify({ type: 'abort_signed', holderId: holder.holderId });
   }
 
-  #keepSignature(holder: HolderPort, kind: repository.StatementKind, statement: Uint8Array, signature: Uint8Array): void {
+  #keepSignature(
+    holder: HolderPort,
+    kind: repository.StatementKind,
+    statement: Uint8Array,
+    signature: Uint8Array,
+  ): void {
     this.#verifyHolder(holder.holderId, statement, signature);
     this.#services.store.transaction('keep-signature', (db) =>
       repository.putStatementSignature(db, this.#parsed.hashHex, this.#state.round, kind, {
@@ -314,10 +352,15 @@ export class ActiveRound {
     const { store, bfv, suite } = this.#services;
     const { round } = this.#state;
     const plan = this.#parsed.hashHex;
-    const partials = store.read('partials', (db) => repository.partialsOf(db, plan, round, activeSet.join(',')));
+    const partials = store.read('partials', (db) =>
+      repository.partialsOf(db, plan, round, activeSet.join(',')),
+    );
     const digits = foldAndOpen(bfv, this.config.config.digitCount, partials, this.#c0Parts());
     if (!digits) {
-      this.#services.logger.error({ round, activeSet }, 'partial decryptions do not open the sum; trying another set');
+      this.#services.logger.error(
+        { round, activeSet },
+        'partial decryptions do not open the sum; trying another set',
+      );
       this.notify({ type: 'opening_failed', activeSet });
       return;
     }

@@ -11,10 +11,20 @@ import { roundEvent } from '../../crypto/dp/plan-accounting.ts';
 import type { Suite } from '../../crypto/identity/suite.ts';
 import { type Leaf, pseudonymParts } from '../../crypto/log/leaves.ts';
 import type { ParsedPlan, PlanApproval } from '../../protos/plan.ts';
-import { accountPlan, epsilonOfAmount, realisedCharge, roundMechanismOf } from '../../protos/plan-mechanism.ts';
+import {
+  accountPlan,
+  epsilonOfAmount,
+  realisedCharge,
+  roundMechanismOf,
+} from '../../protos/plan-mechanism.ts';
 import type { EncodedRoundConfig, RoundKind } from '../../protos/round-config.ts';
-import { abortStatement, type CohortCertificate, ceremonyId, certificateStatement } from '../../protos/statements.ts';
-import { type LedgerTransaction, type BudgetLedger } from '../ledger/budget-ledger.ts';
+import {
+  abortStatement,
+  type CohortCertificate,
+  ceremonyId,
+  certificateStatement,
+} from '../../protos/statements.ts';
+import type { BudgetLedger, LedgerTransaction } from '../ledger/budget-ledger.ts';
 import type { AppendLog } from '../storage/append-log.ts';
 import type { Database, Store } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
@@ -36,7 +46,13 @@ export class RoundBudget {
   readonly #suite: Suite;
   readonly #nowMs: () => number;
 
-  constructor(parts: { store: Store; ledger: BudgetLedger; log: AppendLog; suite: Suite; nowMs: () => number }) {
+  constructor(parts: {
+    store: Store;
+    ledger: BudgetLedger;
+    log: AppendLog;
+    suite: Suite;
+    nowMs: () => number;
+  }) {
     this.#store = parts.store;
     this.#ledger = parts.ledger;
     this.#log = parts.log;
@@ -105,10 +121,19 @@ export class RoundBudget {
     const { round, kind } = config.config;
     const ledger = this.#ledgerIn(db);
     const { order } = account;
-    ledger.openFilter({ pseudonym, unit: privacy.unit, epsilon: privacy.epsilon, delta: privacy.delta, order });
+    ledger.openFilter({
+      pseudonym,
+      unit: privacy.unit,
+      epsilon: privacy.epsilon,
+      delta: privacy.delta,
+      order,
+    });
     const charge = account.charge[kind];
     const mechanism = mechanismRecord(parsed, kind, parsed.plan.rounds.cohortMin);
-    const result = ledger.reserve({ planHash: parsed.hashHex, round }, [pseudonym], charge, { order, mechanism });
+    const result = ledger.reserve({ planHash: parsed.hashHex, round }, [pseudonym], charge, {
+      order,
+      mechanism,
+    });
     return result.refused[0]?.reason ?? null;
   }
 
@@ -149,7 +174,14 @@ export class RoundBudget {
       const event = mechanismRecord(parsed, kind, certificate.cohortCount);
       this.append(db, { kind: 'mechanism', ...key, certificateHash: hash, ...charge, event });
       for (const part of pseudonymParts(result.charged))
-        this.append(db, { kind: 'settlement', ...key, ...part, ...charge, statementHash: hash, outcome: 'charged' });
+        this.append(db, {
+          kind: 'settlement',
+          ...key,
+          ...part,
+          ...charge,
+          statementHash: hash,
+          outcome: 'charged',
+        });
       this.#logReleased(db, key, hash, charge, result.released);
     });
   }
@@ -158,11 +190,18 @@ export class RoundBudget {
   void(parsed: ParsedPlan, state: RoundState, signatures: readonly StatementSignature[]): void {
     const reason = state.abortReason ?? 'aborted';
     const key = { planHash: parsed.hashHex, round: state.round };
-    const hash = toHex(this.#suite.digest(abortStatement({ planHash: parsed.hash, round: state.round, reason })));
+    const hash = toHex(
+      this.#suite.digest(abortStatement({ planHash: parsed.hash, round: state.round, reason })),
+    );
     this.#store.transaction('void', (db) => {
       if (!repository.markOnce(db, `voided/${parsed.hashHex}/${state.round}`)) return;
       this.#logReservations(db, parsed, state.round, state.kind);
-      this.append(db, { kind: 'abort', ...key, reason: reason.slice(0, 500), signatures: hexSignatures(signatures) });
+      this.append(db, {
+        kind: 'abort',
+        ...key,
+        reason: reason.slice(0, 500),
+        signatures: hexSignatures(signatures),
+      });
       const account = accountPlan(parsed);
       if (!account) return;
       const result = this.#ledgerIn(db).releaseByAbort(key, { hash });
@@ -215,7 +254,13 @@ export class RoundBudget {
     });
   }
 
-  logRelease(db: Database, parsed: ParsedPlan, round: number, what: 'model' | 'metrics', contentHash: string): void {
+  logRelease(
+    db: Database,
+    parsed: ParsedPlan,
+    round: number,
+    what: 'model' | 'metrics',
+    contentHash: string,
+  ): void {
     const { privacy } = parsed.plan;
     this.append(db, {
       kind: 'release',
@@ -241,7 +286,11 @@ export class RoundBudget {
     return epsilonOfAmount(account.order, most, account.delta);
   }
 
-  chargeOfRound(db: Database, parsed: ParsedPlan, row: repository.RoundRow): { order: string; amount: string } | null {
+  chargeOfRound(
+    db: Database,
+    parsed: ParsedPlan,
+    row: repository.RoundRow,
+  ): { order: string; amount: string } | null {
     const account = accountPlan(parsed);
     if (!account) return null;
     const state = repository.loadRoundState(db, parsed.hashHex, row);

@@ -20,7 +20,11 @@ export interface CommitteeKey {
 }
 
 /** Runs one ceremony. Every holder must take part; any failure names its culprit and leaves no key behind. */
-export async function runCeremony(parsed: ParsedPlan, round: number, holders: readonly HolderPort[]): Promise<CommitteeKey> {
+export async function runCeremony(
+  parsed: ParsedPlan,
+  round: number,
+  holders: readonly HolderPort[],
+): Promise<CommitteeKey> {
   let replies: readonly CeremonyReply[] = [];
   for (const phase of ceremonyPhases) {
     const parts = replies.map((reply) => reply.part);
@@ -40,7 +44,11 @@ export async function runCeremony(parsed: ParsedPlan, round: number, holders: re
   return checkCommitteeKey(parsed, round, replies);
 }
 
-function checkCommitteeKey(parsed: ParsedPlan, round: number, replies: readonly CeremonyReply[]): CommitteeKey {
+function checkCommitteeKey(
+  parsed: ParsedPlan,
+  round: number,
+  replies: readonly CeremonyReply[],
+): CommitteeKey {
   const suite = getSuite(parsed.plan.suite);
   const first = replies[0]!;
   for (const [index, reply] of replies.entries()) {

@@ -25,7 +25,11 @@ export interface CheckIn {
 }
 
 export type CheckInOutcome =
-  | { readonly kind: 'invitation'; readonly config: Uint8Array; readonly committeeKeySignatures: readonly StatementSignature[] }
+  | {
+      readonly kind: 'invitation';
+      readonly config: Uint8Array;
+      readonly committeeKeySignatures: readonly StatementSignature[];
+    }
   | { readonly kind: 'wait'; readonly retryAfterMs: number; readonly reason: string }
   | { readonly kind: 'finished'; readonly reason: string; readonly modelHash: string };
 
@@ -37,9 +41,17 @@ export async function checkIn(
   signal?: AbortSignal,
 ): Promise<CheckInOutcome> {
   const { parsed } = runner;
-  ensure(equalBytes(request.planHash, parsed.hash), 'WRONG_PLAN', 'this coordinator runs another plan; fetch it again');
+  ensure(
+    equalBytes(request.planHash, parsed.hash),
+    'WRONG_PLAN',
+    'this coordinator runs another plan; fetch it again',
+  );
   const nowMs = services.clock.nowMs();
-  ensure(Math.abs(nowMs - request.timeMs) <= CHECK_IN_SKEW_MS, 'BAD_SIGNATURE', 'the check-in is too old; set the clock');
+  ensure(
+    Math.abs(nowMs - request.timeMs) <= CHECK_IN_SKEW_MS,
+    'BAD_SIGNATURE',
+    'the check-in is too old; set the clock',
+  );
   const statement = checkInStatement({ ...request, deviceId: device.deviceId });
   ensure(
     services.suite.verify(device.signingPublicKey, statement, request.signature),

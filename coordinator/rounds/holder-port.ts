@@ -7,7 +7,14 @@ import type { PlanApproval } from '../../protos/plan.ts';
 import type { RoundBinding } from '../../protos/statements.ts';
 
 export type CeremonyPhase = 'BEGIN' | 'COMMIT_KEY' | 'REVEAL' | 'COMBINE' | 'TEST' | 'FINISH';
-export const ceremonyPhases: readonly CeremonyPhase[] = ['BEGIN', 'COMMIT_KEY', 'REVEAL', 'COMBINE', 'TEST', 'FINISH'];
+export const ceremonyPhases: readonly CeremonyPhase[] = [
+  'BEGIN',
+  'COMMIT_KEY',
+  'REVEAL',
+  'COMBINE',
+  'TEST',
+  'FINISH',
+];
 
 export interface CeremonyPart {
   readonly holderId: string;
@@ -78,7 +85,9 @@ export interface HolderPort {
     readonly shares: readonly SealedShare[];
   }): Promise<CeremonyReply>;
   accept(planHash: Uint8Array, round: number, entries: readonly Entry[]): Promise<Acceptance>;
-  certify(request: RoundBinding & { readonly cohortRoot: Uint8Array; readonly deviceIds: readonly string[] }): Promise<StatementSignature>;
+  certify(
+    request: RoundBinding & { readonly cohortRoot: Uint8Array; readonly deviceIds: readonly string[] },
+  ): Promise<StatementSignature>;
   abort(planHash: Uint8Array, round: number, reason: string): Promise<StatementSignature>;
   open(request: OpenRequest, parts: Iterable<OpenPart>): Promise<PartialOpening>;
   erase(planHash: Uint8Array, round: number): Promise<void>;

@@ -38,7 +38,12 @@ class Model {
   state: RoundState;
   nowMs = 0;
   #saved = '';
-  readonly #rows = { invited: [] as string[], uploaded: [] as string[], certificate: [] as string[], abort: [] as string[] };
+  readonly #rows = {
+    invited: [] as string[],
+    uploaded: [] as string[],
+    certificate: [] as string[],
+    abort: [] as string[],
+  };
   readonly #partialRows: Record<string, string[]> = {};
   readonly #statements = new Map<string, 'certificate' | 'abort'>();
   readonly #faulty: string;
@@ -68,10 +73,19 @@ class Model {
     for (const effect of step.effects) this.#check(effect);
     for (const effect of step.effects)
       if (effect.type === 'freeze') {
-        this.state = { ...this.state, uploaded: [...this.#rows.uploaded].sort(), candidates: [...this.#rows.uploaded].sort() };
+        this.state = {
+          ...this.state,
+          uploaded: [...this.#rows.uploaded].sort(),
+          candidates: [...this.#rows.uploaded].sort(),
+        };
         this.#save();
       }
-    if (before.phase !== this.state.phase || before.stuck !== this.state.stuck || before.cohort !== this.state.cohort) this.#save();
+    if (
+      before.phase !== this.state.phase ||
+      before.stuck !== this.state.stuck ||
+      before.cohort !== this.state.cohort
+    )
+      this.#save();
     for (const effect of step.effects)
       if (effect.type === 'ask') this.#pending.push(effect);
       else if (effect.type === 'open_sum' || effect.type === 'release') this.#work.push(effect);
@@ -86,7 +100,8 @@ class Model {
     if (effect.type === 'settle') expect(this.emitted.has('void')).toBe(false);
     if (effect.type === 'void') expect(this.emitted.has('settle')).toBe(false);
     const opens = effect.type === 'open_sum' || (effect.type === 'ask' && effect.stage === 'partial');
-    if (opens || effect.type === 'settle') expect(this.#rows.certificate.length).toBeGreaterThanOrEqual(quorum);
+    if (opens || effect.type === 'settle')
+      expect(this.#rows.certificate.length).toBeGreaterThanOrEqual(quorum);
     if (opens) expect(this.emitted.has('settle')).toBe(true);
     if (effect.type === 'release') expect(this.emitted.has('sum')).toBe(true);
     this.emitted.add(effect.type);
@@ -99,7 +114,8 @@ class Model {
     } else if (op.type === 'invite') this.#invite(DEVICES[op.device]!);
     else if (op.type === 'upload') this.#upload(DEVICES[op.device]!);
     else if (op.type === 'serve') this.#serve(op.which, op.fate);
-    else if (op.type === 'repeat' && this.#heard.length > 0) this.feed(this.#heard[op.which % this.#heard.length]!);
+    else if (op.type === 'repeat' && this.#heard.length > 0)
+      this.feed(this.#heard[op.which % this.#heard.length]!);
     else if (op.type === 'work') this.#doWork();
     else if (op.type === 'crash') this.#crash();
     else if (op.type === 'abort') this.feed({ type: 'abort_requested', reason: 'operator' });
@@ -131,7 +147,11 @@ class Model {
     const faulty = holderId === this.#faulty ? this.#fault : 'none';
     if (faulty === 'away') return null;
     if (stage === 'acceptance')
-      return { type: 'accepted', holderId, deviceIds: faulty === 'rejects' ? [] : (this.state.candidates ?? []) };
+      return {
+        type: 'accepted',
+        holderId,
+        deviceIds: faulty === 'rejects' ? [] : (this.state.candidates ?? []),
+      };
     if (stage === 'partial') {
       const key = activeSet!.join(',');
       this.#partialRows[key] = [...new Set([...(this.#partialRows[key] ?? []), holderId])];
@@ -148,7 +168,8 @@ class Model {
     const effect = this.#work.shift();
     if (effect?.type === 'release') this.feed({ type: 'released' });
     if (effect?.type !== 'open_sum') return;
-    const lied = this.#fault === 'lies' && effect.activeSet.some((index) => HOLDERS[index - 1] === this.#faulty);
+    const lied =
+      this.#fault === 'lies' && effect.activeSet.some((index) => HOLDERS[index - 1] === this.#faulty);
     if (!lied) this.emitted.add('sum');
     this.feed(lied ? { type: 'opening_failed', activeSet: effect.activeSet } : { type: 'sum_opened' });
   }
@@ -183,11 +204,24 @@ class Model {
 const op: fc.Arbitrary<Op> = fc.oneof(
   fc.record({ type: fc.constantFrom('invite' as const, 'upload' as const), device: fc.nat(4) }),
   fc.record({ type: fc.constant('jump' as const), ms: fc.constantFrom(0, 50, 300, 1500) }),
-  { weight: 5, arbitrary: fc.record({ type: fc.constant('serve' as const), which: fc.nat(7), fate: fc.constantFrom('answered' as const, 'answered' as const, 'lost' as const, 'refused' as const) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      type: fc.constant('serve' as const),
+      which: fc.nat(7),
+      fate: fc.constantFrom('answered' as const, 'answered' as const, 'lost' as const, 'refused' as const),
+    }),
+  },
   fc.record({ type: fc.constant('repeat' as const), which: fc.nat(40) }),
   { weight: 2, arbitrary: fc.record({ type: fc.constantFrom('work' as const, 'crash' as const) }) },
 );
-const everybodySends: Op[] = DEVICES.flatMap((_, device) => [{ type: 'invite', device }, { type: 'upload', device }] as Op[]);
+const everybodySends: Op[] = DEVICES.flatMap(
+  (_, device) =>
+    [
+      { type: 'invite', device },
+      { type: 'upload', device },
+    ] as Op[],
+);
 const faults = fc.record({
   faulty: fc.constantFrom(...HOLDERS),
   fault: fc.constantFrom<Fault>('none', 'away', 'rejects', 'lies'),
@@ -208,15 +242,20 @@ const termsOf = (holderDeadlineMs: number): RoundTerms => ({
 
 test('enough uploads and three honest holders: released, through crashes, lost answers and one faulty holder', () => {
   fc.assert(
-    fc.property(faults, fc.array(op, { maxLength: 30 }), fc.array(op, { maxLength: 60 }), ({ faulty, fault }, early, late) => {
-      // A holder that rejects everybody may end a round together with one that stays away past the deadline; here
-      // the other three do answer in time.
-      const model = new Model(termsOf(fault === 'rejects' ? 1e9 : 3000), faulty, fault);
-      for (const one of [...early, ...everybodySends, ...late]) model.run(one);
-      model.settle();
-      expect(model.state.phase).toBe('released');
-      expect([...model.emitted]).toEqual(expect.arrayContaining(['freeze', 'settle', 'sum', 'release']));
-    }),
+    fc.property(
+      faults,
+      fc.array(op, { maxLength: 30 }),
+      fc.array(op, { maxLength: 60 }),
+      ({ faulty, fault }, early, late) => {
+        // A holder that rejects everybody may end a round together with one that stays away past the deadline; here
+        // the other three do answer in time.
+        const model = new Model(termsOf(fault === 'rejects' ? 1e9 : 3000), faulty, fault);
+        for (const one of [...early, ...everybodySends, ...late]) model.run(one);
+        model.settle();
+        expect(model.state.phase).toBe('released');
+        expect([...model.emitted]).toEqual(expect.arrayContaining(['freeze', 'settle', 'sum', 'release']));
+      },
+    ),
     { numRuns: 400 },
   );
 });

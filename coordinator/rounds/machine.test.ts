@@ -409,7 +409,11 @@ describe('news that comes late or twice', () => {
     ['a failed signature while opening', (d) => d.opening(), failed('h2', 'certificate')],
     ['a release that nobody asked for', (d) => d.opening(), { type: 'released' }],
     ['a sum before the certificate', (d) => d.certifying(), { type: 'sum_opened' }],
-    ['a failed opening before the certificate', (d) => d.frozen(), { type: 'opening_failed', activeSet: [1, 2] }],
+    [
+      'a failed opening before the certificate',
+      (d) => d.frozen(),
+      { type: 'opening_failed', activeSet: [1, 2] },
+    ],
   ];
   for (const [name, to, news] of late)
     test(`${name} changes nothing`, () => {
@@ -430,7 +434,13 @@ describe('news that comes late or twice', () => {
     const drive = new Drive().opening();
     drive.feed(partial('h1', 1, 2), partial('h2', 1, 2), { type: 'sum_opened' }, { type: 'released' });
     const end = drive.state;
-    const anything = [signed('h1'), aborts('h1'), accepted('h1'), partial('h4', 1, 4), failed('h1', 'partial')];
+    const anything = [
+      signed('h1'),
+      aborts('h1'),
+      accepted('h1'),
+      partial('h4', 1, 4),
+      failed('h1', 'partial'),
+    ];
     expect(drive.feed(...anything, { type: 'tick' }, { type: 'sum_opened' })).toEqual([]);
     expect(drive.state).toBe(end);
   });

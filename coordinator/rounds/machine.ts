@@ -11,106 +11,26 @@
  *        └────────────┴─────────────┴─► aborting ─► aborted        (after a certificate there is no abort)
  */
 import type { RoundKind } from '../../protos/round-config.ts';
+import type {
+  HolderStage,
+  Phase,
+  RoundEffect,
+  RoundEvent,
+  RoundState,
+  RoundTerms,
+  Step,
+} from './machine-types.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
 
-export type Phase =
-  | 'collecting'
-  | 'accepting'
-  | 'certifying'
-  | 'opening'
-  | 'opened'
-  | 'released'
-  | 'aborting'
-  | 'aborted';
-
-export interface RoundTerms {
-  readonly cohortMin: number;
-  readonly cohortTarget: number;
-  readonly cohortMax: number;
-  readonly checkInWindowMs: number;
-  readonly deadlineMs: number;
-  /** Once enough uploads are in: how long to wait for the next one. */
-  readonly stragglerMs: number;
-  readonly holderDeadlineMs: number;
-  /** In plan order; a holder's index is its position + 1. */
-  readonly holderIds: readonly string[];
-  readonly quorum: number;
-  readonly threshold: number;
-}
-
-interface HolderProgress {
-  /** A request is under way in this process; cleared by `resume`. */
-  readonly asked: boolean;
-  readonly retryAtMs: number;
-  readonly failures: number;
-}
-
-export interface RoundState {
-  readonly round: number;
-  readonly kind: RoundKind;
-  readonly phase: Phase;
-  readonly terms: RoundTerms;
-  readonly invited: readonly string[];
-  readonly uploaded: readonly string[];
-  /** When enough devices had been invited; the windows count from here. */
-  readonly quorateAtMs: number | null;
-  readonly lastUploadAtMs: number;
-  readonly stageStartedAtMs: number;
-  /** Frozen set of durable uploads, sorted; null while collecting. */
-  readonly candidates: readonly string[] | null;
-  readonly verdicts: Readonly<Record<string, readonly string[]>>;
-  /** The certified cohort, sorted; fixed before the first signature is asked for. */
-  readonly cohort: readonly string[] | null;
-  readonly certificateSigners: readonly string[];
-  readonly abortReason: string | null;
-  readonly abortSigners: readonly string[];
-  readonly activeSet: readonly number[] | null;
-  /** Partial decryptions at hand, by active set ("1,3"). */
-  readonly partials: Readonly<Record<string, readonly string[]>>;
-  readonly holders: Readonly<Record<string, HolderProgress>>;
-  /** Local work that was handed to the driver of this process; cleared by `resume`. */
-  readonly underWay: string | null;
-  readonly stuck: boolean;
-  readonly message: string;
-}
-
-export type HolderStage = 'acceptance' | 'certificate' | 'partial' | 'abort';
-
-export type RoundEvent =
-  | { readonly type: 'tick'; readonly nowMs: number }
-  | { readonly type: 'device_invited'; readonly deviceId: string; readonly nowMs: number }
-  | { readonly type: 'upload_acknowledged'; readonly deviceId: string; readonly nowMs: number }
-  | { readonly type: 'accepted'; readonly holderId: string; readonly deviceIds: readonly string[]; readonly nowMs: number }
-  | { readonly type: 'certificate_signed'; readonly holderId: string; readonly nowMs: number }
-  | { readonly type: 'abort_requested'; readonly reason: string; readonly nowMs: number }
-  | { readonly type: 'abort_signed'; readonly holderId: string; readonly nowMs: number }
-  | { readonly type: 'partial_received'; readonly holderId: string; readonly activeSet: readonly number[]; readonly nowMs: number }
-  | { readonly type: 'opening_failed'; readonly activeSet: readonly number[]; readonly nowMs: number }
-  | { readonly type: 'sum_opened'; readonly nowMs: number }
-  | { readonly type: 'released'; readonly nowMs: number }
-  | {
-      readonly type: 'holder_failed';
-      readonly holderId: string;
-      readonly stage: HolderStage;
-      readonly message: string;
-      readonly nowMs: number;
-    };
-
-export type RoundEffect =
-  /** Freeze: from here on uploads are late. The driver makes it durable before anything else. */
-  | { readonly type: 'freeze' }
-  | { readonly type: 'ask'; readonly stage: HolderStage; readonly holderId: string; readonly activeSet?: readonly number[] }
-  /** A quorum certificate exists: charge the ledger, log it. */
-  | { readonly type: 'settle' }
-  /** A quorum signed the abort: free the reservations, log it. */
-  | { readonly type: 'void' }
-  | { readonly type: 'open_sum'; readonly activeSet: readonly number[] }
-  | { readonly type: 'release' };
-
-export interface Step {
-  readonly state: RoundState;
-  readonly effects: readonly RoundEffect[];
-}
+export type {
+  HolderStage,
+  Phase,
+  RoundEffect,
+  RoundEvent,
+  RoundState,
+  RoundTerms,
+  Step,
+} from './machine-types.ts';
 
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 5000;
@@ -148,7 +68,8 @@ export const resume = (state: RoundState): RoundState => ({
   underWay: null,
 });
 
-export const isFinal = (state: RoundState): boolean => state.phase === 'released' || state.phase === 'aborted';
+export const isFinal = (state: RoundState): boolean =>
+  state.phase === 'released' || state.phase === 'aborted';
 
 export function advance(state: RoundState, event: RoundEvent): Step {
   if (isFinal(state)) return { state, effects: [] };
@@ -245,7 +166,11 @@ function lookCollecting(state: RoundState, nowMs: number): Step {
   }
   if (!enough && waitedMs >= terms.deadlineMs)
     return look(
-      beginAbort(state, `only ${state.uploaded.length} of at least ${terms.cohortMin} uploads came in time`, nowMs),
+      beginAbort(
+        state,
+        `only ${state.uploaded.length} of at least ${terms.cohortMin} uploads came in time`,
+        nowMs,
+      ),
       nowMs,
     );
   return still(state);
@@ -258,7 +183,12 @@ function lookAccepting(state: RoundState, nowMs: number): Step {
   const settled = terms.holderIds.every((id) => state.verdicts[id] || (state.holders[id]?.failures ?? 0) > 0);
   const unanimous = answered.filter((id) => state.verdicts[id]!.length === candidates.length);
   if (unanimous.length < terms.quorum && !(settled && answered.length >= terms.quorum))
-    return ask(state, 'acceptance', terms.holderIds.filter((id) => !state.verdicts[id]), nowMs);
+    return ask(
+      state,
+      'acceptance',
+      terms.holderIds.filter((id) => !state.verdicts[id]),
+      nowMs,
+    );
   const cohort = chooseCohort(state.verdicts, terms.quorum);
   // One holder that rejects everybody and another that is away for a moment must not end the round together.
   const missing = terms.holderIds.filter((id) => !state.verdicts[id]);
@@ -266,11 +196,19 @@ function lookAccepting(state: RoundState, nowMs: number): Step {
   if (cohort.length < terms.cohortMin && patient) return ask(state, 'acceptance', missing, nowMs);
   if (cohort.length < terms.cohortMin)
     return look(
-      beginAbort(state, `a quorum accepts only ${cohort.length} of at least ${terms.cohortMin} uploads`, nowMs),
+      beginAbort(
+        state,
+        `a quorum accepts only ${cohort.length} of at least ${terms.cohortMin} uploads`,
+        nowMs,
+      ),
       nowMs,
     );
   return look(
-    { ...enter(state, 'certifying', nowMs), cohort, message: `${cohort.length} uploads accepted; asking for signatures` },
+    {
+      ...enter(state, 'certifying', nowMs),
+      cohort,
+      message: `${cohort.length} uploads accepted; asking for signatures`,
+    },
     nowMs,
   );
 }
@@ -282,7 +220,12 @@ function lookCertifying(state: RoundState, nowMs: number): Step {
     const next = look(certified, nowMs);
     return { state: next.state, effects: [{ type: 'settle' }, ...next.effects] };
   }
-  return ask(state, 'certificate', terms.holderIds.filter((id) => !state.certificateSigners.includes(id)), nowMs);
+  return ask(
+    state,
+    'certificate',
+    terms.holderIds.filter((id) => !state.certificateSigners.includes(id)),
+    nowMs,
+  );
 }
 
 function lookOpening(state: RoundState, nowMs: number): Step {
@@ -309,11 +252,23 @@ function handOver(state: RoundState, work: string, effect: RoundEffect): Step {
 function lookAborting(state: RoundState, nowMs: number): Step {
   const { terms } = state;
   // Signatures that were under way when the abort began: a holder signs one statement, so now only the other can win.
-  if (state.cohort !== null && !canReachQuorum(state, state.certificateSigners) && state.abortSigners.length < terms.quorum)
+  if (
+    state.cohort !== null &&
+    !canReachQuorum(state, state.certificateSigners) &&
+    state.abortSigners.length < terms.quorum
+  )
     return look({ ...enter(state, 'certifying', nowMs), message: TOO_LATE_TO_ABORT }, nowMs);
   if (state.abortSigners.length >= terms.quorum)
-    return { state: { ...enter(state, 'aborted', nowMs), message: state.abortReason ?? 'aborted' }, effects: [{ type: 'void' }] };
-  return ask(state, 'abort', terms.holderIds.filter((id) => !state.abortSigners.includes(id)), nowMs);
+    return {
+      state: { ...enter(state, 'aborted', nowMs), message: state.abortReason ?? 'aborted' },
+      effects: [{ type: 'void' }],
+    };
+  return ask(
+    state,
+    'abort',
+    terms.holderIds.filter((id) => !state.abortSigners.includes(id)),
+    nowMs,
+  );
 }
 
 /** Asks every holder in `ids` that is idle and due; notes when the stage has waited too long. */
@@ -341,7 +296,10 @@ function overdue(state: RoundState, nowMs: number): Step {
   const down = Object.entries(state.holders).filter(([, progress]) => progress.failures > 0);
   const { quorum, threshold, holderIds } = state.terms;
   const needed = state.phase === 'opening' ? `${threshold} to open` : `${quorum} to sign`;
-  const held = state.phase === 'opening' ? 'the budget is charged, nothing is opened' : 'the reservation stays held, nothing is opened';
+  const held =
+    state.phase === 'opening'
+      ? 'the budget is charged, nothing is opened'
+      : 'the reservation stays held, nothing is opened';
   return still({
     ...state,
     stuck: true,
@@ -366,10 +324,18 @@ function beginAbort(state: RoundState, reason: string, nowMs: number): RoundStat
 const canReachQuorum = ({ terms }: RoundState, others: readonly string[]): boolean =>
   terms.holderIds.length - others.length >= terms.quorum;
 
-const TOO_LATE_TO_ABORT = 'too many key holders have signed the certificate for an abort; waiting for the quorum';
+const TOO_LATE_TO_ABORT =
+  'too many key holders have signed the certificate for an abort; waiting for the quorum';
 
 function enter(state: RoundState, phase: Phase, nowMs: number): RoundState {
-  return { ...state, phase, stageStartedAtMs: nowMs, stuck: false, underWay: null, holders: idleHolders(state.terms) };
+  return {
+    ...state,
+    phase,
+    stageStartedAtMs: nowMs,
+    stuck: false,
+    underWay: null,
+    holders: idleHolders(state.terms),
+  };
 }
 
 const stageOf: Readonly<Partial<Record<Phase, HolderStage>>> = {
@@ -415,14 +381,19 @@ function blame(state: RoundState, activeSet: readonly number[], nowMs: number): 
   const holders = { ...state.holders };
   for (const index of activeSet) {
     const id = state.terms.holderIds[index - 1]!;
-    holders[id] = { asked: false, retryAtMs: nowMs + RETRY_FIRST_MS, failures: (holders[id]?.failures ?? 0) + 1 };
+    holders[id] = {
+      asked: false,
+      retryAtMs: nowMs + RETRY_FIRST_MS,
+      failures: (holders[id]?.failures ?? 0) + 1,
+    };
   }
   return holders;
 }
 
 const still = (state: RoundState): Step => ({ state, effects: [] });
 
-const add = (list: readonly string[], item: string): readonly string[] => (list.includes(item) ? list : [...list, item]);
+const add = (list: readonly string[], item: string): readonly string[] =>
+  list.includes(item) ? list : [...list, item];
 
 const idleHolders = (terms: RoundTerms): RoundState['holders'] =>
   Object.fromEntries(terms.holderIds.map((id) => [id, { asked: false, retryAtMs: 0, failures: 0 }]));

@@ -31,7 +31,11 @@ export class Receipts {
   }
 
   /** Signed receipt, or null while the round is undecided. Throws NOT_FOUND when the device sent nothing. */
-  build(parsed: ParsedPlan, round: number, deviceId: string): { receipt: Uint8Array; signature: Uint8Array } | null {
+  build(
+    parsed: ParsedPlan,
+    round: number,
+    deviceId: string,
+  ): { receipt: Uint8Array; signature: Uint8Array } | null {
     const receipt = this.#services.store.read('receipt', (db) => {
       const row = repository.getRound(db, parsed.hashHex, round);
       if (!row) throw new PulsefoldError('NOT_FOUND', `there is no round ${round}`);
@@ -41,7 +45,8 @@ export class Receipts {
       const late = repository.lateOf(db, parsed.hashHex, round, deviceId);
       const digest = upload?.acknowledged ? upload.digest : late;
       const pseudonym = repository.invitationOf(db, parsed.hashHex, round, deviceId);
-      if (!digest || !pseudonym) throw new PulsefoldError('NOT_FOUND', 'this device has no upload in this round');
+      if (!digest || !pseudonym)
+        throw new PulsefoldError('NOT_FOUND', 'this device has no upload in this round');
       const base = { version: 1 as const, planHash: parsed.hashHex, round, deviceId, digest, pseudonym };
       if (row.phase === 'aborted') {
         const signatures = hexSignatures(repository.statementSignatures(db, parsed.hashHex, round, 'abort'));
@@ -60,21 +65,45 @@ export class Receipts {
       const index = cohort.indexOf.get(deviceId);
       if (index === undefined) {
         const reason = upload?.acknowledged
-          ? repository.rejectionsOf(db, parsed.hashHex, round, deviceId).join(', ').slice(0, 500) || 'not accepted by a quorum'
+          ? repository.rejectionsOf(db, parsed.hashHex, round, deviceId).join(', ').slice(0, 500) ||
+            'not accepted by a quorum'
           : 'it came after the cohort was frozen';
         const exclusion = { leafHashes: [...cohort.leafHashes] };
-        return { ...base, outcome: upload?.acknowledged ? 'rejected' : 'late', certificate, exclusion, reason } satisfies Receipt;
+        return {
+          ...base,
+          outcome: upload?.acknowledged ? 'rejected' : 'late',
+          certificate,
+          exclusion,
+          reason,
+        } satisfies Receipt;
       }
-      const inclusion = { index, size: cohort.leafHashes.length, proof: cohort.tree.inclusionProof(index).map(toHex) };
+      const inclusion = {
+        index,
+        size: cohort.leafHashes.length,
+        proof: cohort.tree.inclusionProof(index).map(toHex),
+      };
       const charge = this.#services.budget.chargeOfRound(db, parsed, row);
-      return { ...base, outcome: 'certified', certificate, inclusion, ...(charge ? { charge } : {}) } satisfies Receipt;
+      return {
+        ...base,
+        outcome: 'certified',
+        certificate,
+        inclusion,
+        ...(charge ? { charge } : {}),
+      } satisfies Receipt;
     });
     if (!receipt) return null;
     const bytes = encodeReceipt(receipt);
-    return { receipt: bytes, signature: this.#services.suite.sign(this.#services.signingKey.secretKey, receiptStatement(bytes)) };
+    return {
+      receipt: bytes,
+      signature: this.#services.suite.sign(this.#services.signingKey.secretKey, receiptStatement(bytes)),
+    };
   }
 
-  #cohort(parsed: ParsedPlan, row: repository.RoundRow, db: Parameters<typeof repository.getRound>[0]): CohortTree {
+  #cohort(
+    parsed: ParsedPlan,
+    row: repository.RoundRow,
+    db: Parameters<typeof repository.getRound>[0],
+  ): CohortTree {
     const key = `${parsed.hashHex}/${row.round}`;
     const known = this.#trees.get(key);
     if (known) return known;
@@ -83,7 +112,12 @@ export class Receipts {
     const indexOf = new Map<string, number>();
     const leafHashes: string[] = [];
     for (const { deviceId, ...entry } of repository.entriesOf(db, parsed.hashHex, row, new Set(cohort))) {
-      const leaf = entryLeaf({ ...entry, deviceId }, entry.signature, entry.certificate, this.#services.suite);
+      const leaf = entryLeaf(
+        { ...entry, deviceId },
+        entry.signature,
+        entry.certificate,
+        this.#services.suite,
+      );
       indexOf.set(deviceId, leafHashes.length);
       leafHashes.push(toHex(leafHash(leaf)));
       tree.append(leaf);

@@ -6,8 +6,11 @@
  */
 import type { Database } from '../storage/store.ts';
 import type { CommitteeKey } from './ceremonies.ts';
-import type { Entry, PartialOpening, StatementSignature } from './holder-port.ts';
+import type { PartialOpening, StatementSignature } from './holder-port.ts';
 import type { RoundState } from './machine.ts';
+import { acknowledgedDevices } from './uploads-repository.ts';
+
+export * from './uploads-repository.ts';
 
 export const ROUNDS_MIGRATIONS: readonly string[] = [
   `CREATE TABLE plans (
@@ -77,7 +80,8 @@ export function insertPlan(db: Database, plan: { hash: string; bytes: Uint8Array
   );
 }
 
-export const listPlans = (db: Database): PlanRow[] => db.all<PlanRow>('SELECT * FROM plans ORDER BY position');
+export const listPlans = (db: Database): PlanRow[] =>
+  db.all<PlanRow>('SELECT * FROM plans ORDER BY position');
 
 export const getPlan = (db: Database, hash: string): PlanRow | undefined =>
   db.get<PlanRow>('SELECT * FROM plans WHERE hash = ?', hash);
@@ -170,7 +174,13 @@ export function insertRound(db: Database, plan: string, row: Omit<RoundRow, 'sum
 export function saveRoundState(db: Database, plan: string, state: RoundState): void {
   // Invitations and uploads have rows of their own, written as they happen; they are not repeated here.
   const text = JSON.stringify({ ...state, invited: [], uploaded: [] });
-  db.run('UPDATE rounds SET phase = ?, state = ? WHERE plan = ? AND round = ?', state.phase, text, plan, state.round);
+  db.run(
+    'UPDATE rounds SET phase = ?, state = ? WHERE plan = ? AND round = ?',
+    state.phase,
+    text,
+    plan,
+    state.round,
+  );
 }
 
 export function setRoundSummary(db: Database, plan: string, round: number, summary: string): void {
@@ -189,7 +199,8 @@ export const roundPhase = (db: Database, plan: string, round: number): string | 
 /** The stored state with everything that has rows of its own filled in. */
 export function loadRoundState(db: Database, plan: string, row: RoundRow): RoundState {
   const state = JSON.parse(row.state) as RoundState;
-  const signers = (kind: StatementKind) => statementSignatures(db, plan, row.round, kind).map((s) => s.holderId);
+  const signers = (kind: StatementKind) =>
+    statementSignatures(db, plan, row.round, kind).map((s) => s.holderId);
   const partials: Record<string, string[]> = {};
   for (const partial of db.all<{ active_set: string; holder: string }>(
     'SELECT active_set, holder FROM partials WHERE plan = ? AND round = ? ORDER BY active_set, holder',
@@ -208,12 +219,27 @@ export function loadRoundState(db: Database, plan: string, row: RoundRow): Round
 }
 
 export function bindPseudonym(db: Database, epoch: string, device: string, pseudonym: string): string {
-  db.run('INSERT INTO pseudonyms (epoch, device, pseudonym) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', epoch, device, pseudonym);
-  const row = db.get<{ pseudonym: string }>('SELECT pseudonym FROM pseudonyms WHERE epoch = ? AND device = ?', epoch, device);
+  db.run(
+    'INSERT INTO pseudonyms (epoch, device, pseudonym) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    epoch,
+    device,
+    pseudonym,
+  );
+  const row = db.get<{ pseudonym: string }>(
+    'SELECT pseudonym FROM pseudonyms WHERE epoch = ? AND device = ?',
+    epoch,
+    device,
+  );
   return row?.pseudonym ?? '';
 }
 
-export function insertInvitation(db: Database, plan: string, round: number, device: string, pseudonym: string): void {
+export function insertInvitation(
+  db: Database,
+  plan: string,
+  round: number,
+  device: string,
+  pseudonym: string,
+): void {
   db.run(
     'INSERT INTO invitations (plan, round, device, pseudonym) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
     plan,
@@ -242,14 +268,27 @@ export const planPseudonyms = (db: Database, plan: string): string[] =>
     .map((row) => row.pseudonym);
 
 export const countInvitations = (db: Database, plan: string, round: number): number =>
-  db.get<{ count: number }>('SELECT COUNT(*) AS count FROM invitations WHERE plan = ? AND round = ?', plan, round)?.count ?? 0;
+  db.get<{ count: number }>(
+    'SELECT COUNT(*) AS count FROM invitations WHERE plan = ? AND round = ?',
+    plan,
+    round,
+  )?.count ?? 0;
 
 export const invitedDevices = (db: Database, plan: string, round: number): string[] =>
   db
-    .all<{ device: string }>('SELECT device FROM invitations WHERE plan = ? AND round = ? ORDER BY device', plan, round)
+    .all<{ device: string }>(
+      'SELECT device FROM invitations WHERE plan = ? AND round = ? ORDER BY device',
+      plan,
+      round,
+    )
     .map((row) => row.device);
 
-export function pseudonymsOf(db: Database, plan: string, round: number, devices: ReadonlySet<string>): string[] {
+export function pseudonymsOf(
+  db: Database,
+  plan: string,
+  round: number,
+  devices: ReadonlySet<string>,
+): string[] {
   return db
     .all<{ device: string; pseudonym: string }>(
       'SELECT device, pseudonym FROM invitations WHERE plan = ? AND round = ? ORDER BY device',
@@ -260,127 +299,14 @@ export function pseudonymsOf(db: Database, plan: string, round: number, devices:
     .map((row) => row.pseudonym);
 }
 
-export interface UploadRow {
-  readonly device: string;
-  readonly digest: string;
-  readonly signature: Uint8Array;
-  readonly certificate: Uint8Array;
-  readonly c0_bytes: number;
-  readonly c1_bytes: number;
-  readonly received_bytes: number;
-  readonly acknowledged: number;
-}
-
-export const getUpload = (db: Database, plan: string, round: number, device: string): UploadRow | undefined =>
-  db.get<UploadRow>('SELECT * FROM uploads WHERE plan = ? AND round = ? AND device = ?', plan, round, device);
-
-export function insertUpload(db: Database, plan: string, round: number, row: UploadRow): void {
-  db.run(
-    `INSERT INTO uploads (plan, round, device, digest, signature, certificate, c0_bytes, c1_bytes, received_bytes, acknowledged)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-    plan,
-    round,
-    row.device,
-    row.digest,
-    row.signature,
-    row.certificate,
-    row.c0_bytes,
-    row.c1_bytes,
-    row.received_bytes,
-    row.acknowledged,
-  );
-}
-
-export function appendChunk(
+export function putLate(
   db: Database,
   plan: string,
   round: number,
   device: string,
-  chunk: { offset: number; data: Uint8Array; complete: boolean },
+  digest: string,
+  signature: Uint8Array,
 ): void {
-  db.run(
-    'INSERT INTO upload_chunks (plan, round, device, offset, data) VALUES (?, ?, ?, ?, ?)',
-    plan,
-    round,
-    device,
-    chunk.offset,
-    chunk.data,
-  );
-  db.run(
-    'UPDATE uploads SET received_bytes = ?, acknowledged = ? WHERE plan = ? AND round = ? AND device = ?',
-    chunk.offset + chunk.data.length,
-    chunk.complete ? 1 : 0,
-    plan,
-    round,
-    device,
-  );
-}
-
-/** Forgets an upload that turned out not to match its own digest, so that the device can send it again. */
-export function dropUpload(db: Database, plan: string, round: number, device: string): void {
-  db.run('DELETE FROM upload_chunks WHERE plan = ? AND round = ? AND device = ?', plan, round, device);
-  db.run('DELETE FROM uploads WHERE plan = ? AND round = ? AND device = ? AND acknowledged = 0', plan, round, device);
-}
-
-/** The received bytes of an upload, c0 then c1. */
-export function uploadBytes(db: Database, plan: string, round: number, device: string): Uint8Array {
-  const chunks = db.all<{ data: Uint8Array }>(
-    'SELECT data FROM upload_chunks WHERE plan = ? AND round = ? AND device = ? ORDER BY offset',
-    plan,
-    round,
-    device,
-  );
-  return chunks.length === 1 ? chunks[0]!.data : new Uint8Array(Buffer.concat(chunks.map((chunk) => chunk.data)));
-}
-
-/** Ciphertexts of a finished round; the signed entries stay. */
-export function dropCiphertexts(db: Database, plan: string, round: number): void {
-  db.run('DELETE FROM upload_chunks WHERE plan = ? AND round = ?', plan, round);
-}
-
-/** A complete upload, split into its two ciphertext parts. */
-export function uploadParts(db: Database, plan: string, round: number, device: string): { c0: Uint8Array; c1: Uint8Array } {
-  const row = getUpload(db, plan, round, device)!;
-  const bytes = uploadBytes(db, plan, round, device);
-  return { c0: bytes.subarray(0, row.c0_bytes), c1: bytes.subarray(row.c0_bytes) };
-}
-
-export const acknowledgedDevices = (db: Database, plan: string, round: number): string[] =>
-  db
-    .all<{ device: string }>(
-      'SELECT device FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1 ORDER BY device',
-      plan,
-      round,
-    )
-    .map((row) => row.device);
-
-/** The signed entries of acknowledged uploads among `devices`, as the holders get them, by device id. */
-export function entriesOf(db: Database, plan: string, row: RoundRow, devices: ReadonlySet<string>): (Entry & { deviceId: string })[] {
-  const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
-  const binding = {
-    planHash: bytes(plan),
-    round: row.round,
-    modelHash: bytes(row.model_hash),
-    configHash: bytes(row.config_hash),
-    committeeKeyId: bytes(row.committee_key_id),
-  };
-  return db
-    .all<UploadRow>(
-      'SELECT * FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1 ORDER BY device',
-      plan,
-      row.round,
-    )
-    .filter((upload) => devices.has(upload.device))
-    .map((upload) => ({
-      deviceId: upload.device,
-      ...binding,
-      certificate: upload.certificate,
-      digest: bytes(upload.digest),
-      signature: upload.signature,
-    }));
-}
-
-export function putLate(db: Database, plan: string, round: number, device: string, digest: string, signature: Uint8Array): void {
   db.run(
     'INSERT INTO lates (plan, round, device, digest, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     plan,
@@ -392,7 +318,12 @@ export function putLate(db: Database, plan: string, round: number, device: strin
 }
 
 export const lateOf = (db: Database, plan: string, round: number, device: string): string | undefined =>
-  db.get<{ digest: string }>('SELECT digest FROM lates WHERE plan = ? AND round = ? AND device = ?', plan, round, device)?.digest;
+  db.get<{ digest: string }>(
+    'SELECT digest FROM lates WHERE plan = ? AND round = ? AND device = ?',
+    plan,
+    round,
+    device,
+  )?.digest;
 
 export function putRejection(
   db: Database,
@@ -423,7 +354,13 @@ export const rejectionsOf = (db: Database, plan: string, round: number, device: 
 
 export type StatementKind = 'certificate' | 'abort';
 
-export function putStatementSignature(db: Database, plan: string, round: number, kind: StatementKind, s: StatementSignature): void {
+export function putStatementSignature(
+  db: Database,
+  plan: string,
+  round: number,
+  kind: StatementKind,
+  s: StatementSignature,
+): void {
   db.run(
     'INSERT INTO statement_signatures (plan, round, kind, holder, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     plan,
@@ -434,7 +371,12 @@ export function putStatementSignature(db: Database, plan: string, round: number,
   );
 }
 
-export const statementSignatures = (db: Database, plan: string, round: number, kind: StatementKind): StatementSignature[] =>
+export const statementSignatures = (
+  db: Database,
+  plan: string,
+  round: number,
+  kind: StatementKind,
+): StatementSignature[] =>
   db
     .all<{ holder: string; signature: Uint8Array }>(
       'SELECT holder, signature FROM statement_signatures WHERE plan = ? AND round = ? AND kind = ? ORDER BY holder',
@@ -444,7 +386,13 @@ export const statementSignatures = (db: Database, plan: string, round: number, k
     )
     .map((row) => ({ holderId: row.holder, signature: row.signature }));
 
-export function putPartial(db: Database, plan: string, round: number, activeSet: string, partial: PartialOpening): void {
+export function putPartial(
+  db: Database,
+  plan: string,
+  round: number,
+  activeSet: string,
+  partial: PartialOpening,
+): void {
   db.run(
     'INSERT INTO partials (plan, round, active_set, holder, partial, signature) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     plan,
@@ -466,7 +414,12 @@ export const partialsOf = (db: Database, plan: string, round: number, activeSet:
     )
     .map((row) => row.partial);
 
-export function putSum(db: Database, plan: string, round: number, sum: { digits: Uint8Array; hash: string; activeSet: string }): void {
+export function putSum(
+  db: Database,
+  plan: string,
+  round: number,
+  sum: { digits: Uint8Array; hash: string; activeSet: string },
+): void {
   db.run(
     'INSERT INTO sums (plan, round, digits, hash, active_set) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
     plan,

@@ -6,7 +6,13 @@
 import { toHex } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import { initialWeights } from '../../protos/model.ts';
-import { committeeKeyCount, type ParsedPlan, type PlanApproval, quorumOf, thresholdOf } from '../../protos/plan.ts';
+import {
+  committeeKeyCount,
+  type ParsedPlan,
+  type PlanApproval,
+  quorumOf,
+  thresholdOf,
+} from '../../protos/plan.ts';
 import { digitCountOf } from '../../protos/plan-mechanism.ts';
 import { encodeRoundConfig, parseRoundConfig, type RoundKind } from '../../protos/round-config.ts';
 import { weightsDigest } from '../../protos/statements.ts';
@@ -89,7 +95,10 @@ export class PlanRunner {
       if (this.#stopped) return { status: 'failed', message: 'stopped' };
       const known = error instanceof PulsefoldError;
       this.#services.logger.error({ err: error }, 'the plan failed');
-      return { status: 'failed', message: known ? `${error.code}: ${error.message}` : 'internal error, see the log' };
+      return {
+        status: 'failed',
+        message: known ? `${error.code}: ${error.message}` : 'internal error, see the log',
+      };
     });
     if (this.#stopped) return outcome;
     this.#services.store.transaction('plan-status', (db) =>
@@ -103,7 +112,9 @@ export class PlanRunner {
   async #run(): Promise<PlanOutcome> {
     const { store } = this.#services;
     const plan = this.parsed.hashHex;
-    store.transaction('plan-status', (db) => repository.setPlanStatus(db, plan, 'running', 'making committee keys'));
+    store.transaction('plan-status', (db) =>
+      repository.setPlanStatus(db, plan, 'running', 'making committee keys'),
+    );
     this.#services.budget.approvePlan(this.parsed, this.#approvals);
     await this.#makeKeys();
     this.#ensureModel();
@@ -114,7 +125,9 @@ export class PlanRunner {
       const released = rows.filter((row) => row.phase === 'released').length;
       if (!open && released >= rounds.training + rounds.evaluation)
         return { status: 'finished', message: `${released} rounds released` };
-      const active = open ? this.#resume(open) : this.#open(rows.length + 1, released < rounds.training ? 'training' : 'evaluation');
+      const active = open
+        ? this.#resume(open)
+        : this.#open(rows.length + 1, released < rounds.training ? 'training' : 'evaluation');
       this.#active = active;
       this.#wake();
       const end = await active.run();
@@ -231,17 +244,23 @@ export class PlanRunner {
   /** The round is over: holders erase its key shares, ciphertexts are dropped here. Best effort, repeated at open. */
   #forget(end: RoundState): void {
     const { store, logger } = this.#services;
-    store.transaction('drop-ciphertexts', (db) => repository.dropCiphertexts(db, this.parsed.hashHex, end.round));
+    store.transaction('drop-ciphertexts', (db) =>
+      repository.dropCiphertexts(db, this.parsed.hashHex, end.round),
+    );
     for (const holder of this.#holders)
       holder.erase(this.parsed.hash, end.round).catch(() => {
-        logger.warn({ holderId: holder.holderId, round: end.round }, 'holder did not confirm the erasure of its share');
+        logger.warn(
+          { holderId: holder.holderId, round: end.round },
+          'holder did not confirm the erasure of its share',
+        );
       });
   }
 }
 
 function termsOf(parsed: ParsedPlan): RoundTerms {
   const { plan } = parsed;
-  const { cohortMin, cohortTarget, cohortMax, checkInWindowMs, deadlineMs, stragglerMs, holderDeadlineMs } = plan.rounds;
+  const { cohortMin, cohortTarget, cohortMax, checkInWindowMs, deadlineMs, stragglerMs, holderDeadlineMs } =
+    plan.rounds;
   return {
     cohortMin,
     cohortTarget,
@@ -255,4 +274,3 @@ function termsOf(parsed: ParsedPlan): RoundTerms {
     threshold: thresholdOf(plan),
   };
 }
-

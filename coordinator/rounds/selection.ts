@@ -3,7 +3,7 @@
  *
  * May be called by: coordinator/rounds/machine.ts.
  */
-import type { RoundState } from './machine.ts';
+import type { RoundState } from './machine-types.ts';
 
 /** All subsets of {1..n} of size t, in lexicographic order. */
 export function activeSets(holderCount: number, threshold: number): number[][] {
@@ -23,7 +23,10 @@ export function activeSets(holderCount: number, threshold: number): number[][] {
  * The largest set of devices that some `quorum` of holders all accepted. A single holder that rejects everybody
  * spoils nothing: the others' intersection is larger.
  */
-export function chooseCohort(verdicts: Readonly<Record<string, readonly string[]>>, quorum: number): string[] {
+export function chooseCohort(
+  verdicts: Readonly<Record<string, readonly string[]>>,
+  quorum: number,
+): string[] {
   const holders = Object.keys(verdicts).sort();
   let best: string[] = [];
   for (const subset of activeSets(holders.length, Math.min(quorum, holders.length))) {

@@ -8,7 +8,12 @@
 import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { UploadHeader } from '../../protos/rounds-messages.ts';
-import { acknowledgementStatement, lateStatement, uploadDigest, uploadStatement } from '../../protos/statements.ts';
+import {
+  acknowledgementStatement,
+  lateStatement,
+  uploadDigest,
+  uploadStatement,
+} from '../../protos/statements.ts';
 import type { Database } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
 import * as repository from './repository.ts';
@@ -70,7 +75,11 @@ export async function putUpload(
   return { nextOffset: outcome.nextOffset, acknowledged: true, late, signature };
 }
 
-async function storeChunk(services: RoundServices, round: ActiveRound | null, intake: Intake): Promise<Outcome> {
+async function storeChunk(
+  services: RoundServices,
+  round: ActiveRound | null,
+  intake: Intake,
+): Promise<Outcome> {
   const { header, device, planHex, offset, data } = intake;
   const totalBytes = header.c0Bytes + header.c1Bytes;
   // With every chunk, also of a known upload: the coordinator signs these fields in its reply.
@@ -81,7 +90,11 @@ async function storeChunk(services: RoundServices, round: ActiveRound | null, in
   if (earlier) requireSameUpload(header, earlier);
   if (earlier?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
   if (!earlier) checkNewUpload(services, round, intake);
-  ensure(offset + data.length <= totalBytes, 'UPLOAD_TOO_LARGE', 'the chunk goes past the announced upload size');
+  ensure(
+    offset + data.length <= totalBytes,
+    'UPLOAD_TOO_LARGE',
+    'the chunk goes past the announced upload size',
+  );
   const complete = offset + data.length === totalBytes;
   // Hashing and range checks happen before the transaction: nobody waits for them in the commit queue.
   const verdict = complete ? checkComplete(services, round, intake) : null;
@@ -144,7 +157,11 @@ function append(
  * Chunks of one upload may be sent at the same time. What was stored after this one was checked has not been: it must
  * be sent, and checked, again.
  */
-function requireChecked(db: Database, { header, device, planHex, offset }: Intake, verdict: Verdict | null): void {
+function requireChecked(
+  db: Database,
+  { header, device, planHex, offset }: Intake,
+  verdict: Verdict | null,
+): void {
   const stored = repository.uploadBytes(db, planHex, header.round, device.deviceId);
   ensure(
     verdict && Buffer.compare(stored, verdict.prefix) === 0,
@@ -180,7 +197,11 @@ function bindingOf(services: RoundServices, round: ActiveRound | null, intake: I
 function requireBinding(services: RoundServices, round: ActiveRound | null, intake: Intake): void {
   const { header } = intake;
   const binding = bindingOf(services, round, intake);
-  ensure(equalBytes(header.modelHash, binding.modelHash), 'WRONG_MODEL', 'the update was made from another model');
+  ensure(
+    equalBytes(header.modelHash, binding.modelHash),
+    'WRONG_MODEL',
+    'the update was made from another model',
+  );
   ensure(
     equalBytes(header.configHash, binding.configHash),
     'WRONG_CONFIG',
@@ -205,7 +226,11 @@ function checkNewUpload(services: RoundServices, round: ActiveRound | null, inta
     );
   }
   ensure(
-    services.suite.verify(device.signingPublicKey, uploadStatement({ ...header, deviceId: device.deviceId }), header.signature),
+    services.suite.verify(
+      device.signingPublicKey,
+      uploadStatement({ ...header, deviceId: device.deviceId }),
+      header.signature,
+    ),
     'BAD_SIGNATURE',
     'the upload statement is not signed by the device key in its certificate',
   );

@@ -60,7 +60,10 @@ async function startClient(
   sealerOf?: (client: HostedClient) => Promise<Sealer>,
 ): Promise<(() => Promise<void>) | null> {
   const report = (fields: object) => process.send?.({ event: 'client', name: client.name, ...fields });
-  const logger = { info: () => {}, warn: (fields: object, message: string) => log(client.name, fields, message) };
+  const logger = {
+    info: () => {},
+    warn: (fields: object, message: string) => log(client.name, fields, message),
+  };
   try {
     const config = await readClientConfig(client.configFile);
     const sealer = sealerOf ? await sealerOf(client) : undefined;
@@ -82,7 +85,9 @@ async function startClient(
 }
 
 const describe = (error: unknown): string =>
-  isPulsefoldError(error) ? `${error.code}: ${error.message}` : `INTERNAL: ${(error as Error).stack ?? String(error)}`;
+  isPulsefoldError(error)
+    ? `${error.code}: ${error.message}`
+    : `INTERNAL: ${(error as Error).stack ?? String(error)}`;
 
 function log(name: string, fields: object, message: string): void {
   process.stderr.write(`${JSON.stringify({ client: name, message, ...fields })}\n`);

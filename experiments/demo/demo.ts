@@ -11,11 +11,11 @@ import { loadTrainEngine } from '../../client/training/engine.ts';
 import { runDirectoryOf } from '../../coordinator/server.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { type DatasetName, datasetAvailable, findDataRoot, loadDataset } from '../datasets/index.ts';
 import { checkCrashInvariants } from '../e2e/invariants.ts';
-import { datasetAvailable, type DatasetName, findDataRoot, loadDataset } from '../datasets/index.ts';
-import { CoordinatorKiller, HostKiller } from './killers.ts';
 import { Deployment } from './deployment.ts';
 import { runHarness } from './harness.ts';
+import { CoordinatorKiller, HostKiller } from './killers.ts';
 import type { DemoOptions } from './options.ts';
 import type { ChildEvent } from './processes.ts';
 import { DemoReport, type RepeatResult } from './report.ts';
@@ -59,7 +59,14 @@ export async function runDemo(options: DemoOptions): Promise<Record<string, unkn
     const engine = await loadTrainEngine();
     for (let repeat = 0; repeat < options.repeats; repeat++) {
       const seed = options.repeats === 1 ? options.seed : String(repeat);
-      const context = { options, dataset, deployment, hosts, directory: join(directory, `run-${repeat}`), seed };
+      const context = {
+        options,
+        dataset,
+        deployment,
+        hosts,
+        directory: join(directory, `run-${repeat}`),
+        seed,
+      };
       const { parsed, scenario, result } = await runRepeat(context, report, listeners, repeat);
       if (result.status !== 'finished') return report.failed(result, parsed, startedMs);
       const planDirectory = runDirectoryOf({ runDirectory }, parsed);
@@ -100,7 +107,8 @@ async function runRepeat(
   const scenario = scenarioOf(dataset, options, seed);
   const parsed = planOf({ scenario, options, parties: deployment.parties(), suite: options.suite, seed });
   const killer = options.killCoordinator ? new CoordinatorKiller(deployment) : null;
-  const vanishing = options.vanish && scenario.unit === 'person' && repeat === 0 ? new HostKiller(hosts, parsed) : null;
+  const vanishing =
+    options.vanish && scenario.unit === 'person' && repeat === 0 ? new HostKiller(hosts, parsed) : null;
   report.begin(parsed, scenario, repeat);
   const result = await runOnce({
     deployment,
@@ -136,5 +144,5 @@ async function defaultDataset(dataRoot: string | undefined): Promise<DatasetName
   return (await datasetAvailable('uci-heart', dataRoot)) ? 'uci-heart' : 'synthetic-band';
 }
 
-const timestamp = (): string => new Date().toISOString().replace(/[-:]/g, '').replace(/\..*/, '').replace('T', '-');
-
+const timestamp = (): string =>
+  new Date().toISOString().replace(/[-:]/g, '').replace(/\..*/, '').replace('T', '-');

@@ -39,7 +39,11 @@ export class Deployment {
   readonly approver: { readonly id: string; readonly key: SigningKeyPair };
   readonly researcher: IdentityBundle;
   readonly coordinatorIdentity: IdentityBundle;
-  readonly holders: readonly { readonly id: string; readonly identity: IdentityBundle; readonly child: Child }[];
+  readonly holders: readonly {
+    readonly id: string;
+    readonly identity: IdentityBundle;
+    readonly child: Child;
+  }[];
   readonly coordinator: Child;
   readonly addresses: Addresses;
   readonly #registrar: Child;
@@ -105,11 +109,28 @@ export class Deployment {
     for (let index = 1; index <= HOLDER_COUNT; index++) {
       const id = `holder-${index}`;
       const identity = await enrolAs('keyholder');
-      holders.push({ id, identity, child: await holderChild(options, addresses, approver, id, index, identity) });
+      holders.push({
+        id,
+        identity,
+        child: await holderChild(options, addresses, approver, id, index, identity),
+      });
     }
     const coordinator = await coordinatorChild(options, addresses, approver, coordinatorIdentity);
-    await Promise.all([...holders.map((holder) => holder.child.start('listening')), coordinator.start('listening')]);
-    return new Deployment({ options, ca, approver, researcher, coordinatorIdentity, holders, coordinator, registrar, addresses });
+    await Promise.all([
+      ...holders.map((holder) => holder.child.start('listening')),
+      coordinator.start('listening'),
+    ]);
+    return new Deployment({
+      options,
+      ca,
+      approver,
+      researcher,
+      coordinatorIdentity,
+      holders,
+      coordinator,
+      registrar,
+      addresses,
+    });
   }
 
   /** A one-time enrolment token for a client. */
@@ -140,7 +161,11 @@ export class Deployment {
     return this.#admin.call('getStatus', {}, { idempotent: true });
   }
 
-  abortRound(planHash: Uint8Array, round: number, reason: string): Promise<{ aborted: boolean; message: string }> {
+  abortRound(
+    planHash: Uint8Array,
+    round: number,
+    reason: string,
+  ): Promise<{ aborted: boolean; message: string }> {
     return this.#admin.call('abortRound', { planHash, round, reason });
   }
 
@@ -151,7 +176,11 @@ export class Deployment {
 
   async stop(): Promise<void> {
     this.#admin.close();
-    await Promise.all([this.coordinator.stop(), ...this.holders.map((holder) => holder.child.stop()), this.#registrar.stop()]);
+    await Promise.all([
+      this.coordinator.stop(),
+      ...this.holders.map((holder) => holder.child.stop()),
+      this.#registrar.stop(),
+    ]);
   }
 }
 
@@ -173,11 +202,13 @@ async function pickAddresses(): Promise<Addresses> {
 /** Free loopback ports; held open together, so that no two are alike. A restarted role comes back on its own port. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
-    Array.from({ length: count }, () =>
-      new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-        const server = createServer().once('error', reject);
-        server.listen(0, '127.0.0.1', () => resolve(server));
-      }),
+    Array.from(
+      { length: count },
+      () =>
+        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
+          const server = createServer().once('error', reject);
+          server.listen(0, '127.0.0.1', () => resolve(server));
+        }),
     ),
   );
   const ports = servers.map((server) => (server.address() as { port: number }).port);
@@ -257,7 +288,12 @@ const approvals = (approver: Deployment['approver']) => ({
   approvers: [{ id: approver.id, publicKey: toHex(approver.key.publicKey) }],
 });
 
-function roleChild(options: DeploymentOptions, name: string, args: readonly string[], passphrase: string): Child {
+function roleChild(
+  options: DeploymentOptions,
+  name: string,
+  args: readonly string[],
+  passphrase: string,
+): Child {
   return new Child({
     name,
     module: CLI,

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { TrainEngine } from '../../client/training/engine.ts';
 import type { ModelSpec } from '../../protos/model.ts';
 import { baselineOptions, centralBaseline, localBaseline } from '../datasets/baselines.ts';
-import { evaluate, type Evaluation } from '../datasets/evaluate.ts';
+import { type Evaluation, evaluate } from '../datasets/evaluate.ts';
 import { worstDecile } from '../datasets/metrics.ts';
 import type { Scenario } from './scenario.ts';
 

@@ -74,7 +74,8 @@ export class HostKiller {
 
   /** A sentence when it has just struck. */
   onRound(round: RoundProgress): string | null {
-    const due = round.round >= this.#round && round.phase === 'collecting' && round.uploaded >= this.#uploadsMin;
+    const due =
+      round.round >= this.#round && round.phase === 'collecting' && round.uploaded >= this.#uploadsMin;
     if (this.#work || !due) return null;
     const host = this.#hosts.children.at(-1)!;
     this.#work = host.kill();

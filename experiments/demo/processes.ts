@@ -72,7 +72,9 @@ export class Child {
     });
     return new Promise((resolve, reject) => {
       const fail = (what: string) =>
-        reject(new PulsefoldError('UNAVAILABLE', `${name} ${what}; see ${logFile}\n${this.#lastError.trim()}`));
+        reject(
+          new PulsefoldError('UNAVAILABLE', `${name} ${what}; see ${logFile}\n${this.#lastError.trim()}`),
+        );
       const timer = setTimeout(() => fail(`did not start within ${START_MS_MAX / 1000} s`), START_MS_MAX);
       void this.#exit.then((code) => {
         clearTimeout(timer);

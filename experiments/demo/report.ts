@@ -5,7 +5,15 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createProgress, formatBytes, formatDuration, painter, type Progress, renderFields, renderTable } from '../../cli/terminal.ts';
+import {
+  createProgress,
+  formatBytes,
+  formatDuration,
+  type Progress,
+  painter,
+  renderFields,
+  renderTable,
+} from '../../cli/terminal.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import { parameterCount } from '../../protos/model.ts';
 import { committeeKeyCount, type ParsedPlan, quorumOf, thresholdOf } from '../../protos/plan.ts';
@@ -30,7 +38,8 @@ export interface RepeatResult {
 const NO_DP_WARNING =
   'WARNING  --no-dp: NO DIFFERENTIAL PRIVACY. The released model may reveal its training records. Uploads are still encrypted.';
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 const rounded = (value: number, digits = 4): number => Number(value.toFixed(digits));
 const format = (value: number): string => (Number.isFinite(value) ? value.toFixed(3) : 'n/a');
 
@@ -66,7 +75,10 @@ export class DemoReport {
     this.#keysReady = false;
     const account = accountPlan(parsed);
     const privacy = parsed.plan.privacy;
-    const budget = account && privacy ? `ε ${account.epsilon.toFixed(3)} of ${privacy.epsilon}, δ ${privacy.delta}, unit ${privacy.unit}` : 'no DP';
+    const budget =
+      account && privacy
+        ? `ε ${account.epsilon.toFixed(3)} of ${privacy.epsilon}, δ ${privacy.delta}, unit ${privacy.unit}`
+        : 'no DP';
     this.step(
       `${this.#prefix}plan ${parsed.plan.name} ${parsed.hashHex.slice(0, 12)}: ${scenario.clients.length} clients, ` +
         `${parsed.plan.rounds.training} rounds, ${parameterCount(parsed.plan.model)} parameters, ${budget}`,
@@ -93,7 +105,8 @@ export class DemoReport {
     const total = parsed.plan.rounds.training + parsed.plan.rounds.evaluation;
     this.#progress ??= createProgress({ label: `${this.#prefix}rounds`, total, json: this.#options.json });
     if (round.phase === 'released') this.#released.add(round.round);
-    const counts = round.certified > 0 ? `${round.certified} certified` : `${round.uploaded} of ${round.invited} uploaded`;
+    const counts =
+      round.certified > 0 ? `${round.certified} certified` : `${round.uploaded} of ${round.invited} uploaded`;
     this.#progress.update(this.#released.size, `round ${round.round} ${round.phase}, ${counts}`);
     if (this.#released.size >= total) {
       this.#progress.finish();
@@ -105,13 +118,16 @@ export class DemoReport {
     if (event.error) this.step(`${name}: ${String(event.error).split('\n')[0]}`);
     const summary = event.summary as ClientSummary | undefined;
     for (const round of summary?.rounds ?? [])
-      if (round.outcome !== 'certified') this.step(`${name}: round ${round.round} ${round.outcome} ${round.reason ?? ''}`);
+      if (round.outcome !== 'certified')
+        this.step(`${name}: round ${round.round} ${round.outcome} ${round.reason ?? ''}`);
   }
 
   add(result: RepeatResult): void {
     this.#results.push(result);
     if (this.#options.repeats > 1)
-      this.step(`${this.#prefix}AUC ${format(result.harness.federated.auc)}, central ${format(result.harness.central.auc)}`);
+      this.step(
+        `${this.#prefix}AUC ${format(result.harness.federated.auc)}, central ${format(result.harness.central.auc)}`,
+      );
   }
 
   /** A run that did not finish: says why, and what that means for the budget. */
@@ -143,7 +159,10 @@ export class DemoReport {
       dataset: this.#dataset.definition.name,
       unit: plan.privacy?.unit ?? last.scenario.unit,
       clients: last.scenario.clients.length,
-      rounds_completed: rounded(mean(results.map((r) => roundFiles(r).filter((f) => f.phase === 'released').length)), 2),
+      rounds_completed: rounded(
+        mean(results.map((r) => roundFiles(r).filter((f) => f.phase === 'released').length)),
+        2,
+      ),
       model_parameters: parameterCount(plan.model),
       auc: rounded(mean(results.map((r) => r.harness.federated.auc))),
       accuracy: rounded(mean(results.map((r) => r.harness.federated.accuracy))),
@@ -186,8 +205,20 @@ export class DemoReport {
   #print(figures: Record<string, unknown>, hosts: Hosts): void {
     const last = this.#results.at(-1)!;
     const { plan } = last.parsed;
-    const rows = (figures.per_site as PerSite[]).map((site) => [site.site, String(site.rows), format(site.auc), format(site.central_auc), format(site.accuracy)]);
-    rows.push(['pooled', String(last.scenario.test.length), format(Number(figures.auc)), format(Number(figures.central_auc)), format(Number(figures.accuracy))]);
+    const rows = (figures.per_site as PerSite[]).map((site) => [
+      site.site,
+      String(site.rows),
+      format(site.auc),
+      format(site.central_auc),
+      format(site.accuracy),
+    ]);
+    rows.push([
+      'pooled',
+      String(last.scenario.test.length),
+      format(Number(figures.auc)),
+      format(Number(figures.central_auc)),
+      format(Number(figures.accuracy)),
+    ]);
     const out = (text: string) => process.stdout.write(`${text}\n`);
     out('');
     out(renderTable(['site', 'test rows', 'federated AUC', 'central AUC', 'federated accuracy'], rows));
@@ -197,11 +228,20 @@ export class DemoReport {
       : NO_DP_WARNING;
     out(
       renderFields([
-        ['local-only AUC', `${format(Number(figures.local_auc))} (mean of single-client models on the pooled test rows)`],
+        [
+          'local-only AUC',
+          `${format(Number(figures.local_auc))} (mean of single-client models on the pooled test rows)`,
+        ],
         ['metrics', 'computed in one place (harness), outside the privacy guarantee'],
         ['privacy', privacy],
-        ['sums', `${figures.scheme}; ${plan.holders.length} key holders, ${quorumOf(plan)} certify, ${thresholdOf(plan)} open`],
-        ['upload', `${formatBytes(bytes.mean)} mean, ${formatBytes(bytes.max)} most, for ${digitCountOf(last.parsed, 'training')} digits`],
+        [
+          'sums',
+          `${figures.scheme}; ${plan.holders.length} key holders, ${quorumOf(plan)} certify, ${thresholdOf(plan)} open`,
+        ],
+        [
+          'upload',
+          `${formatBytes(bytes.mean)} mean, ${formatBytes(bytes.max)} most, for ${digitCountOf(last.parsed, 'training')} digits`,
+        ],
         ['engine', `${hosts.engine}${hosts.skipped.map((s) => `; not ${s.engine}: ${s.reason}`).join('')}`],
         ['time', formatDuration(Number(figures.wall_s) * 1000)],
         ['model', join(last.planDirectory, 'model.json')],
@@ -254,11 +294,14 @@ function roundFiles(result: RepeatResult): RoundFile[] {
 
 /** Metrics that came through a sealed, charged evaluation round; null when the plan has none. */
 const federatedEvaluation = (result: RepeatResult): object | null =>
-  roundFiles(result).findLast((file) => file.kind === 'evaluation' && file.phase === 'released')?.summary?.metrics ?? null;
+  roundFiles(result).findLast((file) => file.kind === 'evaluation' && file.phase === 'released')?.summary
+    ?.metrics ?? null;
 
 /** ε as the coordinator's ledger states it in the last release of the log. */
 function ledgerEpsilon(result: RepeatResult): number {
-  const leaves = readFileSync(join(result.planDirectory, 'log', 'leaves.ndjson'), 'utf8').trim().split('\n');
+  const leaves = readFileSync(join(result.planDirectory, 'log', 'leaves.ndjson'), 'utf8')
+    .trim()
+    .split('\n');
   const last = leaves
     .map((line) => JSON.parse(line) as { kind: string; planHash?: string; epsilon?: string })
     .findLast((leaf) => leaf.kind === 'release' && leaf.planHash === result.parsed.hashHex);

@@ -45,7 +45,12 @@ export interface ClientSummary {
   readonly name: string;
   readonly deviceId: string;
   readonly budget: { readonly epsilonSpent: number };
-  readonly rounds: readonly { readonly round: number; readonly outcome: string; readonly uploadBytes: number; readonly reason?: string }[];
+  readonly rounds: readonly {
+    readonly round: number;
+    readonly outcome: string;
+    readonly uploadBytes: number;
+    readonly reason?: string;
+  }[];
 }
 
 /** Processes that hold the clients, kept between repeats. */
@@ -114,8 +119,11 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
     await collected.keysReady;
     await options.beforeJoin?.();
     const job = toHex(randomBytes(8));
-    const shares = hosts.children.map((_, host) => clients.filter((_client, index) => index % hosts.children.length === host));
-    for (const [index, child] of hosts.children.entries()) child.send({ type: 'join', job, clients: shares[index]! });
+    const shares = hosts.children.map((_, host) =>
+      clients.filter((_client, index) => index % hosts.children.length === host),
+    );
+    for (const [index, child] of hosts.children.entries())
+      child.send({ type: 'join', job, clients: shares[index]! });
     return await collected.result;
   } finally {
     collected.stop();
@@ -131,7 +139,9 @@ function collect(options: RunOptions, clients: readonly HostedClient[]) {
   const done = Promise.withResolvers<{ status: string; message: string }>();
   let ended: { status: string; message: string } | null = null;
   const finish = () => {
-    const present = clients.filter((_, index) => hosts.children[index % hosts.children.length]!.running).length;
+    const present = clients.filter(
+      (_, index) => hosts.children[index % hosts.children.length]!.running,
+    ).length;
     if (ended && summaries.length + errors.length >= present) done.resolve(ended);
   };
   const unsubscribe = options.subscribe((event) => {
@@ -161,12 +171,20 @@ function collect(options: RunOptions, clients: readonly HostedClient[]) {
     else {
       const summary = { ...(event.summary as Omit<ClientSummary, 'name'>), name };
       summaries.push(summary);
-      uploadBytes.push(...summary.rounds.filter((round) => round.uploadBytes > 0).map((round) => round.uploadBytes));
+      uploadBytes.push(
+        ...summary.rounds.filter((round) => round.uploadBytes > 0).map((round) => round.uploadBytes),
+      );
     }
     finish();
   };
   const timer = setTimeout(
-    () => done.reject(new PulsefoldError('DEADLINE_EXCEEDED', `the run took more than ${RUN_MS_MAX / 60_000} minutes; see its logs`)),
+    () =>
+      done.reject(
+        new PulsefoldError(
+          'DEADLINE_EXCEEDED',
+          `the run took more than ${RUN_MS_MAX / 60_000} minutes; see its logs`,
+        ),
+      ),
     RUN_MS_MAX,
   );
   const result = done.promise.then((end): RunResult => ({ ...end, uploadBytes, summaries, errors }));

@@ -7,8 +7,8 @@
 import { normBoundSquared } from '../../crypto/dp/mechanism.ts';
 import { calibrateNoiseVariance, noiseShares, roundEvent } from '../../crypto/dp/plan-accounting.ts';
 import { formatRational, parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
-import type { SuiteName } from '../../crypto/identity/suite.ts';
 import { ensure } from '../../crypto/error.ts';
+import type { SuiteName } from '../../crypto/identity/suite.ts';
 import { seededRandom, shuffle } from '../../crypto/random.ts';
 import { inputCount } from '../../protos/features.ts';
 import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
@@ -62,13 +62,20 @@ function hospitalsOf(dataset: Dataset, rows: readonly number[], seed: string): M
   const shards = new Map<string, number[]>();
   shuffle([...rows], seededRandom(`shards/${seed}`)).forEach((row, index) => {
     const name = `shard-${(index % SHARDS) + 1}`;
-    shards.set(name, [...(shards.get(name) ?? []), row].sort((a, b) => a - b));
+    shards.set(
+      name,
+      [...(shards.get(name) ?? []), row].sort((a, b) => a - b),
+    );
   });
   return shards;
 }
 
 export interface PlanParties {
-  readonly holders: readonly { readonly id: string; readonly signingPublicKey: string; readonly sealingPublicKey: string }[];
+  readonly holders: readonly {
+    readonly id: string;
+    readonly signingPublicKey: string;
+    readonly sealingPublicKey: string;
+  }[];
   readonly registrarSha256: string;
   readonly coordinatorPublicKey: string;
 }
@@ -172,12 +179,16 @@ const PHONE_TRAINING = { epochs: 5, batchSize: 1, learningRate: 1 };
 const PHONE_SERVER = { strategy: 'fedavg', serverLearningRate: 3 } as const;
 
 /** The data set's own server settings, or those of the strategy that was asked for. */
-function serverSettings(options: DemoOptions, usual: { readonly strategy: string; readonly serverLearningRate: number }): object {
+function serverSettings(
+  options: DemoOptions,
+  usual: { readonly strategy: string; readonly serverLearningRate: number },
+): object {
   const { strategy } = options;
   if (strategy === undefined || strategy === usual.strategy) return usual;
   // An adaptive step is about its learning rate in size, a plain one that times the gradient.
   const serverLearningRate = usual.strategy === 'fedadam' ? 4 : usual.serverLearningRate;
-  if (strategy === 'fedadam') return { strategy, serverLearningRate: 0.1, serverMomentum: 0.9, beta2: 0.99, tau: 0.001 };
+  if (strategy === 'fedadam')
+    return { strategy, serverLearningRate: 0.1, serverMomentum: 0.9, beta2: 0.99, tau: 0.001 };
   if (strategy === 'fedavgm') return { strategy, serverLearningRate, serverMomentum: 0.5 };
   return { strategy, serverLearningRate, ...(strategy === 'fedprox' ? { proximalMu: 0.01 } : {}) };
 }

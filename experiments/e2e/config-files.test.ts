@@ -27,7 +27,10 @@ const write = (name: string, value: unknown) =>
 
 /** Runs a command to its end; returns its JSON lines. */
 async function pulsefold(...args: string[]): Promise<Record<string, unknown>[]> {
-  const { stdout } = await execute(process.execPath, [CLI, ...args, '--json'], { env: environment, cwd: home });
+  const { stdout } = await execute(process.execPath, [CLI, ...args, '--json'], {
+    env: environment,
+    cwd: home,
+  });
   return stdout
     .split('\n')
     .filter((line) => line.startsWith('{'))
@@ -36,12 +39,18 @@ async function pulsefold(...args: string[]): Promise<Record<string, unknown>[]> 
 
 /** Starts a role; resolves when it listens. Events go to `onEvent`. */
 function start(args: string[], onEvent: (event: Record<string, unknown>) => void = () => {}): Promise<void> {
-  const child = spawn(process.execPath, [CLI, ...args, '--json'], { env: environment, cwd: home, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [CLI, ...args, '--json'], {
+    env: environment,
+    cwd: home,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   daemons.push(child);
   let errors = '';
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
   return new Promise((resolve, reject) => {
-    child.once('exit', (code) => reject(new Error(`${args.join(' ')} ended with ${code}: ${errors.slice(-1500)}`)));
+    child.once('exit', (code) =>
+      reject(new Error(`${args.join(' ')} ended with ${code}: ${errors.slice(-1500)}`)),
+    );
     createInterface({ input: child.stdout }).on('line', (line) => {
       const event = JSON.parse(line) as Record<string, unknown>;
       if (event.event === 'listening') resolve();
@@ -90,17 +99,31 @@ function table(seed: string): string {
 
 describe('a deployment from configuration files', () => {
   it('enrols, approves, trains and passes the audit', { timeout: 180_000 }, async () => {
-    const [enrolment, registrar, coordinator, ...holderPorts] = await Promise.all(Array.from({ length: 7 }, freePort));
+    const [enrolment, registrar, coordinator, ...holderPorts] = await Promise.all(
+      Array.from({ length: 7 }, freePort),
+    );
     const at = (port: number | undefined) => `127.0.0.1:${port}`;
 
     // The registrar's operator.
-    write('registrar.yaml', { directory: 'registrar', enrolAddress: at(enrolment), address: at(registrar), passphraseEnv: 'PULSEFOLD_PASSPHRASE' });
+    write('registrar.yaml', {
+      directory: 'registrar',
+      enrolAddress: at(enrolment),
+      address: at(registrar),
+      passphraseEnv: 'PULSEFOLD_PASSPHRASE',
+    });
     const [made] = await pulsefold('registrar', 'init', '--config', file('registrar.yaml'));
     const ca = readFileSync(file('registrar/ca.pem'), 'utf8');
     write('ca.pem', ca);
     await start(['registrar', 'run', '--config', file('registrar.yaml')]);
     const enrol = async (role: string, out: string) => {
-      const [token] = await pulsefold('registrar', 'token', '--config', file('registrar.yaml'), '--role', role);
+      const [token] = await pulsefold(
+        'registrar',
+        'token',
+        '--config',
+        file('registrar.yaml'),
+        '--role',
+        role,
+      );
       write(`${out}.token`, String(token!.token));
       const [identity] = await pulsefold(
         ...['enrol', '--role', role, '--registrar', at(enrolment), '--ca', file('ca.pem')],
@@ -128,7 +151,14 @@ describe('a deployment from configuration files', () => {
     for (const [index, holder] of holders.entries()) {
       mkdirSync(file(holder.id));
       const identity = { file: `${holder.id}.identity`, passphraseEnv: 'PULSEFOLD_PASSPHRASE' };
-      write(`${holder.id}.yaml`, { role: 'keyholder', id: holder.id, directory: holder.id, listen: at(holderPorts[index]), identity, ...common });
+      write(`${holder.id}.yaml`, {
+        role: 'keyholder',
+        id: holder.id,
+        directory: holder.id,
+        listen: at(holderPorts[index]),
+        identity,
+        ...common,
+      });
     }
     write('plan.yaml', planOf(holders, String(made!.registrarSha256), coordinatorIdentity.signingPublicKey));
     const [checked] = await pulsefold('plan', 'check', file('plan.yaml'));
@@ -152,7 +182,14 @@ describe('a deployment from configuration files', () => {
 
     // Three hospitals.
     const joins = ['north', 'south', 'west'].map(async (name) => {
-      const [token] = await pulsefold('registrar', 'token', '--config', file('registrar.yaml'), '--role', 'client');
+      const [token] = await pulsefold(
+        'registrar',
+        'token',
+        '--config',
+        file('registrar.yaml'),
+        '--role',
+        'client',
+      );
       write(`${name}.csv`, table(name));
       write(`${name}.yaml`, {
         directory: name,
@@ -173,7 +210,15 @@ describe('a deployment from configuration files', () => {
 
     // The auditor, who needs nobody's secret.
     const [run] = readdirSync(file('runs'));
-    const verdict = (await pulsefold('audit', 'verify', join(file('runs'), run!), '--approver', `board=${approvers[0]!.publicKey}`)).at(-1);
+    const verdict = (
+      await pulsefold(
+        'audit',
+        'verify',
+        join(file('runs'), run!),
+        '--approver',
+        `board=${approvers[0]!.publicKey}`,
+      )
+    ).at(-1);
     expect(verdict).toMatchObject({ ok: true });
   });
 });
@@ -191,11 +236,34 @@ function planOf(
     seed: 'walkthrough',
     features: FEATURES,
     model: { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
-    training: { strategy: 'fedavgm', epochs: 1, batchSize: 1, learningRate: 1, serverLearningRate: 4, serverMomentum: 0.5 },
-    rounds: { training: 2, evaluation: 0, spare: 1, cohortMin: 3, cohortTarget: 3, cohortMax: 4, checkInWindowMs: 3000, deadlineMs: 60_000 },
+    training: {
+      strategy: 'fedavgm',
+      epochs: 1,
+      batchSize: 1,
+      learningRate: 1,
+      serverLearningRate: 4,
+      serverMomentum: 0.5,
+    },
+    rounds: {
+      training: 2,
+      evaluation: 0,
+      spare: 1,
+      cohortMin: 3,
+      cohortTarget: 3,
+      cohortMax: 4,
+      checkInWindowMs: 3000,
+      deadlineMs: 60_000,
+    },
     eligibility: { recordsMin: 10, recordsMax: 100 },
     mechanism: { clip: '1', unitsPerClip: 1024, expectedBatch: '90', recordsMax: 100 },
-    privacy: { unit: 'record', epsilon: '8', delta: '0.00001', gamma: '1/3', samplingRate: '1/2', noiseVariance: '1000000' },
+    privacy: {
+      unit: 'record',
+      epsilon: '8',
+      delta: '0.00001',
+      gamma: '1/3',
+      samplingRate: '1/2',
+      noiseVariance: '1000000',
+    },
     holders,
     registrarSha256,
     coordinatorPublicKey,

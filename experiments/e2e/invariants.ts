@@ -37,13 +37,18 @@ interface RoundExport {
 /** Throws INTERNAL naming the invariant that does not hold. */
 export function checkCrashInvariants(input: InvariantInput): InvariantReport {
   const observed = readObservations(join(input.directory, 'observed'));
-  const database = new DatabaseSync(join(input.directory, 'coordinator', 'coordinator.db'), { readOnly: true });
+  const database = new DatabaseSync(join(input.directory, 'coordinator', 'coordinator.db'), {
+    readOnly: true,
+  });
   try {
     const rounds = readRounds(input.runDirectory);
     let uploadsChecked = 0;
     for (const round of rounds.filter((r) => r.phase === 'released')) {
       const cohort = certifiedDigests(database, input.parsed.hashHex, round.round);
-      requireThat(cohort.length === round.cohortCount, `round ${round.round}: ${cohort.length} entries, certificate says ${round.cohortCount}`);
+      requireThat(
+        cohort.length === round.cohortCount,
+        `round ${round.round}: ${cohort.length} entries, certificate says ${round.cohortCount}`,
+      );
       checkSum(round, cohort, observed);
       uploadsChecked += cohort.length;
     }
@@ -81,16 +86,26 @@ function certifiedDigests(database: DatabaseSync, plan: string, round: number): 
   return cohort.map((device) => String(find.get(plan, round, device)?.digest));
 }
 
-function checkSum(round: RoundExport, cohort: readonly string[], observed: ReadonlyMap<string, readonly number[]>): void {
+function checkSum(
+  round: RoundExport,
+  cohort: readonly string[],
+  observed: ReadonlyMap<string, readonly number[]>,
+): void {
   const { digits } = round.sum!;
   const expected = new Array<number>(digits.length).fill(0);
   for (const digest of cohort) {
     const sealed = observed.get(digest);
-    requireThat(sealed !== undefined, `round ${round.round}: certified digest ${digest.slice(0, 12)} was never sealed by a client`);
+    requireThat(
+      sealed !== undefined,
+      `round ${round.round}: certified digest ${digest.slice(0, 12)} was never sealed by a client`,
+    );
     for (let i = 0; i < expected.length; i++) expected[i]! += sealed[i]!;
   }
   const wrong = expected.findIndex((value, i) => value !== digits[i]);
-  requireThat(wrong < 0, `round ${round.round}: opened digit ${wrong} is ${digits[wrong]}, the clients sealed ${expected[wrong]}`);
+  requireThat(
+    wrong < 0,
+    `round ${round.round}: opened digit ${wrong} is ${digits[wrong]}, the clients sealed ${expected[wrong]}`,
+  );
 }
 
 /** Every acknowledged upload is certified, signed late, signed rejected, or in a quorum-signed abort. */
@@ -99,7 +114,10 @@ function checkFates(result: RunResult, database: DatabaseSync, plan: string): nu
   for (const { name, rounds } of result.summaries)
     for (const round of rounds) {
       if (round.outcome === 'late') late++;
-      requireThat(round.outcome !== 'undecided', `${name}: the fate of its upload in round ${round.round} is unknown`);
+      requireThat(
+        round.outcome !== 'undecided',
+        `${name}: the fate of its upload in round ${round.round} is unknown`,
+      );
     }
   const row = database
     .prepare(
@@ -113,20 +131,35 @@ function checkFates(result: RunResult, database: DatabaseSync, plan: string): nu
 
 /** The ledger's balances, its replayed events and the certificates' cohorts agree. */
 function checkLedger(input: InvariantInput, rounds: readonly RoundExport[], database: DatabaseSync): void {
-  const { events } = JSON.parse(readFileSync(join(input.runDirectory, 'ledger.json'), 'utf8')) as { events: LedgerEvent[] };
+  const { events } = JSON.parse(readFileSync(join(input.runDirectory, 'ledger.json'), 'utf8')) as {
+    events: LedgerEvent[];
+  };
   replay(events);
   if (!input.parsed.plan.privacy) return;
   for (const round of rounds.filter((r) => r.phase === 'released')) {
     const settled = events.filter(
-      (event) => event.kind === 'settle' && event.planHash === input.parsed.hashHex && event.round === round.round,
+      (event) =>
+        event.kind === 'settle' && event.planHash === input.parsed.hashHex && event.round === round.round,
     );
     requireThat(settled.length === 1, `round ${round.round} was settled ${settled.length} times`);
     const charged = (settled[0] as Extract<LedgerEvent, { kind: 'settle' }>).charged;
-    requireThat(charged.length === round.cohortCount, `round ${round.round}: ${charged.length} charged, ${round.cohortCount} certified`);
-    const state = database.prepare('SELECT state FROM rounds WHERE plan = ? AND round = ?').get(input.parsed.hashHex, round.round);
+    requireThat(
+      charged.length === round.cohortCount,
+      `round ${round.round}: ${charged.length} charged, ${round.cohortCount} certified`,
+    );
+    const state = database
+      .prepare('SELECT state FROM rounds WHERE plan = ? AND round = ?')
+      .get(input.parsed.hashHex, round.round);
     const { cohort } = JSON.parse(String(state?.state)) as { cohort: string[] };
-    const find = database.prepare('SELECT pseudonym FROM invitations WHERE plan = ? AND round = ? AND device = ?');
-    const names = cohort.map((device) => String(find.get(input.parsed.hashHex, round.round, device)?.pseudonym)).sort();
-    requireThat(JSON.stringify([...charged].sort()) === JSON.stringify(names), `round ${round.round}: other people were charged than certified`);
+    const find = database.prepare(
+      'SELECT pseudonym FROM invitations WHERE plan = ? AND round = ? AND device = ?',
+    );
+    const names = cohort
+      .map((device) => String(find.get(input.parsed.hashHex, round.round, device)?.pseudonym))
+      .sort();
+    requireThat(
+      JSON.stringify([...charged].sort()) === JSON.stringify(names),
+      `round ${round.round}: other people were charged than certified`,
+    );
   }
 }

@@ -28,7 +28,9 @@ await serveHost(async (): Promise<Sealer> => {
   return {
     encrypt(committeeKey, digits) {
       const sealed = inner.encrypt(committeeKey, digits);
-      const digests = (['intl', 'gm'] as const).map((name) => toHex(uploadDigest(getSuite(name), sealed.c0, sealed.c1)));
+      const digests = (['intl', 'gm'] as const).map((name) =>
+        toHex(uploadDigest(getSuite(name), sealed.c0, sealed.c1)),
+      );
       appendFileSync(file, `${JSON.stringify({ digests, digits: [...digits] } satisfies Observation)}\n`);
       return sealed;
     },

@@ -10,7 +10,8 @@ import { runDemo } from '../demo/demo.ts';
 
 const dataRoot = findDataRoot();
 const dataset = (await datasetAvailable('cardio', dataRoot)) ? 'cardio' : 'synthetic-band';
-if (dataset !== 'cardio') process.stderr.write('cardio data is not at hand: using the synthetic band population\n');
+if (dataset !== 'cardio')
+  process.stderr.write('cardio data is not at hand: using the synthetic band population\n');
 const figures = await runDemo({
   dataset,
   dp: true,
