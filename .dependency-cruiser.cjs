@@ -2,7 +2,7 @@
  * The dependency rule of DESIGN §3, as a check:
  *   cli, experiments → coordinator, client, registrar, keyholder, auditor → protos → crypto
  *
- * Run by scripts/check-dependencies.ts, which also fails when suspiciously few modules were seen, and tested there
+ * Run by cli/checks/check-dependencies.ts, which also fails when suspiciously few modules were seen, and tested there
  * with planted violations. Trusts: nothing.
  */
 const ROLES = ['client', 'coordinator', 'registrar', 'keyholder', 'auditor'];
@@ -17,7 +17,7 @@ const roleRules = ROLES.map((role) =>
     `${role}/ may import itself, protos/ and crypto/. Roles meet on the wire only; tests of several roles: experiments/`,
     { path: `^${role}/` },
     {
-      path: '^(client|coordinator|registrar|keyholder|auditor|experiments|cli|scripts)/',
+      path: '^(client|coordinator|registrar|keyholder|auditor|experiments|cli)/',
       pathNot: `^${role}/`,
     },
   ),
@@ -30,13 +30,13 @@ module.exports = {
       'protos-imports-crypto-only',
       'protos/ lies under every role: it may import crypto/ and nothing above itself.',
       { path: '^protos/' },
-      { path: '^(client|coordinator|registrar|keyholder|auditor|experiments|cli|scripts)/' },
+      { path: '^(client|coordinator|registrar|keyholder|auditor|experiments|cli)/' },
     ),
     rule(
       'crypto-imports-nothing-of-ours',
       'crypto/ is the bottom: pure functions, no proto types.',
       { path: '^crypto/' },
-      { path: '^(protos|client|coordinator|registrar|keyholder|auditor|experiments|cli|scripts)/' },
+      { path: '^(protos|client|coordinator|registrar|keyholder|auditor|experiments|cli)/' },
     ),
     rule(
       'crypto-does-no-io',

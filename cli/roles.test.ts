@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { RunFixture } from '../auditor/testing.ts';
-import { decodeApprovals } from '../coordinator/coordinator.ts';
 import type { EnrolledRole } from '../crypto/identity/identity.ts';
+import { decodeApprovals } from '../protos/approvals.ts';
 import { parsePlanText, requireApproved } from '../protos/plan.ts';
 import { mintToken } from '../registrar/registrar.ts';
 import {

@@ -15,41 +15,56 @@ const publicKey = z
   .string()
   .regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as hexadecimal');
 
-const schema = z.strictObject({
-  role: z.literal('coordinator'),
-  /** State: database, identity. */
-  directory: path,
-  /** Where releases, certificates, ledger and log are exported for readers. */
-  runDirectory: path,
-  listen: address,
-  registrar: z.strictObject({ caFile: path, address }),
-  identity: z.strictObject({
-    file: path,
-    passphraseEnv: z.string().optional(),
-    passphraseFile: path.optional(),
-  }),
-  holders: z
-    .array(z.strictObject({ id: z.string(), address }))
-    .min(1)
-    .max(16),
-  approvals: z.strictObject({
-    required: z.int().min(1).default(1),
-    approvers: z
-      .array(z.strictObject({ id: z.string(), publicKey }))
+const schema = z
+  .strictObject({
+    role: z.literal('coordinator'),
+    /** State: database, identity. */
+    directory: path,
+    /** Where releases, certificates, ledger and log are exported for readers. */
+    runDirectory: path,
+    listen: address,
+    registrar: z.strictObject({ caFile: path, address }),
+    identity: z.strictObject({
+      file: path,
+      passphraseEnv: z.string().optional(),
+      passphraseFile: path.optional(),
+    }),
+    holders: z
+      .array(z.strictObject({ id: z.string(), address }))
       .min(1)
       .max(16),
-  }),
-  /** Plans to run at start, in order: YAML or canonical JSON, with `<file>.approvals.json` beside it. */
-  plans: z.array(path).max(100).default([]),
-  logOrigin: z.string().min(1).max(200).default('pulsefold.example/log'),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  limits: z
-    .strictObject({
-      holderCallMs: z.int().min(100).max(600_000).default(5000),
-      connectionsMax: z.int().min(1).default(20_000),
-    })
-    .default({ holderCallMs: 5000, connectionsMax: 20_000 }),
-});
+    approvals: z.strictObject({
+      required: z.int().min(1).default(1),
+      approvers: z
+        .array(z.strictObject({ id: z.string(), publicKey }))
+        .min(1)
+        .max(16),
+    }),
+    /** Plans to run at start, in order: YAML or canonical JSON, with `<file>.approvals.json` beside it. */
+    plans: z.array(path).max(100).default([]),
+    logOrigin: z.string().min(1).max(200).default('pulsefold.example/log'),
+    logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    limits: z
+      .strictObject({
+        holderCallMs: z.int().min(100).max(600_000).default(5000),
+        connectionsMax: z.int().min(1).default(20_000),
+      })
+      .default({ holderCallMs: 5000, connectionsMax: 20_000 }),
+  })
+  .superRefine((config, context) => {
+    const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message });
+    const { passphraseEnv, passphraseFile } = config.identity;
+    if ((passphraseEnv === undefined) === (passphraseFile === undefined))
+      issue(['identity'], 'name exactly one of passphraseEnv and passphraseFile');
+    const approvers = new Set(config.approvals.approvers.map((approver) => approver.publicKey)).size;
+    // No plan could ever be approved.
+    if (config.approvals.required > approvers)
+      issue(['approvals', 'required'], `more than the ${approvers} approver keys that are pinned`);
+    const twice = config.holders.find(
+      ({ id }, i) => config.holders.findIndex((other) => other.id === id) < i,
+    );
+    if (twice) issue(['holders'], `${twice.id} is listed twice`);
+  });
 
 export type CoordinatorConfig = z.output<typeof schema>;
 

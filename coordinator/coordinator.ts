@@ -5,6 +5,7 @@
  */
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { decodeApprovals, encodeApprovals } from '../protos/approvals.ts';
 import {
   type ApprovalPolicy,
   committeeKeyCount,
@@ -20,22 +21,6 @@ import * as repository from './rounds/repository.ts';
 import { type PlanOutcome, PlanRunner } from './rounds/runner.ts';
 import type { RoundServices } from './rounds/services.ts';
 import type { Database } from './storage/store.ts';
-
-export const encodeApprovals = (approvals: readonly PlanApproval[]): string =>
-  JSON.stringify(
-    approvals.map((a) => ({
-      approverId: a.approverId,
-      publicKey: toHex(a.publicKey),
-      signature: toHex(a.signature),
-    })),
-  );
-
-export const decodeApprovals = (text: string): PlanApproval[] =>
-  (JSON.parse(text) as { approverId: string; publicKey: string; signature: string }[]).map((a) => ({
-    approverId: a.approverId,
-    publicKey: fromHex(a.publicKey),
-    signature: fromHex(a.signature),
-  }));
 
 export interface CoordinatorParts {
   readonly services: RoundServices;

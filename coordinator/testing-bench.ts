@@ -112,7 +112,9 @@ export class Bench {
   }
 
   start(): this {
-    this.#running = this.coordinator.run();
+    this.#running = this.coordinator.run().catch((error: unknown) => {
+      this.complaints.push(`plan queue stopped: ${(error as Error).message}`);
+    });
     return this;
   }
 

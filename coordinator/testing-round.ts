@@ -10,7 +10,7 @@ import type { ParsedPlan } from '../protos/plan.ts';
 import { layoutOf, mechanismOf } from '../protos/plan-mechanism.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../protos/round-config.ts';
 import type { PutUploadReply } from './rounds/uploads.ts';
-import { type SqliteStore, openStore } from './storage/sqlite-store.ts';
+import { openStore, type SqliteStore } from './storage/sqlite-store.ts';
 import type { Database, Store } from './storage/store.ts';
 import type { TestClock, TestDevice, TestWorld } from './testing.ts';
 import { Bench, type BenchOptions, type Sealed, seal } from './testing-bench.ts';
@@ -21,7 +21,9 @@ export function digitsOf(parsed: ParsedPlan, config: EncodedRoundConfig, vector:
   const { kind, round } = config.config;
   const mechanism = mechanismOf(parsed, kind, round);
   const integers =
-    kind === 'training' ? protectPerson(vector, mechanism) : protectHistogram(Int32Array.from(vector), mechanism);
+    kind === 'training'
+      ? protectPerson(vector, mechanism)
+      : protectHistogram(Int32Array.from(vector), mechanism);
   return toDigits(integers, layoutOf(parsed, kind));
 }
 

@@ -191,7 +191,7 @@ async function assemble(
  */
 export async function runKeyHolder(configPath: string): Promise<RunningKeyHolder> {
   const config = await loadKeyHolderConfig(configPath);
-  const log = pino({ name: `keyholder ${config.id}`, level: config.logLevel });
+  const log = pino({ name: `keyholder ${config.id}`, level: config.logLevel }, pino.destination(2));
   const caPem = await readFile(config.registrar.caFile, 'utf8');
   const registrarCaDer = certificateDer(caPem);
   const { bundle, secret } = await openIdentity(config);

@@ -59,16 +59,24 @@ export async function loadRegistrarConfig(path: string): Promise<RegistrarConfig
   let value: unknown;
   try {
     const text = await readFile(path, 'utf8');
-    ensure(text.length <= CONFIG_BYTES_MAX, 'CONFIG_INVALID', `${path} is longer than 64 KiB`);
+    ensure(text.length <= CONFIG_BYTES_MAX, 'CONFIG_INVALID', 'longer than 64 KiB');
     value = parseYaml(text, { maxAliasCount: 0 });
   } catch (cause) {
-    throw new PulsefoldError('CONFIG_INVALID', `cannot read ${path} as YAML`, { cause });
+    throw new PulsefoldError('CONFIG_INVALID', `${path}: ${(cause as Error).message}`, { cause });
   }
-  const config = parseRegistrarConfig(value);
+  const config = parseNamed(path, value);
   const base = dirname(resolve(path));
   return {
     ...config,
     directory: resolve(base, config.directory),
     ...(config.passphraseFile ? { passphraseFile: resolve(base, config.passphraseFile) } : {}),
   };
+}
+
+function parseNamed(path: string, value: unknown): RegistrarConfig {
+  try {
+    return parseRegistrarConfig(value);
+  } catch (cause) {
+    throw new PulsefoldError('CONFIG_INVALID', `${path}: ${(cause as Error).message}`, { cause });
+  }
 }

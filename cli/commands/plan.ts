@@ -49,7 +49,7 @@ async function readPlan(file: string): Promise<ParsedPlan> {
 export const approvalsFileOf = (planFile: string): string => `${planFile}.approvals.json`;
 
 async function readApprovals(file: string): Promise<PlanApproval[]> {
-  const { decodeApprovals } = await import('../../coordinator/coordinator.ts');
+  const { decodeApprovals } = await import('../../protos/approvals.ts');
   const text = await readFile(file, 'utf8');
   try {
     return decodeApprovals(text);
@@ -116,7 +116,7 @@ function approve(): Command {
       `${approvalsFile}: at most ${APPROVALS_MAX} approvals`,
     );
     const approvals = [...others, approvePlan(parsed, options.approver, key)];
-    const { encodeApprovals } = await import('../../coordinator/coordinator.ts');
+    const { encodeApprovals } = await import('../../protos/approvals.ts');
     const { writeFileAtomic } = await import('../../protos/transport/atomic-file.ts');
     await writeFileAtomic(approvalsFile, utf8(`${encodeApprovals(approvals)}\n`), 0o644);
     const { planHash, name } = facts;

@@ -98,9 +98,12 @@ export async function loadTrainEngine(
   );
 }
 
+/** An absolute path or file URL, up to the punctuation that ends it; names may hold spaces. */
+const absolutePath = /(?:file:\/\/|(?<![\w.@/\\-]))(?:[A-Za-z]:)?[\\/](?![\\/\s])[^:'"()]*/g;
+
 /** First line of an error, without paths of this machine. */
 function describeFailure(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const firstLine = message.split('\n')[0] ?? '';
-  return firstLine.replace(/ imported from .*$/, '').slice(0, reasonLengthMax);
+  return firstLine.replace(absolutePath, '<path>').slice(0, reasonLengthMax);
 }

@@ -66,17 +66,25 @@ export async function loadTfjsCpu(skipped: TrainEngine['skipped']): Promise<Trai
   return new TfjsEngine('tfjs-cpu', tf, 'cpu', skipped);
 }
 
-/** tfjs-node 4.22 calls helpers Node 23 removed from node:util (tfjs #8425, fixed but never released). */
+/**
+ * tfjs-node 4.22 calls helpers Node 23 removed from node:util (tfjs #8425, fixed but never released). isArray is
+ * still there in Node 24 but prints a deprecation warning; its replacement is what it calls.
+ */
 export function restoreRemovedUtilities(util: Record<string, unknown>): void {
   util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  util.isArray ??= Array.isArray;
+  util.isArray = Array.isArray;
 }
 
-export async function loadTfjsNode(skipped: TrainEngine['skipped']): Promise<TrainEngine> {
-  // Widened on purpose: an optional dependency has no types to resolve.
-  const name: string = '@tensorflow/tfjs-node';
+/**
+ * `packageName` may also be an absolute path to an unpacked package (docs/tfjs-node.md). Resolved and loaded by
+ * the same `require`, so NODE_PATH decides both.
+ */
+export async function loadTfjsNode(
+  skipped: TrainEngine['skipped'],
+  packageName = '@tensorflow/tfjs-node',
+): Promise<TrainEngine> {
   try {
-    require.resolve(name);
+    require.resolve(packageName);
   } catch {
     throw new PulsefoldError(
       'UNAVAILABLE',
@@ -85,8 +93,7 @@ export async function loadTfjsNode(skipped: TrainEngine['skipped']): Promise<Tra
   }
   restoreRemovedUtilities(require('node:util') as Record<string, unknown>);
   process.env.TF_CPP_MIN_LOG_LEVEL ??= '2';
-  const module = (await import(name)) as { default?: Tfjs } & Tfjs;
-  const tf = module.default ?? module;
+  const tf = require(packageName) as Tfjs;
   tf.enableProdMode();
   await activate(tf, 'tensorflow');
   return new TfjsEngine('tfjs-node', tf, 'tensorflow', skipped);

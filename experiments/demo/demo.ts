@@ -36,6 +36,9 @@ export async function runDemo(options: DemoOptions): Promise<Record<string, unkn
   mkdirSync(runDirectory, { recursive: true });
   // Keys, vaults and databases lie apart from what the run publishes.
   const directory = mkdtempSync(join(tmpdir(), 'pulsefold-'));
+  const forget = () => rmSync(directory, { recursive: true, force: true });
+  // Ctrl-C ends in process.exit: the keys must not stay behind.
+  if (!options.keep) process.once('exit', forget);
   const report = new DemoReport(options, dataset, runDirectory);
   const listeners = new Set<(event: ChildEvent) => void>();
   const hostCount = scenarioOf(dataset, options, options.seed).hosts;
@@ -81,7 +84,7 @@ export async function runDemo(options: DemoOptions): Promise<Record<string, unkn
   } finally {
     await Promise.all([hosts.stop(), deployment?.stop()]);
     if (options.keep) report.step(`private directories kept in ${directory}`);
-    else rmSync(directory, { recursive: true, force: true });
+    else forget();
   }
 }
 

@@ -117,8 +117,8 @@ function* openMessages(request: OpenRequest, parts: Iterable<OpenPart>): Iterabl
   yield { header: request };
   for (const { deviceId, c0Digest, c1, entry } of parts)
     for (let offset = 0; offset < c1.length; offset += CHUNK_BYTES) {
-      const part = { deviceId, c0Digest, offset, c1: c1.subarray(offset, offset + CHUNK_BYTES) };
-      yield { part: offset === 0 ? { ...part, entry } : part };
+      const chunk = c1.subarray(offset, offset + CHUNK_BYTES);
+      yield { part: { deviceId, c0Digest, offset, c1: chunk, entry: offset === 0 ? entry : null } };
     }
 }
 
@@ -164,7 +164,11 @@ export function servicesOf(
     bfv: world.bfv,
     budget,
     clock,
-    logger: { info: () => {}, warn: () => {}, error: () => {} },
+    logger: {
+      info: () => {},
+      warn: (...a: unknown[]) => console.error('W', ...a),
+      error: (...a: unknown[]) => console.error('E', ...a),
+    },
     signingKey: world.coordinatorKey,
     holdersOf: () => holders,
     async release(parsed, round) {
@@ -207,7 +211,11 @@ export class RunningCoordinator {
       this.#rounds.handlers[method]!(message as never, context);
     return {
       getPlan: () => call('getPlan'),
-      checkIn: (request) => call('checkIn', request),
+      // On the wire the decoder names the member of a oneof that is set.
+      checkIn: async (request) => {
+        const reply = (await call('checkIn', request)) as object;
+        return { ...reply, outcome: Object.keys(reply)[0] };
+      },
       getBlob: (request) => call('getBlob', request),
       getUploadState: (request) => call('getUploadState', request),
       putUpload: (request) => call('putUpload', request),

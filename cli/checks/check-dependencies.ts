@@ -29,7 +29,7 @@ export interface DependencyReport {
 }
 
 const configuration = (): IConfiguration =>
-  createRequire(import.meta.url)('../.dependency-cruiser.cjs') as IConfiguration;
+  createRequire(import.meta.url)('../../.dependency-cruiser.cjs') as IConfiguration;
 
 export const ruleNames = (): string[] => (configuration().forbidden ?? []).map(({ name }) => name ?? '');
 
@@ -63,7 +63,7 @@ export async function checkDependencies(
 }
 
 if (import.meta.main) {
-  const { modules, violations } = await checkDependencies(resolve(import.meta.dirname, '..'));
+  const { modules, violations } = await checkDependencies(resolve(import.meta.dirname, '..', '..'));
   for (const { rule, from, to } of violations) process.stderr.write(`error ${rule}: ${from} → ${to}\n`);
   if (modules < MODULES_MIN) {
     process.stderr.write(

@@ -38,7 +38,7 @@ export function randomUses(text: string, fileName = 'file.ts'): number[] {
 }
 
 export function checkRandom(root: string): { readonly files: number; readonly uses: readonly string[] } {
-  const patterns = [...sourceDirectories, 'scripts'].map((directory) => `${directory}/**/*.{ts,js,mjs,cjs}`);
+  const patterns = sourceDirectories.map((directory) => `${directory}/**/*.{ts,js,mjs,cjs}`);
   const files = globSync(patterns, { cwd: root })
     .map((file) => file.replaceAll('\\', '/'))
     .sort();
@@ -53,7 +53,7 @@ export function checkRandom(root: string): { readonly files: number; readonly us
 }
 
 if (import.meta.main) {
-  const { files, uses } = checkRandom(resolve(import.meta.dirname, '..'));
+  const { files, uses } = checkRandom(resolve(import.meta.dirname, '..', '..'));
   for (const use of uses) {
     process.stderr.write(`error ${use}: Math.random is not allowed; use crypto/random.ts\n`);
   }
