@@ -12,6 +12,7 @@ import { getSuite } from '../crypto/identity/suite.ts';
 import { encodeVerifierKey, type NoteSigner } from '../crypto/log/checkpoint.ts';
 import { leafHash } from '../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
+import { decodeReals } from '../protos/reals.ts';
 import { entryLeaf } from '../protos/statements.ts';
 import { writeFileAtomicSync } from '../protos/transport/atomic-file.ts';
 import { weightsFromBytes } from './aggregation/weights.ts';
@@ -99,6 +100,6 @@ function roundFile(
     ...(state.cohort ? { cohortLeafHashes: cohortLeafHashes(db, parsed, row, state.cohort) } : {}),
     abort: state.abortReason ? { reason: state.abortReason, signatures: signatures('abort') } : null,
     sum: digits && sum ? { digits: [...digits], hash: sum.hash, activeSet: sum.active_set } : null,
-    summary: row.summary ? JSON.parse(row.summary) : null,
+    summary: row.summary ? decodeReals(JSON.parse(row.summary)) : null,
   };
 }

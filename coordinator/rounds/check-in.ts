@@ -81,7 +81,7 @@ async function tryInvite(
     const modelHash = services.store.read('plan', (db) => repository.getPlan(db, plan)?.model_hash ?? '');
     return { kind: 'finished', reason: `${outcome.status}: ${outcome.message}`, modelHash };
   }
-  if (!active || active.state.phase !== 'collecting' || active.state.round <= request.roundAfter)
+  if (active?.state.phase !== 'collecting' || active.state.round <= request.roundAfter)
     return { kind: 'wait', retryAfterMs: 0, reason: 'no round is open' };
   const { round } = active.state;
   const pseudonym = toHex(request.pseudonym);

@@ -5,6 +5,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { createWriteStream, type WriteStream } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PulsefoldError } from '../../crypto/error.ts';
 
@@ -19,6 +20,9 @@ export interface ChildOptions {
 }
 
 export type ChildEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
+
+/** Ten processes load the same TypeScript: stripped and compiled once. Inside the checkout, where nobody else writes. */
+const COMPILE_CACHE = join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'pulsefold');
 
 const children = new Set<ChildProcess>();
 process.once('exit', () => {
@@ -53,7 +57,7 @@ export class Child {
     this.#expectExit = false;
     this.#log = createWriteStream(logFile, { flags: 'a' });
     const child = fork(module, args, {
-      env: { ...process.env, ...env },
+      env: { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: ['--disable-warning=ExperimentalWarning'],
     });

@@ -236,7 +236,7 @@ describe('coordinator, one holder and one client together', () => {
     const files = readdirSync(vault).map((file) => readFileSync(join(vault, file)));
     expect(files.length).toBeGreaterThan(1);
     const bytes = Buffer.concat(files);
-    for (const { c0 } of round.sealed) expect(bytes.includes(c0.subarray(0, 32))).toBe(false);
+    for (const { c0 } of round.sealed) expect(bytes.includes(Buffer.from(c0.subarray(0, 32)))).toBe(false);
     const transport = round.coordinator.connect(round.identities[KNOWN]!);
     const state = await transport.getUploadState({ ...round.at(), digest: randomBytes(32) });
     expect(state).toEqual({ nextOffset: 0, acknowledged: false });
@@ -270,7 +270,9 @@ describe('a second holder seized during the round', () => {
 
 describe('a second holder seized after the round', () => {
   const fragmentsOf = (bytes: Uint8Array) =>
-    [200, 1000, 20_000, 30_000, bytes.length - 200].map((offset) => bytes.subarray(offset, offset + 32));
+    [200, 1000, 20_000, 30_000, bytes.length - 200].map((offset) =>
+      Buffer.from(bytes.subarray(offset, offset + 32)),
+    );
 
   it('has no share of it: erased from table, file and log at all four', async () => {
     for (const { context, directory, index } of round.committee.holders) {

@@ -10,7 +10,11 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type AgentOptions, ClientAgent } from '../../client/agent/agent.ts';
+import { loadSealer } from '../../client/agent/seal.ts';
+import { MemoryClientStore } from '../../client/agent/store.ts';
 import type { RoundsTransport } from '../../client/agent/transport.ts';
+import { loadTrainEngine, type TrainingData } from '../../client/training/engine.ts';
 import { Coordinator } from '../../coordinator/coordinator.ts';
 import { roundsService } from '../../coordinator/grpc/rounds-service.ts';
 import { BudgetLedger } from '../../coordinator/ledger/budget-ledger.ts';
@@ -39,6 +43,7 @@ import {
   issueCertificate,
   subjectIdOf,
 } from '../../crypto/identity/certificate.ts';
+import { seededRandom, uniform } from '../../crypto/random.ts';
 import type { TestHolder, World } from '../../keyholder/testing.ts';
 import { finishPlan } from '../../protos/plan.ts';
 import { assembleBundle, type IdentityBundle } from '../../protos/transport/identity-bundle.ts';
@@ -111,6 +116,35 @@ export async function createIdentity(
   return assembleBundle({ caPem: authority.caPem, certPem: pem, tlsKeyPem, signing, sealing });
 }
 
+/** The real agent with made-up rows and everything well. */
+export async function createAgent(
+  world: FederationWorld,
+  identity: IdentityBundle,
+  rounds: RoundsTransport,
+  changes: Partial<AgentOptions> = {},
+): Promise<ClientAgent> {
+  return new ClientAgent({
+    identity,
+    policy: { approvers: [{ id: 'ethics', publicKey: toHex(world.approver.publicKey) }], required: 1 },
+    pins: { registrarCa: world.caDer },
+    limits: { epsilon: 8, delta: 1e-5 },
+    data: { train: rowsOf(identity.subjectId, world.parsed.plan.model.inputs) },
+    engine: await loadTrainEngine(['tfjs-cpu']),
+    sealer: await loadSealer(),
+    rounds,
+    store: new MemoryClientStore(),
+    conditions: () => ({ charging: true, unmetered: true, worn: true }),
+    timing: { checkInWaitMs: 2000 },
+    ...changes,
+  });
+}
+
+function rowsOf(seed: string, inputs: number, count = 24): TrainingData {
+  const random = seededRandom(seed);
+  const features = Float32Array.from({ length: count * inputs }, () => 2 * uniform(random) - 1);
+  return { features, labels: Uint8Array.from({ length: count }, (_, i) => i % 2), count };
+}
+
 const CHUNK_BYTES = 16_384;
 
 function* openMessages(request: OpenRequest, parts: Iterable<OpenPart>): Iterable<object> {
@@ -164,11 +198,7 @@ export function servicesOf(
     bfv: world.bfv,
     budget,
     clock,
-    logger: {
-      info: () => {},
-      warn: (...a: unknown[]) => console.error('W', ...a),
-      error: (...a: unknown[]) => console.error('E', ...a),
-    },
+    logger: { info: () => {}, warn: () => {}, error: () => {} },
     signingKey: world.coordinatorKey,
     holdersOf: () => holders,
     async release(parsed, round) {

@@ -9,15 +9,13 @@ import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { ClientAgent, type JoinSummary } from '../../client/agent/agent.ts';
+import type { JoinSummary } from '../../client/agent/agent.ts';
 import type { Sealer } from '../../client/agent/seal.ts';
 import { MemoryClientStore, openVaultStore } from '../../client/agent/store.ts';
-import { loadTrainEngine, type TrainingData } from '../../client/training/engine.ts';
 import { createVault } from '../../client/vault/vault.ts';
 import type { CeremonyReply, HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import { openStore } from '../../coordinator/storage/sqlite-store.ts';
-import { toHex } from '../../crypto/bytes.ts';
-import { randomBytes, seededRandom, uniform } from '../../crypto/random.ts';
+import { randomBytes } from '../../crypto/random.ts';
 import { subsetsOf } from '../../crypto/secagg/ceremony.ts';
 import { Custody } from '../../keyholder/custody.ts';
 import { unpack } from '../../keyholder/packed.ts';
@@ -26,6 +24,7 @@ import { Committee, type TestHolder } from '../../keyholder/testing.ts';
 import type { SealedShare } from '../../protos/keyholder-messages.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import {
+  createAgent,
   createFederation,
   createIdentity,
   type FederationWorld,
@@ -212,26 +211,17 @@ export class SeizedRound {
 
   async #joinAll(): Promise<JoinSummary[]> {
     const { world, coordinator } = this;
-    const engine = await loadTrainEngine(['tfjs-cpu']);
     const identities = await Promise.all(Array.from({ length: CLIENTS }, () => createIdentity(world)));
     this.identities = identities;
     const vault = await createVault(join(this.directory, 'vault'), 'intl', { key: randomBytes(32) });
     const vaultStore = await openVaultStore(vault);
-    const joins = identities.map((identity, i) =>
-      new ClientAgent({
-        identity,
-        policy: { approvers: [{ id: 'ethics', publicKey: toHex(world.approver.publicKey) }], required: 1 },
-        pins: { registrarCa: world.caDer },
-        limits: { epsilon: 8, delta: 1e-5 },
-        data: { train: tableOf(`client ${i}`) },
-        engine,
+    const joins = identities.map(async (identity, i) => {
+      const agent = await createAgent(world, identity, coordinator.connect(identity), {
         sealer: this.#observed(i),
-        rounds: coordinator.connect(identity),
         store: i === KNOWN ? vaultStore : new MemoryClientStore(),
-        conditions: () => ({ charging: true, unmetered: true, worn: true }),
-        timing: { checkInWaitMs: 2000 },
-      }).join(),
-    );
+      });
+      return agent.join();
+    });
     const summaries = await Promise.all(joins);
     await vaultStore.close();
     return summaries;
@@ -265,10 +255,4 @@ export class SeizedRound {
     database.close();
     return new Map(found);
   }
-}
-
-function tableOf(seed: string, count = 24): TrainingData {
-  const random = seededRandom(seed);
-  const features = Float32Array.from({ length: count * INPUTS }, () => 2 * uniform(random) - 1);
-  return { features, labels: Uint8Array.from({ length: count }, (_, i) => i % 2), count };
 }
