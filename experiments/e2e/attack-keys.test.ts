@@ -9,6 +9,7 @@ import * as repository from '../../coordinator/rounds/repository.ts';
 import { ROUNDS_MIGRATIONS } from '../../coordinator/rounds/repository.ts';
 import { openMemoryStore } from '../../coordinator/storage/sqlite-store.ts';
 import type { Store } from '../../coordinator/storage/store.ts';
+import { until } from '../../coordinator/testing.ts';
 import { concat, fromHex, toHex, utf8 } from '../../crypto/bytes.ts';
 import { type LocalCommittee, runCeremony as makeKeyAlone } from '../../crypto/secagg/local-ceremony.ts';
 import { Committee, type TestHolder } from '../../keyholder/testing.ts';
@@ -94,6 +95,7 @@ describe('a swapped public key', () => {
     const { suite, parsed, bfv } = world;
     const { subjectId: deviceId, signing } = victim;
     const rounds = coordinator.connect(victim);
+    await until('the round', () => count(coordinator.services.store, 'rounds') === 1);
     const fields = { planHash: parsed.hash, pseudonym: new Uint8Array(32).fill(5), timeMs: Date.now() };
     const statement = checkInStatement({ ...fields, deviceId });
     const signature = suite.sign(signing.secretKey, statement);

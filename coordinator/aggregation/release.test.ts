@@ -1,0 +1,152 @@
+/**
+ * Goal: an opened sum is read as what it stands for: mean update, mean gradient by the public batch, or counts; and a
+ * sum that does not open is told apart from a broken one.
+ */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { protectPerson, protectRecords, toDigits } from '../../crypto/dp/mechanism.ts';
+import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
+import { layoutOf, mechanismOf } from '../../protos/plan-mechanism.ts';
+import { codeOf, createWorld, planOf, type TestWorld } from '../testing.ts';
+import { foldAndOpen } from './fold.ts';
+import { initialOptimizer, meanUpdate, releaseEvaluation, releaseTraining, serverHyperOf } from './release.ts';
+import { weightsFromBytes, weightsToBytes } from './weights.ts';
+
+let world: TestWorld;
+beforeAll(async () => {
+  world = await createWorld();
+});
+
+/** A plan with fine steps, so that plain arithmetic and fixed point agree to 1e-4. */
+const fine = (changes: (plan: ParsedPlan['plan']) => object = () => ({})): ParsedPlan => {
+  const { plan } = planOf(world);
+  return finishPlan({ ...plan, mechanism: { ...plan.mechanism, unitsPerClip: 2 ** 16 }, ...changes(plan) });
+};
+
+function sumOf(parsed: ParsedPlan, vectors: readonly Int32Array[]): Int32Array {
+  const layout = layoutOf(parsed, 'training');
+  const digits = vectors.map((vector) => toDigits(vector, layout));
+  return digits.reduce((sum, one) => sum.map((value, i) => value + one[i]!));
+}
+
+describe('meanUpdate', () => {
+  const updates = [Float64Array.of(0.5, 0.25, -0.5), Float64Array.of(-0.25, 0.5, 0.25), Float64Array.of(0, 0, 0.5)];
+
+  test('equal weights: the plain mean over the certified', () => {
+    const parsed = fine();
+    const mechanism = mechanismOf(parsed, 'training', 3);
+    const digits = sumOf(parsed, updates.map((update) => protectPerson(update, mechanism)));
+    const mean = meanUpdate(parsed, { digits, round: 3, cohortCount: 3 });
+    for (let i = 0; i < 3; i++)
+      expect(mean[i]).toBeCloseTo(updates.reduce((sum, update) => sum + update[i]!, 0) / 3, 3);
+    // Each round has its own public rotation: read under another one, it is another vector.
+    const wrong = meanUpdate(parsed, { digits, round: 4, cohortCount: 3 });
+    expect(Math.hypot(...mean.map((value, i) => value - wrong[i]!))).toBeGreaterThan(0.01);
+  });
+
+  test('weighted by records: divided by the opened weight, which must be positive', async () => {
+    const parsed = fine((plan) => ({ training: { ...plan.training, weighting: 'records' } }));
+    const mechanism = mechanismOf(parsed, 'training', 1);
+    const weighted = [0.5, 0.25].map((weight, k) =>
+      protectPerson(Float64Array.from([...updates[k]!.map((value) => value * weight), weight]), mechanism),
+    );
+    const digits = sumOf(parsed, weighted);
+    const mean = meanUpdate(parsed, { digits, round: 1, cohortCount: 2 });
+    expect(mean).toHaveLength(3);
+    for (let i = 0; i < 3; i++)
+      expect(mean[i]).toBeCloseTo((updates[0]![i]! * 0.5 + updates[1]![i]! * 0.25) / 0.75, 3);
+    const nothing = sumOf(parsed, [protectPerson(new Float64Array(4), mechanism)]);
+    expect(await codeOf(() => meanUpdate(parsed, { digits: nothing, round: 1, cohortCount: 1 }))).toBe('OPENING_FAILED');
+  });
+
+  test('record unit: minus the gradient sum over the public expected batch, never the realised one', () => {
+    const parsed = finishPlan({
+      ...planOf(world).plan,
+      mechanism: { clip: '1', unitsPerClip: 4096, expectedBatch: '8', recordsMax: 10 },
+      privacy: { unit: 'record', epsilon: '100', delta: '1/1000', gamma: '0', samplingRate: '1/2', noiseVariance: '1' },
+    });
+    const mechanism = mechanismOf(parsed, 'training', 1);
+    const rows = Float64Array.from([0.5, 0, 0, 0, 0.5, 0]);
+    const digits = sumOf(parsed, [protectRecords(rows, 2, mechanism), protectRecords(rows, 2, mechanism)]);
+    // Two hospitals, four realised records, batch 8 by the plan; the certified count does not matter.
+    for (const cohortCount of [2, 7]) {
+      const step = meanUpdate(parsed, { digits, round: 1, cohortCount });
+      expect(step[0]).toBeCloseTo(-1 / 8, 2);
+      expect(step[1]).toBeCloseTo(-1 / 8, 2);
+    }
+  });
+});
+
+test('a training release is the server step, and its state goes on from the text it left', () => {
+  const training = { strategy: 'fedavgm', serverLearningRate: 0.5, serverMomentum: 0.5 };
+  const parsed = fine((plan) => ({ training: { ...plan.training, ...training } }));
+  expect(serverHyperOf(parsed.plan)).toEqual({ strategy: 'fedavgm', learningRate: 0.5, momentum: 0.5 });
+  let weights = new Float32Array(3);
+  let optimizer = initialOptimizer(parsed.plan);
+  for (const round of [1, 2]) {
+    const digits = sumOf(parsed, [protectPerson(Float64Array.of(0.5, 0, 0), mechanismOf(parsed, 'training', round))]);
+    const next = releaseTraining(parsed, { digits, round, cohortCount: 1 }, weights, optimizer);
+    weights = Float32Array.from(next.weights);
+    optimizer = next.optimizer;
+  }
+  // v: 0.5, 0.75; w: 0.25, 0.25 + 0.375.
+  expect(weights[0]).toBeCloseTo(0.625, 3);
+});
+
+test('an evaluation release is the counts themselves', () => {
+  const parsed = planOf(world, { rounds: { evaluation: 1 }, evaluation: { path: 'federated', bins: 20 } });
+  const counts = Int32Array.from({ length: 40 }, (_, i) => i % 5);
+  const digits = toDigits(counts, layoutOf(parsed, 'evaluation'));
+  const { histogram, metrics } = releaseEvaluation(parsed, { digits, round: 2, cohortCount: 1 });
+  expect(histogram).toEqual([...counts]);
+  expect(metrics.rows).toBe(counts.reduce((sum, count) => sum + count));
+});
+
+test('weights travel as little-endian float32', async () => {
+  const weights = Float32Array.of(1, -2.5, 1e-30);
+  const bytes = weightsToBytes(weights);
+  expect([...bytes.subarray(0, 4)]).toEqual([0, 0, 0x80, 0x3f]);
+  expect(weightsFromBytes(bytes)).toEqual(weights);
+  // Also from a view that does not begin at its buffer's start, as SQLite and gRPC hand them out.
+  const shifted = new Uint8Array(13);
+  shifted.set(bytes, 1);
+  expect(weightsFromBytes(shifted.subarray(1))).toEqual(weights);
+  expect(await codeOf(() => weightsFromBytes(bytes.subarray(1)))).toBe('MALFORMED_MESSAGE');
+});
+
+describe('foldAndOpen', () => {
+  function sealed() {
+    const { publicKey, shares } = world.committee(1);
+    const digits = [Int32Array.of(1, -2, 3), Int32Array.of(10, 20, -30)];
+    const parts = digits.map((one) => world.bfv.encrypt(publicKey, one));
+    const sum = world.bfv.accumulator('c1', 3);
+    for (const { c1 } of parts) sum.add(c1);
+    const partials = [1, 3].map((holderIndex) =>
+      world.bfv.partialDecrypt({
+        share: shares[holderIndex - 1]!.slice(),
+        c1Sum: sum.bytes(),
+        digitCount: 3,
+        holderIndex,
+        activeSet: [1, 3],
+      }),
+    );
+    return { c0: parts.map((part) => part.c0), partials };
+  }
+
+  test('adds exactly the parts it is given', () => {
+    const { c0, partials } = sealed();
+    expect([...foldAndOpen(world.bfv, 3, partials, c0)!]).toEqual([11, 18, -27]);
+  });
+
+  test('null when the partial decryptions are of another sum, or one is missing', () => {
+    const { c0, partials } = sealed();
+    expect(foldAndOpen(world.bfv, 3, partials, c0.slice(0, 1))).toBeNull();
+    expect(foldAndOpen(world.bfv, 3, partials.slice(0, 1), c0)).toBeNull();
+    expect(foldAndOpen(world.bfv, 3, [], c0)).toBeNull();
+  });
+
+  test('a coded error for what is no ciphertext at all', async () => {
+    const { c0, partials } = sealed();
+    const short = [c0[0]!.subarray(1)];
+    expect(await codeOf(() => foldAndOpen(world.bfv, 3, partials, short))).toBe('WRONG_CIPHERTEXT_PARAMETERS');
+  });
+});

@@ -1,0 +1,17 @@
+/**
+ * Public entry point of the cryptography (`pulsefold/crypto`): suites, sealed files, the log, accounting, the cipher.
+ *
+ * On purpose without random.ts: nothing that can be predicted from a seed is offered beside keys and noise.
+ */
+export * from './bytes.ts';
+export * from './dp/conversion.ts';
+export * from './dp/events.ts';
+export * from './dp/filter.ts';
+export * from './dp/rational.ts';
+export * from './error.ts';
+export * from './identity/sealed-file.ts';
+export * from './identity/suite.ts';
+export * from './log/checkpoint.ts';
+export * from './log/leaves.ts';
+export * from './log/merkle.ts';
+export * from './secagg/bfv.ts';
