@@ -75,7 +75,7 @@ module.exports = {
     rule(
       'no-development-packages-in-products',
       'What ships may only need `dependencies`.',
-      { path: `^(crypto|protos|${ROLES.join('|')}|cli|experiments)/`, pathNot: TEST },
+      { path: `^(crypto|protos|${ROLES.join('|')}|cli|experiments)/`, pathNot: `${TEST}|^cli/checks/` },
       { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
     ),
     rule(

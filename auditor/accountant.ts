@@ -75,6 +75,8 @@ function sampledRdp(terms: MechanismTerms, order: number): number {
  */
 export function chargeOf(terms: MechanismTerms, order: AccountOrder): number {
   if (terms.samplingRate === 0) return 0;
+  // The theorem on sums of discrete Gaussians asks for σ ≥ 1/2.
+  if (terms.shares > 1 && 4 * terms.shareVariance < 1) return Number.POSITIVE_INFINITY;
   const sampled = terms.samplingRate < 1;
   if (order === 'zcdp') {
     if (sampled) return Number.POSITIVE_INFINITY;

@@ -5,9 +5,10 @@
  * Trusts: the plan. May be called by: auditor/.
  */
 import type { Leaf } from '../crypto/log/leaves.ts';
+import type { Plan } from '../protos/plan.ts';
 import { type AccountOrder, chargeOf, epsilonOf } from './accountant.ts';
 import { abortHash, certificateHash, type RoundContext } from './check-rounds.ts';
-import { real, termsOf, termsOfEvent } from './plan-terms.ts';
+import { type RoundPurpose, real, termsOf, termsOfEvent } from './plan-terms.ts';
 import type { PlanBook, RoundLeaves } from './round-book.ts';
 import type { LedgerFile, NumberedLeaf } from './run-directory.ts';
 
@@ -71,11 +72,10 @@ function checkTerms({ parsed, findings }: RoundContext, round: RoundLeaves, coho
   const expected = termsOf(parsed.plan, purpose, cohortCount)!;
   const stated = termsOfEvent(leaf.event);
   const unit = parsed.plan.privacy!.unit;
-  const neighbouring = unit === 'person' ? 'zero_out' : 'add_or_remove';
   const same =
     stated !== undefined &&
     stated.unit === unit &&
-    stated.neighbouring === neighbouring &&
+    stated.neighbouring === 'zero_out' &&
     (Object.keys(expected) as (keyof typeof expected)[]).every((name) => stated[name] === expected[name]);
   findings.require(
     same,
@@ -83,7 +83,7 @@ function checkTerms({ parsed, findings }: RoundContext, round: RoundLeaves, coho
     `the mechanism of round ${round.round} is not the plan's with ${cohortCount} clients`,
     where,
   );
-  const cost = chargeOf(expected, orderOf(leaf.order));
+  const cost = realisedCost(parsed.plan, purpose, cohortCount, orderOf(leaf.order));
   const charged = real(leaf.charge);
   findings.require(
     charged >= cost * (1 - RELATIVE) - Number.EPSILON && charged <= cost * (1 + RELATIVE) + 2 * GRID,
@@ -91,6 +91,16 @@ function checkTerms({ parsed, findings }: RoundContext, round: RoundLeaves, coho
     `round ${round.round} charges ${charged} at order ${leaf.order}; the second accountant finds ${cost}`,
     where,
   );
+}
+
+/**
+ * The smaller of the bounds for cohortMin and for this cohort, if it is larger: noise of more people is noise of
+ * cohortMin and more, so the first bound still holds (data processing) where τ has let the second one grow.
+ */
+function realisedCost(plan: Plan, purpose: RoundPurpose, cohortCount: number, order: AccountOrder): number {
+  const costOf = (count: number) => chargeOf(termsOf(plan, purpose, count)!, order);
+  const { cohortMin } = plan.rounds;
+  return cohortCount > cohortMin ? Math.min(costOf(cohortCount), costOf(cohortMin)) : costOf(cohortCount);
 }
 
 /** Reservations and settlements of one round against its certificate or abort. */

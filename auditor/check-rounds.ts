@@ -17,6 +17,7 @@ import {
   weightsDigest,
 } from '../protos/statements.ts';
 import type { Findings } from './findings.ts';
+import { openedLength } from './plan-terms.ts';
 import type { Numbered, PlanBook, RoundLeaves } from './round-book.ts';
 import type { ModelFile, RoundFile } from './run-directory.ts';
 
@@ -282,6 +283,13 @@ function checkSum(context: RoundContext, leaves: RoundLeaves, file: RoundFile | 
     )
       continue;
     const { digits } = file!.sum!;
+    const length = openedLength(parsed.plan, leaves.round_opened[0]?.leaf.purpose ?? 'training');
+    findings.require(
+      length === undefined || (digits.length === length && leaf.length === length),
+      'MECHANISM_MISMATCH',
+      `round ${round} opened ${leaf.length} coefficients for ${length} noised entries: more than their sum`,
+      where,
+    );
     findings.require(
       toHex(suite.digest(int32Bytes(digits))) === leaf.sumHash && digits.length === leaf.length,
       'SUM_MISMATCH',

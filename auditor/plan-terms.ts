@@ -49,6 +49,13 @@ export function dimensionOf(plan: Plan, purpose: RoundPurpose): number {
   return parameterCount(plan.model) + (plan.training.weighting === 'records' ? 1 : 0);
 }
 
+/**
+ * Opened coefficients of a noised round: one per entry. More would be more than the sum (digits carry), and no
+ * accountant covers them. undefined without DP, where the length is a matter of packing.
+ */
+export const openedLength = (plan: Plan, purpose: RoundPurpose): number | undefined =>
+  plan.privacy === null ? undefined : dimensionOf(plan, purpose);
+
 /** ⌊(1−γ)·|A|⌋, exact. */
 export function honestShares(gamma: string, cohortCount: number): number {
   const [numerator, denominator] = fraction(gamma);

@@ -24,7 +24,7 @@ export function formatAudit(result: AuditResult): string[] {
   ];
   if (budget !== undefined)
     lines.push(
-      `privacy   ε = ${budget.epsilon.toFixed(4)} of ${budget.epsilonBudget} at δ = ${budget.delta}, ` +
+      `privacy   ε = ${budget.epsilon.toFixed(4)} of ${budget.epsilonBudget} in this budget epoch at δ = ${budget.delta}, ` +
         `holds while at most γ = ${Number(budget.gamma.toPrecision(4))} of a cohort is corrupt; ` +
         `${budget.participantsCharged} participants charged`,
     );

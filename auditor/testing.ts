@@ -119,6 +119,7 @@ export class RunFixture {
         unitsPerClip: 64,
         ...(unit === 'record' ? { expectedBatch: '10', recordsMax: 100 } : {}),
       },
+      eligibility: { recordsMin: 1, recordsMax: 100 },
       privacy: unit === 'none' ? null : privacyOf(unit),
       holders: this.holders.map(({ id, signing }) => ({
         id,
@@ -218,7 +219,7 @@ export class RunFixture {
     const { signatures, hash } = this.certify(body);
     this.#add('round_certificate', { ...body, signatures });
     if (held !== undefined) this.#settle(round, hash, held);
-    const digits = [round, -2, 300_000];
+    const digits = [round, -2, 3000];
     const sumHash = toHex(this.suite.digest(new Uint8Array(Int32Array.from(digits).buffer)));
     this.#add('opened_sum', {
       planHash,

@@ -136,7 +136,7 @@ describe('a file changed after signing', () => {
       (text) => text.replace(/"cohortLeafHashes":\["[0-9a-f]{4}/, '"cohortLeafHashes":["0000'),
       'COHORT_MISMATCH',
     ],
-    ['an opened sum', 'rounds/1.json', (text) => text.replace('300000', '300001'), 'SUM_MISMATCH'],
+    ['an opened sum', 'rounds/1.json', (text) => text.replace('3000', '3001'), 'SUM_MISMATCH'],
     [
       'a sum of another round',
       'rounds/3.json',

@@ -8,11 +8,22 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { toHex } from '../crypto/bytes.ts';
 import { approvePlan, finishPlan, type ParsedPlan } from '../protos/plan.ts';
-import { codeOf, createDevice, createDevices, createWorld, planOf, strongPrivacy, TestClock, type TestDevice, type TestWorld, until } from './testing.ts';
+import { CHECK_IN_SKEW_MS } from './rounds/check-in.ts';
+import {
+  codeOf,
+  createDevice,
+  createDevices,
+  createWorld,
+  planOf,
+  strongPrivacy,
+  TestClock,
+  type TestDevice,
+  type TestWorld,
+  until,
+} from './testing.ts';
 import { Bench, seal } from './testing-bench.ts';
 import { createHolders, type FakeHolder } from './testing-holder.ts';
 import { digitsOf } from './testing-round.ts';
-import { CHECK_IN_SKEW_MS } from './rounds/check-in.ts';
 
 let world: TestWorld;
 let devices: TestDevice[];
@@ -27,7 +38,8 @@ const start = (holders: readonly FakeHolder[] = createHolders(world), runDirecto
   bench = new Bench(world, holders, runDirectory ? { runDirectory } : {}).start();
   return bench;
 };
-const runs = (parsed: ParsedPlan) => until('the plan runs', () => bench.coordinator.find(parsed.hash)?.active != null);
+const runs = (parsed: ParsedPlan) =>
+  until('the plan runs', () => bench.coordinator.find(parsed.hash)?.active != null);
 const ended = (parsed: ParsedPlan) => until('the plan ends', () => bench.outcomes.has(parsed.hashHex));
 
 async function sendAll(parsed: ParsedPlan, senders: readonly TestDevice[]): Promise<void> {
@@ -50,9 +62,13 @@ describe('a plan is refused', () => {
     const weak = planOf(world, { privacy: { ...strongPrivacy, noiseVariance: '64' } });
     expect(await submit(weak)).toBe('BUDGET_EXCEEDED');
     // The same noise is honest under an ε that says so.
-    expect(await submit(planOf(world, { privacy: { ...strongPrivacy, noiseVariance: '64', epsilon: '400' } }))).toBe('none');
+    expect(
+      await submit(planOf(world, { privacy: { ...strongPrivacy, noiseVariance: '64', epsilon: '400' } })),
+    ).toBe('none');
     // Noise for one round is not noise for five hundred.
-    expect(await submit(planOf(world, { privacy: strongPrivacy, rounds: { training: 500 } }))).toBe('BUDGET_EXCEEDED');
+    expect(await submit(planOf(world, { privacy: strongPrivacy, rounds: { training: 500 } }))).toBe(
+      'BUDGET_EXCEEDED',
+    );
   });
 
   test('without the signature of a pinned approver', async () => {
@@ -75,13 +91,19 @@ describe('a plan is refused', () => {
     const changed: [string, object][] = [
       ['another registrar', { ...plan, registrarSha256: '0'.repeat(64) }],
       ['another coordinator', { ...plan, coordinatorPublicKey: key }],
-      ['an unknown holder', { ...plan, holders: plan.holders.map((holder, i) => (i ? holder : { ...holder, id: 'unknown' })) }],
+      [
+        'an unknown holder',
+        { ...plan, holders: plan.holders.map((holder, i) => (i ? holder : { ...holder, id: 'unknown' })) },
+      ],
     ];
-    for (const [what, value] of changed) expect([what, await submit(finishPlan(value))]).toEqual([what, 'PLAN_INVALID']);
+    for (const [what, value] of changed)
+      expect([what, await submit(finishPlan(value))]).toEqual([what, 'PLAN_INVALID']);
     const bytes = new TextEncoder().encode(` ${new TextDecoder().decode(planOf(world).bytes)}`);
     const approvals = [approvePlan(planOf(world), 'ethics', world.approver)];
     expect(await codeOf(() => bench.admin('submitPlan', { plan: bytes, approvals }))).toBe('PLAN_INVALID');
-    expect(await codeOf(() => bench.admin('submitPlan', { plan: new Uint8Array(0), approvals }))).toBe('PLAN_INVALID');
+    expect(await codeOf(() => bench.admin('submitPlan', { plan: new Uint8Array(0), approvals }))).toBe(
+      'PLAN_INVALID',
+    );
   });
 });
 
@@ -89,19 +111,20 @@ test('a plan that fails in its ceremony is exported as far as it got, and the ne
   const directory = mkdtempSync(join(tmpdir(), 'pulsefold-queue-'));
   const holders = createHolders(world);
   start(holders, directory);
-  holders[3]!.away.add('ceremonyStep');
+  holders[3]!.lie = 'ceremony';
   const first = planOf(world, { name: 'first' });
   const second = planOf(world, { name: 'second' });
   bench.submit(first);
   await ended(first);
-  expect(bench.outcomes.get(first.hashHex)).toEqual({ status: 'failed', message: 'UNAVAILABLE: university is away' });
-  holders[3]!.away.clear();
+  const why = 'CEREMONY_FAILED: round 1: the signature of university over the committee key does not verify';
+  expect(bench.outcomes.get(first.hashHex)).toEqual({ status: 'failed', message: why });
+  holders[3]!.lie = 'no';
   bench.submit(second);
   await sendAll(second, devices.slice(0, 3));
   expect(bench.outcomes.get(second.hashHex)).toMatchObject({ status: 'finished' });
   // Devices of the first are told its end, also now.
   const reply = await bench.checkIn(devices[0]!, first);
-  expect(reply.finished!.reason).toBe('failed: UNAVAILABLE: university is away');
+  expect(reply.finished!.reason).toBe(`failed: ${why}`);
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -117,8 +140,13 @@ test('a restart after the end still answers check-ins and receipts', async () =>
   await bench.stop();
   // This process knows none of the plan's holders any more; what is over needs none.
   bench = new Bench(world, [], { store: openStore(join(directory, 'db')) }).start();
-  expect(await bench.checkIn(devices[0]!, parsed)).toMatchObject({ finished: { reason: 'finished: 1 rounds released' } });
-  const receipt = await bench.call<{ receipt: Uint8Array }>(devices[0]!, 'getReceipt', { planHash: parsed.hash, round: 1 });
+  expect(await bench.checkIn(devices[0]!, parsed)).toMatchObject({
+    finished: { reason: 'finished: 1 rounds released' },
+  });
+  const receipt = await bench.call<{ receipt: Uint8Array }>(devices[0]!, 'getReceipt', {
+    planHash: parsed.hash,
+    round: 1,
+  });
   expect(new TextDecoder().decode(receipt.receipt)).toContain('"outcome":"certified"');
   expect(bench.complaints).toEqual([]);
   rmSync(directory, { recursive: true, force: true });
@@ -150,7 +178,9 @@ describe('check-in', () => {
     const refused = await bench.checkIn(devices[0]!, second);
     expect(refused.invitation).toBeUndefined();
     expect(refused.wait).toMatchObject({ retryAfterMs: 5000 });
-    expect(refused.wait!.reason).toMatch(/^BUDGET_EXCEEDED: The privacy budget is ε = 4 .* so this participant sits it out\.$/);
+    expect(refused.wait!.reason).toMatch(
+      /^BUDGET_EXCEEDED: The privacy budget is ε = 4 .* so this participant sits it out\.$/,
+    );
     expect((await bench.checkIn(devices[3]!, second)).invitation).toBeDefined();
     expect(bench.coordinator.find(second.hash)!.active!.state.invited).toEqual([devices[3]!.deviceId]);
   });
@@ -199,7 +229,9 @@ describe('check-in', () => {
     bench.submit(parsed);
     await runs(parsed);
     for (const device of devices.slice(0, 3)) await bench.invited(device, parsed);
-    expect(await bench.checkIn(devices[3]!, parsed)).toMatchObject({ wait: { reason: 'the cohort is full', retryAfterMs: 1000 } });
+    expect(await bench.checkIn(devices[3]!, parsed)).toMatchObject({
+      wait: { reason: 'the cohort is full', retryAfterMs: 1000 },
+    });
     const nothing = await bench.checkIn(await createDevice(world), parsed, { roundAfter: 1, waitMs: 30 });
     expect(nothing).toMatchObject({ wait: { reason: 'no round is open', retryAfterMs: 0 } });
   });
@@ -222,7 +254,9 @@ test('artefacts by digest are paged; the status speaks of every round', async ()
   expect(Buffer.compare((await blob(0)).data, publicKey)).toBe(0);
   expect((await blob(publicKey.length - 3)).data).toHaveLength(3);
   expect(await codeOf(() => blob(publicKey.length + 1))).toBe('FIELD_OUT_OF_RANGE');
-  expect(await codeOf(() => bench.call(devices[0]!, 'getBlob', { digest: new Uint8Array(32), offset: 0 }))).toBe('NOT_FOUND');
+  expect(
+    await codeOf(() => bench.call(devices[0]!, 'getBlob', { digest: new Uint8Array(32), offset: 0 })),
+  ).toBe('NOT_FOUND');
   const abort = { planHash: parsed.hash, round: 1, reason: '' };
   expect(await codeOf(() => bench.admin('abortRound', abort))).toBe('WRONG_ROUND');
 });

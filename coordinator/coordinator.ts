@@ -101,10 +101,13 @@ export class Coordinator implements PlanDirectory {
   #restoreEnded(row: repository.PlanRow): void {
     const approvals = decodeApprovals(row.approvals);
     const runner = new PlanRunner(this.#parts.services, parsePlanBytes(row.bytes), approvals);
-    runner.restoreOutcome({
+    const outcome: PlanOutcome = {
       status: row.status === 'finished' ? 'finished' : 'failed',
       message: row.message,
-    });
+    };
+    runner.restoreOutcome(outcome);
+    // The process may have died between the end and its export; exporting is idempotent.
+    this.#announceEnd(runner.parsed, outcome);
     this.#runners.set(row.hash, runner);
     this.#current = { runner, approvals };
   }
@@ -117,6 +120,10 @@ export class Coordinator implements PlanDirectory {
     this.#current = { runner, approvals };
     const outcome = await runner.run();
     if (this.#stopped) return;
+    this.#announceEnd(parsed, outcome);
+  }
+
+  #announceEnd(parsed: ParsedPlan, outcome: PlanOutcome): void {
     try {
       this.#parts.onPlanEnd(parsed, outcome);
     } catch (error) {

@@ -8,7 +8,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
-import { getSuite } from '../crypto/identity/suite.ts';
 import { encodeVerifierKey, type NoteSigner } from '../crypto/log/checkpoint.ts';
 import { leafHash } from '../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
@@ -65,10 +64,9 @@ function cohortLeafHashes(
   row: repository.RoundRow,
   cohort: readonly string[],
 ): string[] {
-  const suite = getSuite(parsed.plan.suite);
   return repository
     .entriesOf(db, parsed.hashHex, row, new Set(cohort))
-    .map((entry) => toHex(leafHash(entryLeaf(entry, entry.signature, entry.certificate, suite))));
+    .map((entry) => toHex(leafHash(entryLeaf(entry))));
 }
 
 function roundFile(

@@ -24,9 +24,9 @@ import {
   type TestWorld,
   until,
 } from './testing.ts';
-import type { Bench } from './testing-bench.ts';
-import { createHolders, type FakeHolder } from './testing-holder.ts';
-import { Host, type Participation, participate } from './testing-round.ts';
+import { type Bench, bindingOf, signUpload } from './testing-bench.ts';
+import { createHolders, type FakeHolder, type HolderCall } from './testing-holder.ts';
+import { digitsOf, Host, type Participation, participate } from './testing-round.ts';
 
 let world: TestWorld;
 let devices: TestDevice[];
@@ -197,18 +197,38 @@ test('an evaluation round releases the metrics of the summed histograms', async 
 });
 
 describe('one faulty holder', () => {
+  const working: readonly HolderCall[] = ['accept', 'certify', 'open', 'erase'];
   const faults: [string, (holder: FakeHolder) => void][] = [
     [
       'away after the ceremony',
-      (h) => ['accept', 'certify', 'open', 'erase'].forEach((call) => void h.away.add(call as 'open')),
+      (holder) => {
+        for (const call of working) holder.away.add(call);
+      },
     ],
-    ['rejects everybody', (h) => void (h.rejects = 'everybody')],
+    [
+      'rejects everybody',
+      (holder) => {
+        holder.rejects = 'everybody';
+      },
+    ],
     [
       'claims to accept twice whom it likes',
-      (h) => void (h.claims = new Array(3).fill(devices[0]!.deviceId)),
+      (holder) => {
+        holder.claims = new Array<string>(3).fill(devices[0]!.deviceId);
+      },
     ],
-    ['gives a wrong partial decryption', (h) => void (h.lie = 'wrong')],
-    ['gives a malformed partial decryption', (h) => void (h.lie = 'malformed')],
+    [
+      'gives a wrong partial decryption',
+      (holder) => {
+        holder.lie = 'wrong';
+      },
+    ],
+    [
+      'gives a malformed partial decryption',
+      (holder) => {
+        holder.lie = 'malformed';
+      },
+    ],
   ];
   for (const [name, spoil] of faults)
     test(`${name}: the sum is the same`, async () => {
@@ -223,6 +243,34 @@ describe('one faulty holder', () => {
       expect(openedSum(bench, parsed, 1)).toEqual(sumOf(parts));
       await bench.stop();
     });
+});
+
+test('an upload that is no encryption under the key costs its round, never the plan: charged, and the next one runs', async () => {
+  const parsed = planOf(world, { name: 'garbage', privacy: strongPrivacy, rounds: { spare: 1 } });
+  const { bench } = open(parsed);
+  // Well-formed residues under another committee's key: nobody can tell before the sum is opened (DESIGN §1, `bfv`).
+  await Promise.all(
+    devices.slice(0, 3).map(async (device, i) => {
+      await until('the round is open', () => bench.coordinator.find(parsed.hash)?.active != null);
+      const config = await bench.invited(device, parsed);
+      const { publicKey } = world.committee(i === 0 ? 2 : 1);
+      const parts = world.bfv.encrypt(publicKey, digitsOf(parsed, config, UPDATES[i]!));
+      await bench.put(device, signUpload(world, device, bindingOf(config), parts));
+    }),
+  );
+  await until('the round is given up', () => bench.coordinator.find(parsed.hash)?.active?.state.round === 2);
+  const phase = bench.store.read('test', (db) => repository.getRound(db, parsed.hashHex, 1)!.phase);
+  expect(phase).toBe('unopened');
+  const pseudonym = toHex(devices[1]!.pseudonym('1'));
+  const balance = () => bench.store.read('test', (db) => bench.ledger.within(db).balance(pseudonym));
+  const spent = realisedCharge(parsed, 'training', 3, 'zcdp');
+  expect(balance().spent).toBeCloseTo(spent, 9);
+  expect(bench.store.read('test', (db) => repository.getSum(db, parsed.hashHex, 1))).toBeUndefined();
+  const parts = await sendUpdates(parsed, 1);
+  await finished(parsed);
+  expect(openedSum(bench, parsed, 2)).toEqual(sumOf(parts));
+  expect(balance().spent).toBeCloseTo(2 * spent, 9);
+  await bench.stop();
 });
 
 test('two holders away: nothing is signed, nothing opened; an abort waits for its quorum, then frees the budget', async () => {

@@ -108,11 +108,18 @@ export async function runCoordinator(
       ...Object.fromEntries(
         ROUNDS_METHODS.map((name) => [`/pulsefold.v1.Rounds/${name}`, ['client' as const]]),
       ),
+      // A released model belongs to its researcher, too.
+      '/pulsefold.v1.Rounds/GetPlan': ['client', 'researcher'],
+      '/pulsefold.v1.Rounds/GetBlob': ['client', 'researcher'],
       ...Object.fromEntries(
         ADMIN_METHODS.map((name) => [`/pulsefold.v1.Admin/${name}`, ['researcher' as const]]),
       ),
     },
-    isRevoked: (serial) => revocations.isRevoked(serial),
+    isRevoked: (serial) => {
+      // Fails closed: whoever cannot be checked is asked to come back.
+      revocations.requireFresh(Date.now());
+      return revocations.isRevoked(serial);
+    },
     concurrentCallsMax: config.limits.connectionsMax,
     onInternalError: (method, error) => logger.error({ method, err: error }, 'internal error'),
   });

@@ -50,8 +50,8 @@ export class FakeHolder implements HolderPort {
   rejects: ReadonlySet<string> | 'everybody' = new Set();
   /** What it accepts beside its true verdict: a hostile answer. */
   claims: readonly string[] | null = null;
-  /** How it lies in partial decryptions. */
-  lie: 'no' | 'wrong' | 'malformed' = 'no';
+  /** How it lies: in partial decryptions, or by a signature over another committee key. */
+  lie: 'no' | 'wrong' | 'malformed' | 'ceremony' = 'no';
   /** Awaited before the call goes on: for stopping a round in the middle. */
   before: (call: HolderCall) => Promise<void> | void = () => {};
   readonly #world: TestWorld;
@@ -100,7 +100,9 @@ export class FakeHolder implements HolderPort {
     if (request.phase !== 'FINISH')
       return { part, shares: [], publicKey: none, keyId: none, keySignature: none };
     const { publicKey, keyId } = this.#world.committee(request.round);
-    const statement = committeeKeyStatement({ planHash: request.planHash, round: request.round, keyId });
+    const signedKeyId = this.lie === 'ceremony' ? keyId.toReversed() : keyId;
+    const { planHash, round } = request;
+    const statement = committeeKeyStatement({ planHash, round, keyId: signedKeyId });
     return { part, shares: [], publicKey, keyId, keySignature: this.#sign(statement) };
   }
 
@@ -130,7 +132,7 @@ export class FakeHolder implements HolderPort {
     ensure(signed, 'BAD_SIGNATURE', 'the upload is not signed by its device');
     return {
       deviceId: device.subjectId,
-      leaf: entryLeaf(statement, entry.signature, entry.certificate, suite),
+      leaf: entryLeaf(statement),
     };
   }
 

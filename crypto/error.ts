@@ -6,7 +6,7 @@
  * Trusts: nothing. May be called by: everyone.
  */
 
-/** Closed set of codes. Each maps to exactly one gRPC status in protos/status.ts. */
+/** Closed set of codes. Each maps to exactly one gRPC status in protos/transport/status.ts. */
 export type ErrorCode =
   // input from outside
   | 'MALFORMED_MESSAGE'

@@ -18,7 +18,7 @@ import {
 import { entryLeaf, type UploadStatement, uploadStatement } from '../protos/statements.ts';
 import type { HolderContext, RegisteredPlan, Revocations } from './context.ts';
 import type { HolderRules } from './rules.ts';
-import type { AcceptedEntry, RoundRef } from './store.ts';
+import type { AcceptedEntry, HolderStore, RoundRef } from './store.ts';
 
 /** Entries between two turns of the event loop, so that a large batch does not hold up other calls. */
 const ENTRIES_PER_TURN = 8;
@@ -76,7 +76,7 @@ function checkNamedEntry(value: unknown, check: EntryCheck): AcceptedEntry {
     };
     const signed = suite.verify(device.signingPublicKey, uploadStatement(statement), entry.signature);
     ensure(signed, 'BAD_SIGNATURE', 'the upload is not signed by the certified device key');
-    const leaf = entryLeaf(statement, entry.signature, entry.certificate, suite);
+    const leaf = entryLeaf(statement);
     const { modelHash, configHash, committeeKeyId, digest } = statement;
     const accepted = { deviceId: device.subjectId, modelHash, configHash, committeeKeyId, digest, leaf };
     // What was accepted before its device was revoked stays accepted: asked again, a holder says the same.
@@ -110,6 +110,13 @@ export function conflictWith(stored: AcceptedEntry | undefined, entry: AcceptedE
         'the same upload was accepted under another signature or certificate',
       )
     : new PulsefoldError('SECOND_DIGEST', 'another upload of this device was accepted first');
+}
+
+/** A second device with the same bytes is a copy: it would multiply one person's weight and noise in the sum. */
+export function copyConflict(store: HolderStore, at: RoundRef, entry: AcceptedEntry): PulsefoldError | null {
+  const owner = store.deviceOfDigest(at, entry.digest);
+  if (owner === undefined || owner === entry.deviceId) return null;
+  return new PulsefoldError('SECOND_DIGEST', 'another device uploaded these very bytes in this round');
 }
 
 /** The checks of this round under this holder's own state. Throws KEY_ERASED, NOT_FOUND, UNAVAILABLE. */
@@ -163,6 +170,7 @@ function remember(context: HolderContext, at: RoundRef, outcomes: readonly Outco
     const { entry } = outcome;
     const stored = store.entry(at, entry.deviceId);
     let refusal = conflictWith(stored, entry);
+    refusal ??= copyConflict(store, at, entry);
     if (!stored && closed)
       refusal = new PulsefoldError('ROUND_CLOSED', 'the round has its statement already');
     if (!stored && count >= COHORT_MAX)

@@ -4,7 +4,6 @@
  * For: ceremonies.ts only. Trusts: `Run.payloads` to be the signed payloads of all holders, in plan order;
  * what stands inside them is hostile. Payloads are described there and in protos/keyholder-messages.ts.
  */
-import { equalBytes } from '../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import type { KeyPair } from '../crypto/identity/suite.ts';
 import {
@@ -17,6 +16,7 @@ import {
   encodeState,
   finalShare,
   makeTest,
+  opensToMessage,
   reveal,
   type SubsetPartials,
   subsetsOf,
@@ -239,16 +239,7 @@ function ownTestOpenings(run: Run): SubsetPartials[] {
  * share.
  */
 function suspects(run: Run, core: CeremonyState, subsets: readonly SubsetPartials[]): string[] {
-  const failed = subsets.filter(({ partials }) => {
-    try {
-      const digitCount = core.testMessage.length / 4;
-      const digits = run.context.bfv.open({ c0Sum: core.testC0, partials, digitCount });
-      const { buffer, byteOffset, byteLength } = digits;
-      return !equalBytes(new Uint8Array(buffer, byteOffset, byteLength), core.testMessage);
-    } catch {
-      return true;
-    }
-  });
+  const failed = subsets.filter(({ partials }) => !opensToMessage(core, partials));
   const common = run.plan.holders.filter((_, index) =>
     failed.every(({ activeSet }) => activeSet.includes(index + 1)),
   );

@@ -82,7 +82,11 @@ export function certify(context: HolderContext, message: unknown): StatementRepl
   const entries = acceptedCohort(context, at, deviceIds);
   rules.oneBinding(entries, binding);
   rules.cohortRoot(cohortRootOf(entries), binding.cohortRoot);
-  return signOnce(context, at, 'certificate', statement);
+  const reply = signOnce(context, at, 'certificate', statement);
+  // Rounds follow one another: whoever certifies this one is done with those before. A coordinator that never asks for
+  // erasure must not leave them to whoever breaks into two holders later.
+  for (const earlier of store.unerasedBefore(at)) store.erase(earlier);
+  return reply;
 }
 
 /** Abort. The key of an aborted round has no use left and is erased at once. */

@@ -17,6 +17,7 @@ import {
   type PlanApproval,
   parsePlanBytes,
 } from '../protos/plan.ts';
+import type { Revocations } from '../protos/transport/revocation-cache.ts';
 import type { Custody } from './custody.ts';
 import type { HolderRules } from './rules.ts';
 import type { HolderStore, RoundRef } from './store.ts';
@@ -29,12 +30,7 @@ export interface HolderIdentity {
   readonly sealing: KeyPair;
 }
 
-/** The registrar's revocation list as far as this holder knows it. */
-export interface Revocations {
-  /** Throws UNAVAILABLE when the list is missing or too old to decide by. */
-  requireFresh(nowMs: number): void;
-  isRevoked(serial: string): boolean;
-}
+export type { Revocations } from '../protos/transport/revocation-cache.ts';
 
 /** Where tests may kill the process. */
 export type HolderPoint =

@@ -20,7 +20,7 @@ import {
   partialStatement,
   uploadDigestOfParts,
 } from '../protos/statements.ts';
-import { checkEntry, conflictWith, type EntryCheck, entryCheckFor } from './acceptance.ts';
+import { checkEntry, conflictWith, copyConflict, type EntryCheck, entryCheckFor } from './acceptance.ts';
 import { cohortRootOf, signOnce } from './certification.ts';
 import type { HolderContext } from './context.ts';
 import type { AcceptedEntry, RoundRef, StoredPartial } from './store.ts';
@@ -102,7 +102,9 @@ function certifiedEntry(context: HolderContext, opening: Opening, part: OpenPart
   const entry = checkEntry(part.entry, opening.check);
   const same = entry.deviceId === part.deviceId;
   ensure(same, 'CERTIFICATE_INVALID', `the entry sent for device ${part.deviceId} belongs to another device`);
-  const conflict = conflictWith(context.store.entry(opening.at, entry.deviceId), entry);
+  const conflict =
+    conflictWith(context.store.entry(opening.at, entry.deviceId), entry) ??
+    copyConflict(context.store, opening.at, entry);
   if (conflict) throw conflict;
   return entry;
 }

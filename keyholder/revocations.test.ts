@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { signRevocationList } from '../crypto/identity/revocation.ts';
-import { RevocationCache } from './revocations.ts';
+import { RevocationCache } from '../protos/transport/revocation-cache.ts';
 import { createWorld, START_MS, type World } from './testing.ts';
 import { createDevice, type Device } from './testing-uploads.ts';
 

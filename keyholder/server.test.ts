@@ -147,7 +147,7 @@ beforeAll(async () => {
   world = await createWorld();
   root = mkdtempSync(join(tmpdir(), 'pulsefold-holders-'));
   registrar = await startRegistrar();
-  coordinator = await bundleOf('coordinator');
+  coordinator = await bundleOf('coordinator', world.coordinatorKeys);
   for (const index of [1, 2, 3, 4]) holders.push(await runKeyHolder(await configure(index)));
 });
 afterAll(async () => {
@@ -220,6 +220,21 @@ describe('who may call', () => {
       await expect(client.send('open', [])).rejects.toThrow(coded('WRONG_ROLE'));
     },
   );
+
+  it('not another enrolled coordinator: a plan names its own', async () => {
+    const { hash: planHash } = world.parsed;
+    const client = connect(holders[1]!.port, await bundleOf('coordinator'));
+    const calls: [string, object][] = [
+      ['erase', { planHash, round: 2 }],
+      ['abort', { planHash, round: 2, reason: 'sabotage' }],
+      ['ceremonyStep', { planHash, round: 2, phase: 'BEGIN', parts: [], shares: [] }],
+    ];
+    for (const [method, request] of calls)
+      await expect(client.call(method, request)).rejects.toMatchObject({ code: 'WRONG_ROLE' });
+    // The plan's own coordinator may: the refusal is about who asks.
+    const own = connect(holders[1]!.port, coordinator);
+    await expect(own.call('erase', { planHash, round: 3 })).resolves.toMatchObject({ erased: true });
+  });
 
   it('not somebody without a certificate', async () => {
     const credentials = channelCredentials({ caPem: world.authority.caPem, server: { role: 'keyholder' } });

@@ -19,12 +19,12 @@ import { writeFileAtomic } from '../protos/transport/atomic-file.ts';
 import { openRegistrar, serverTls } from '../protos/transport/enrol.ts';
 import type { IdentityBundle } from '../protos/transport/identity-bundle.ts';
 import { loadIdentity, readPassphrase } from '../protos/transport/identity-store.ts';
+import { RevocationCache } from '../protos/transport/revocation-cache.ts';
 import { type CallContext, type Handler, startServer } from '../protos/transport/server.ts';
 import { serverCredentials } from '../protos/transport/tls.ts';
 import { type KeyHolderConfig, loadKeyHolderConfig } from './config.ts';
 import { type HolderContext, type HolderIdentity, noHooks, PlanBook } from './context.ts';
 import { Custody, STORAGE_KEY_BYTES } from './custody.ts';
-import { RevocationCache } from './revocations.ts';
 import { holderRules } from './rules.ts';
 import { KeyHolderService } from './service.ts';
 import { HolderStore } from './store.ts';
@@ -112,18 +112,51 @@ function logged(
   };
 }
 
+/** Plan-bound calls come from the coordinator that the plan names, not from any enrolled one. */
+function bound(
+  service: KeyHolderService,
+  handler: (request: unknown, call: CallContext) => unknown,
+): (request: unknown, call: CallContext) => unknown {
+  return (request, call) => {
+    service.requireCoordinator(
+      (request as { planHash?: unknown } | null)?.planHash,
+      call.identity?.signingPublicKey,
+    );
+    return handler(request, call);
+  };
+}
+
+/** The same for a stream, whose header names the plan. */
+async function* boundStream(
+  service: KeyHolderService,
+  messages: AsyncIterable<unknown>,
+  call: CallContext,
+): AsyncIterable<unknown> {
+  for await (const message of messages) {
+    const { header } = message as { header?: { planHash?: unknown } | null };
+    if (header) service.requireCoordinator(header.planHash, call.identity?.signingPublicKey);
+    yield message;
+  }
+}
+
 function handlersOf(service: KeyHolderService, log: Logger): Record<string, Handler> {
+  const planBound = (method: string, handler: (request: unknown) => unknown) =>
+    logged(log, method, bound(service, handler));
   return {
     getHolderInfo: logged(log, 'GetHolderInfo', () => service.getHolderInfo()),
-    registerPlan: logged(log, 'RegisterPlan', (request) => service.registerPlan(request)),
-    ceremonyStep: logged(log, 'CeremonyStep', (request) => service.ceremonyStep(request)),
-    accept: logged(log, 'Accept', (request) => service.accept(request)),
-    certify: logged(log, 'Certify', (request) => service.certify(request)),
-    abort: logged(log, 'Abort', (request) => service.abort(request)),
+    registerPlan: logged(log, 'RegisterPlan', (request, call) => {
+      const reply = service.registerPlan(request);
+      service.requireCoordinator(reply.planHash, call.identity?.signingPublicKey);
+      return reply;
+    }),
+    ceremonyStep: planBound('CeremonyStep', (request) => service.ceremonyStep(request)),
+    accept: planBound('Accept', (request) => service.accept(request)),
+    certify: planBound('Certify', (request) => service.certify(request)),
+    abort: planBound('Abort', (request) => service.abort(request)),
     open: logged(log, 'Open', (request, call) =>
-      service.open(request as AsyncIterable<unknown>, call.signal),
+      service.open(boundStream(service, request as AsyncIterable<unknown>, call), call.signal),
     ),
-    erase: logged(log, 'Erase', (request) => service.erase(request)),
+    erase: planBound('Erase', (request) => service.erase(request)),
   };
 }
 

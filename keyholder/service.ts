@@ -4,6 +4,7 @@
  * For: server.ts, and tests that run a committee in one process. Trusts: what context.ts says; callers have
  * been admitted by role before, but whatever they send is hostile. May be called by: keyholder/ only.
  */
+import { toHex } from '../crypto/bytes.ts';
 import { ensure } from '../crypto/error.ts';
 import { parse } from '../protos/fields.ts';
 import {
@@ -39,6 +40,20 @@ export class KeyHolderService {
   registerPlan(message: unknown): { planHash: Uint8Array } {
     const request = parse(registerPlanRequestSchema, message);
     return { planHash: this.#context.plans.register(request.plan, request.approvals).parsed.hash };
+  }
+
+  /**
+   * A plan names its coordinator's key; another enrolled coordinator may neither erase nor abort nor certify its
+   * rounds. Throws WRONG_ROLE; a malformed or unknown plan hash is left to the method's own parser.
+   */
+  requireCoordinator(planHash: unknown, callerKey: Uint8Array | undefined): void {
+    if (!(planHash instanceof Uint8Array) || planHash.length !== 32) return;
+    const { plan } = this.#context.plans.get(planHash).parsed;
+    ensure(
+      callerKey !== undefined && toHex(callerKey) === plan.coordinatorPublicKey,
+      'WRONG_ROLE',
+      'the plan names another coordinator than the caller',
+    );
   }
 
   ceremonyStep(message: unknown): CeremonyStepReply {

@@ -31,6 +31,7 @@ const SCHEMA = `
     plan_hash BLOB NOT NULL, round INTEGER NOT NULL, device_id TEXT NOT NULL, model_hash BLOB NOT NULL,
     config_hash BLOB NOT NULL, committee_key_id BLOB NOT NULL, digest BLOB NOT NULL, leaf BLOB NOT NULL,
     PRIMARY KEY (plan_hash, round, device_id)) STRICT;
+  CREATE UNIQUE INDEX entries_digest ON entries (plan_hash, round, digest);
   CREATE TABLE statements (
     plan_hash BLOB NOT NULL, round INTEGER NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('certificate', 'abort')),
     statement BLOB NOT NULL, signature BLOB NOT NULL, PRIMARY KEY (plan_hash, round)) STRICT;
@@ -232,6 +233,16 @@ export class HolderStore {
     this.#run('INSERT INTO committee_keys VALUES (?, ?, ?, ?)', at.planHash, at.round, keyId, sealedShare);
   }
 
+  /** Whose upload has this digest, if anybody's was accepted. */
+  deviceOfDigest(at: RoundRef, digest: Uint8Array): string | undefined {
+    const row = this.#get(
+      'SELECT device_id FROM entries WHERE plan_hash = ? AND round = ? AND digest = ?',
+      at.planHash,
+      at.round,
+      digest,
+    );
+    return row && String(row.device_id);
+  }
   entry(at: RoundRef, deviceId: string): AcceptedEntry | undefined {
     const row = this.#get(
       'SELECT * FROM entries WHERE plan_hash = ? AND round = ? AND device_id = ?',
@@ -340,6 +351,13 @@ export class HolderStore {
       this.#get('SELECT 1 FROM erasures WHERE plan_hash = ? AND round = ?', at.planHash, at.round) !==
       undefined
     );
+  }
+  /** Earlier rounds of the plan whose share is still here. */
+  unerasedBefore(at: RoundRef): RoundRef[] {
+    const rows = this.#statement(
+      `SELECT round FROM committee_keys WHERE plan_hash = ? AND round < ? AND sealed_share IS NOT NULL`,
+    ).all(at.planHash, at.round) as Row[];
+    return rows.map((row) => ({ planHash: at.planHash, round: Number(row.round) }));
   }
   /** Rounds whose abort was signed before their key was erased. */
   abortedUnerased(): RoundRef[] {

@@ -55,6 +55,8 @@ export interface World {
     readonly signing: KeyPair;
     readonly sealing: KeyPair;
   }[];
+  /** Keys of the coordinator that the plan names. */
+  readonly coordinatorKeys: { readonly signing: KeyPair; readonly sealing: KeyPair };
   readonly parsed: ParsedPlan;
   readonly approvals: readonly PlanApproval[];
 }
@@ -70,7 +72,7 @@ const newAuthority = (name: string): Promise<CertificateAuthority> =>
 
 /** A plan over a model of three parameters, so that a sum is short. */
 export function planOf(
-  world: Pick<World, 'suite' | 'caDer' | 'holderKeys'>,
+  world: Pick<World, 'suite' | 'caDer' | 'holderKeys'> & Partial<Pick<World, 'coordinatorKeys'>>,
   options: WorldOptions & { readonly name?: string } = {},
 ): ParsedPlan {
   const feature = (column: string) => ({ column, kind: 'number', minimum: 0, maximum: 200 });
@@ -104,7 +106,7 @@ export function planOf(
       sealingPublicKey: toHex(sealing.publicKey),
     })),
     registrarSha256: createHash('sha256').update(world.caDer).digest('hex'),
-    coordinatorPublicKey: toHex(world.suite.generateSigningKey().publicKey),
+    coordinatorPublicKey: toHex((world.coordinatorKeys?.signing ?? world.suite.generateSigningKey()).publicKey),
   });
 }
 
@@ -118,9 +120,20 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     signing: suite.generateSigningKey(),
     sealing: suite.generateSealingKey(),
   }));
-  const parsed = planOf({ suite, caDer, holderKeys }, options);
+  const coordinatorKeys = { signing: suite.generateSigningKey(), sealing: suite.generateSealingKey() };
+  const parsed = planOf({ suite, caDer, holderKeys, coordinatorKeys }, options);
   const approvals = [approvePlan(parsed, 'ethics', approver)];
-  return { suite, bfv: await loadBfv(), authority, caDer, approver, holderKeys, parsed, approvals };
+  return {
+    suite,
+    bfv: await loadBfv(),
+    authority,
+    caDer,
+    approver,
+    holderKeys,
+    coordinatorKeys,
+    parsed,
+    approvals,
+  };
 }
 
 export interface TestHolder {

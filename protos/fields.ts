@@ -35,7 +35,7 @@ export const signature = bytesOf(64);
 export const CHUNK_BYTES_MAX = 256 * 1024;
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 export const CERTIFICATE_BYTES_MAX = 4096;
-export const ENTRIES_PER_MESSAGE_MAX = 1000;
+export const ENTRIES_PER_MESSAGE_MAX = 200;
 export const COHORT_MAX = 10_000;
 export const BLOB_PAGE_BYTES = 512 * 1024;
 

@@ -46,8 +46,14 @@ export function mechanismOf(parsed: ParsedPlan, kind: RoundKind, round: number):
     rotationSeed: publicRotationSeed(getSuite(plan.suite), parsed.hash, round),
     noiseVariance: noise,
     clients: plan.rounds.cohortMax,
-    recordsMax: plan.privacy?.unit === 'record' || evaluation ? plan.mechanism.recordsMax : 1,
+    recordsMax: recordsMaxOf(plan, evaluation),
   };
+}
+
+/** An evaluation counts every row of an eligible table; a record-unit batch is at most the table. */
+function recordsMaxOf(plan: Plan, evaluation: boolean): number {
+  if (evaluation) return plan.eligibility.recordsMax;
+  return plan.privacy?.unit === 'record' ? plan.mechanism.recordsMax : 1;
 }
 
 function evaluationOrTraining(plan: Plan, evaluation: boolean): string {
@@ -153,7 +159,12 @@ export const epsilonOfAmount = (order: number | 'zcdp', amount: number, delta: n
       ? zcdpToEpsilon(amount, delta).epsilon
       : rdpToEpsilonAt(order, amount, delta);
 
-/** Amount at `order` of one round that `cohortCount` clients were certified for. */
+/**
+ * Amount at `order` of one round that `cohortCount` clients were certified for, never above what was reserved for
+ * cohortMin: the sum with more noise shares is the sum with cohortMin's and independent noise on top, so by data
+ * processing every bound for the fewer shares holds for the more. The formula itself may grow: its τ does with the
+ * number of shares. A smaller cohort than cohortMin has no such bound and costs what it costs.
+ */
 export function realisedCharge(
   parsed: ParsedPlan,
   kind: RoundKind,
@@ -161,5 +172,9 @@ export function realisedCharge(
   order: number | 'zcdp',
 ): number {
   const mechanism = roundMechanismOf(parsed, kind, cohortCount);
-  return mechanism ? chargeOf(roundEvent(mechanism), order) : 0;
+  if (!mechanism) return 0;
+  const realised = chargeOf(roundEvent(mechanism), order);
+  const { cohortMin } = parsed.plan.rounds;
+  if (cohortCount <= cohortMin) return realised;
+  return Math.min(realised, chargeOf(roundEvent(roundMechanismOf(parsed, kind, cohortMin)!), order));
 }

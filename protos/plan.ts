@@ -12,6 +12,7 @@ import { getSuite, type SuiteName } from '../crypto/identity/suite.ts';
 import { canonicalJson } from '../crypto/log/canonical-json.ts';
 import { featureSchema } from './features.ts';
 import { modelSpecSchema } from './model.ts';
+import { privacyIssues } from './plan-privacy.ts';
 import { decodeReals, encodeReals } from './reals.ts';
 import { approvalStatement } from './statements.ts';
 
@@ -104,7 +105,7 @@ export const planSchema = z
         .max(2 ** 24),
       /** Public divisor of a record-unit sum: the expected batch over the whole cohort, never the realised one. */
       expectedBatch: rational.optional(),
-      /** Most records one client adds up (record unit). */
+      /** Most records one client adds up (record unit): at least eligibility.recordsMax. */
       recordsMax: z.int().min(1).max(100_000).default(1),
     }),
     privacy: privacySchema.nullable(),
@@ -137,22 +138,9 @@ export const planSchema = z
       issue(['holders'], 'holder ids repeat');
     if (new Set(plan.holders.map((h) => h.signingPublicKey)).size !== plan.holders.length)
       issue(['holders'], 'two holders share a signing key: they would not be independent');
-    if (plan.privacy && plan.training.weighting === 'records')
-      issue(['training', 'weighting'], 'weights by record count reveal the count; use "equal" under DP');
-    if (plan.privacy?.unit === 'record' && plan.mechanism.expectedBatch === undefined)
-      issue(['mechanism', 'expectedBatch'], 'the record unit divides by a public expected batch; state it');
-    if (plan.privacy?.unit === 'person' && plan.privacy.samplingRate !== '1')
-      issue(
-        ['privacy', 'samplingRate'],
-        'coordinator and holders see the cohort, so person-level plans have q = 1',
-      );
     if (plan.rounds.evaluation > 0 && plan.evaluation.path === 'none')
       issue(['evaluation', 'path'], 'rounds.evaluation > 0 needs evaluation.path: federated');
-    if (plan.rounds.evaluation > 0 && plan.privacy && !plan.privacy.evaluationNoiseVariance)
-      issue(
-        ['privacy', 'evaluationNoiseVariance'],
-        'an evaluation is a release and is charged; state its noise',
-      );
+    for (const { path, message } of privacyIssues(plan)) issue(path, message);
   });
 
 export type Plan = z.output<typeof planSchema>;

@@ -20,7 +20,10 @@ export const roundConfigSchema = z.strictObject({
   modelHash: hex32,
   committeeKeyId: hex32,
   /** BFV plaintext coefficients used, i.e. vector length × digits per entry. */
-  digitCount: z.int().min(1).max(10_000_000),
+  digitCount: z
+    .int()
+    .min(1)
+    .max(2 ** 20),
   openedAtMs: z.int().min(0),
 });
 

@@ -4,7 +4,7 @@
  * For: one place where signer and verifier agree. A label makes each kind of statement its own domain, so no
  * signature can be replayed as another kind. Trusts: nothing. May be called by: every role and the auditor.
  */
-import { concat, toHex, transcript, utf8 } from '../crypto/bytes.ts';
+import { toHex, transcript, utf8 } from '../crypto/bytes.ts';
 import type { Suite } from '../crypto/identity/suite.ts';
 
 /** What an approver signs. */
@@ -48,13 +48,13 @@ export const uploadDigest = (suite: Suite, c0: Uint8Array, c1: Uint8Array): Uint
 export const uploadDigestOfParts = (suite: Suite, c0Digest: Uint8Array, c1Digest: Uint8Array): Uint8Array =>
   suite.digest(utf8('pulsefold/v1/upload-digest'), c0Digest, c1Digest);
 
-/** Leaf of the cohort tree: the signed entry, so a certificate pins who, what and under which key. */
-export const entryLeaf = (
-  s: UploadStatement,
-  signature: Uint8Array,
-  certificateDer: Uint8Array,
-  suite: Suite,
-): Uint8Array => transcript('cohort-entry', uploadStatement(s), signature, suite.digest(certificateDer));
+/**
+ * Leaf of the cohort tree: the upload statement and nothing that has more than one encoding. The device id commits to
+ * the device's role and keys; signature and certificate are checked at acceptance and must not be in here, because an
+ * ECDSA-signed certificate can be re-encoded by anybody and renewed by the registrar, and a device must always find
+ * its own leaf (experiments/e2e: forged exclusion).
+ */
+export const entryLeaf = (s: UploadStatement): Uint8Array => transcript('cohort-entry', uploadStatement(s));
 
 export interface CohortCertificate extends RoundBinding {
   readonly cohortRoot: Uint8Array;
@@ -125,13 +125,9 @@ export const lateStatement = (fields: {
 /** What the coordinator signs over a receipt (canonical JSON). */
 export const receiptStatement = (receipt: Uint8Array): Uint8Array => transcript('receipt', receipt);
 
-/** HMAC-style pseudonym under which a device is charged in one budget epoch (DESIGN §6). */
+/** HMAC under a device secret: the name under which a device is charged in one budget epoch (DESIGN §6). */
 export const ledgerPseudonym = (suite: Suite, deviceSecret: Uint8Array, epoch: string): Uint8Array =>
-  suite.digest(
-    utf8('pulsefold/v1/ledger-pseudonym-outer'),
-    deviceSecret,
-    suite.digest(concat(utf8('pulsefold/v1/ledger-pseudonym-inner'), deviceSecret, utf8(epoch))),
-  );
+  suite.mac(deviceSecret, utf8('pulsefold/v1/ledger-pseudonym'), utf8(epoch));
 
 /** Digest of model weights: little-endian float32. */
 export const weightsDigest = (suite: Suite, weights: Uint8Array): Uint8Array =>

@@ -102,7 +102,8 @@ describe('joining', () => {
     coordinator.openRound(1);
     coordinator.openRound(2, { kind: 'evaluation' });
     const data = { train: sampleData(40), evaluation: sampleData(20) };
-    const both = await agentOf(coordinator, { data }).join();
+    const limits = { epsilon: 8, delta: 1e-5, allowWithoutPrivacy: true };
+    const both = await agentOf(coordinator, { data, limits }).join();
     expect(both.rounds.map(({ kind, outcome }) => [kind, outcome])).toEqual([
       ['training', 'certified'],
       ['evaluation', 'certified'],

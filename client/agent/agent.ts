@@ -6,7 +6,7 @@
  * Trusts: its identity bundle, its pins, its configuration, the engine and sealer it was given.
  * May be called by: client/, cli/ (through join.ts), experiments/.
  */
-import { fromHex, toHex, utf8 } from '../../crypto/bytes.ts';
+import { toHex, utf8 } from '../../crypto/bytes.ts';
 import { type ErrorCode, ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { type RandomSource, systemRandom } from '../../crypto/random.ts';
@@ -330,8 +330,6 @@ export class ClientAgent {
       if (reply.receipt.length === 0) return reply.retryAfterMs;
       const entry: OwnEntry = {
         statement: statementOf(upload, this.deviceId),
-        signature: fromHex(upload.signature),
-        certificate: fromHex(upload.certificate),
         pseudonym,
       };
       const { receipt, effect, cohortCount } = verifyReceipt(session, entry, reply.receipt, reply.signature);

@@ -30,6 +30,10 @@ import type { RoundKind } from '../../protos/round-config.ts';
 export interface BudgetLimits {
   readonly epsilon: number;
   readonly delta: number;
+  /** What plans may protect; default: the person. Under unit record a whole table may shift a model unboundedly. */
+  readonly units?: readonly Unit[];
+  /** Takes part in plans without differential privacy; default false. */
+  readonly allowWithoutPrivacy?: boolean;
 }
 
 const filterOrder = z.union([z.literal('zcdp'), z.number().gt(1)]);
@@ -78,7 +82,10 @@ function orderFor(parsed: ParsedPlan, delta: number): number | 'zcdp' {
 /** Spent and allowed of one unit, for people. */
 export interface BudgetReport {
   readonly unit: Unit | 'none';
-  /** ε of everything settled and everything still reserved, at `delta`. */
+  /**
+   * ε of everything settled and everything still reserved, at `delta`. Infinity for unit 'none' where the device
+   * allows it: nothing bounds what the plan learns.
+   */
   readonly epsilonSpent: number;
   readonly epsilonAllowed: number;
   readonly delta: number;
@@ -98,8 +105,9 @@ export class DeviceBudget {
     return structuredClone(this.#state);
   }
 
-  /** True when a round of this kind still fits; always true without DP. */
+  /** True when a round of this kind still fits, by unit of privacy and by amount. */
   fits(parsed: ParsedPlan, kind: RoundKind): boolean {
+    if (this.#disallowed(parsed) !== undefined) return false;
     const quote = this.#quote(parsed, kind);
     return quote === undefined || canReserve(this.#filter(quote.state), quote.charge);
   }
@@ -109,6 +117,8 @@ export class DeviceBudget {
    * Throws BUDGET_EXCEEDED with a sentence for the person.
    */
   reserve(id: string, parsed: ParsedPlan, kind: RoundKind): void {
+    const disallowed = this.#disallowed(parsed);
+    if (disallowed !== undefined) throw new PulsefoldError('BUDGET_EXCEEDED', disallowed);
     const quote = this.#quote(parsed, kind);
     if (!quote || Object.hasOwn(quote.state.reservations, id)) return;
     try {
@@ -144,9 +154,12 @@ export class DeviceBudget {
   }
 
   report(parsed: ParsedPlan): BudgetReport {
-    const { epsilon, delta } = this.#limits;
+    const { epsilon, delta, allowWithoutPrivacy } = this.#limits;
     const unit = parsed.plan.privacy?.unit;
-    if (!unit) return { unit: 'none', epsilonSpent: 0, epsilonAllowed: epsilon, delta };
+    if (!unit) {
+      const epsilonSpent = allowWithoutPrivacy ? Number.POSITIVE_INFINITY : 0;
+      return { unit: 'none', epsilonSpent, epsilonAllowed: epsilon, delta };
+    }
     const state = this.#state[unit];
     const used = state ? state.spent + sum(state.reservations) : 0;
     return {
@@ -155,6 +168,21 @@ export class DeviceBudget {
       epsilonAllowed: epsilon,
       delta,
     };
+  }
+
+  /** Why this device takes no part in such a plan whatever it costs, in a sentence for the person. */
+  #disallowed({ plan }: ParsedPlan): string | undefined {
+    const { units = ['person'], allowWithoutPrivacy = false } = this.#limits;
+    if (!plan.privacy)
+      return allowWithoutPrivacy
+        ? undefined
+        : `plan ${plan.name} has no differential privacy, so its ε is unlimited; this device takes no part ` +
+            '(budget.allowWithoutPrivacy: true would allow it)';
+    const { unit } = plan.privacy;
+    return units.includes(unit)
+      ? undefined
+      : `plan ${plan.name} protects each ${unit}, this device accepts plans that protect each ` +
+          `${units.join(' or ')}; it takes no part (budget.units would allow it)`;
   }
 
   #quote(parsed: ParsedPlan, kind: RoundKind): { unit: Unit; state: UnitState; charge: number } | undefined {

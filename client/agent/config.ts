@@ -81,6 +81,14 @@ export const clientConfigSchema = z.strictObject({
   budget: z.strictObject({
     epsilon: real.pipe(z.number().min(0).max(1000)),
     delta: real.pipe(z.number().gt(0).lt(1)),
+    /** What plans may protect: one person's whole data (a phone), or single records of a table (a hospital). */
+    units: z
+      .array(z.enum(['person', 'record']))
+      .min(1)
+      .max(2)
+      .default(['person']),
+    /** Take part in plans without differential privacy, which no ε limits. */
+    allowWithoutPrivacy: z.boolean().default(false),
   }),
   conditions: z
     .strictObject({

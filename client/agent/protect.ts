@@ -11,7 +11,7 @@
 import { protectHistogram, protectPerson, protectRecords, toDigits } from '../../crypto/dp/mechanism.ts';
 import { parseRational, type Rational } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
-import { type RandomSource, uniform } from '../../crypto/random.ts';
+import type { RandomSource } from '../../crypto/random.ts';
 import { scoreHistogram } from '../../protos/histogram-metrics.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { layoutOf, mechanismOf } from '../../protos/plan-mechanism.ts';
@@ -81,11 +81,6 @@ async function protectedGradients({
   const parameters = mechanismOf(parsed, config.kind, config.round);
   const rate = parseRational(plan.privacy?.samplingRate ?? '1');
   const batch = poissonBatch(data.count, rate, random);
-  ensure(
-    batch.length <= parameters.recordsMax,
-    'NOT_ELIGIBLE',
-    'the batch drawn for this round holds more records than the plan lets one client add up; this round is sat out',
-  );
   const rows = takeRows(data, batch, plan.model.inputs);
   // An empty batch still sends its noise: a silent client would tell that it was empty.
   const gradients =
@@ -104,13 +99,9 @@ async function protectedScores({
 }: ProtectInput): Promise<Int32Array> {
   const { plan } = parsed;
   const parameters = mechanismOf(parsed, config.kind, config.round);
-  // More rows than one client may count: a fresh uniform subset of them.
-  const table =
-    parameters.unit !== 'person' && data.count > parameters.recordsMax
-      ? takeRows(data, uniformSubset(data.count, parameters.recordsMax, random), plan.model.inputs)
-      : data;
-  const scores = await engine.predict(plan.model, weights, table.features, table.count);
-  const counts = scoreHistogram(table.labels, scores, plan.evaluation.bins);
+  // Every row of the table counts: eligibility.ts has refused a larger one, so no subset depends on the others.
+  const scores = await engine.predict(plan.model, weights, data.features, data.count);
+  const counts = scoreHistogram(data.labels, scores, plan.evaluation.bins);
   return protectHistogram(counts, parameters, random);
 }
 
@@ -139,16 +130,6 @@ function uniformBelow(limit: bigint, random: RandomSource): bigint {
     value &= mask;
     if (value < limit) return value;
   }
-}
-
-/** `size` distinct indices below `count`, by a partial Fisher–Yates shuffle. */
-function uniformSubset(count: number, size: number, random: RandomSource): number[] {
-  const indices = Array.from({ length: count }, (_, i) => i);
-  for (let i = 0; i < size; i++) {
-    const j = i + Math.floor(uniform(random) * (count - i));
-    [indices[i], indices[j]] = [indices[j]!, indices[i]!];
-  }
-  return indices.slice(0, size);
 }
 
 function takeRows(data: TrainingData, indices: readonly number[], inputs: number): TrainingData {

@@ -43,14 +43,17 @@ describe('what an honest receipt does to the budget', () => {
   it.each([
     ['certified', 'spent'],
     ['aborted', 'free'],
-    ['late', 'free'],
-    ['rejected', 'free'],
+    // The bytes have left: a re-randomised copy may have been certified under another name.
+    ['late', 'held'],
+    ['rejected', 'held'],
   ] as const)('%s → %s', async (fate, state) => {
     const world = await uploaded(fate);
-    const { reserved } = fate === 'late' ? { reserved: 0 } : await budgetOf(world);
+    const { reserved } = await budgetOf(world);
+    expect(reserved).toBeGreaterThan(0);
     await world.agent.settle();
     const after = await budgetOf(world);
-    expect(after).toEqual({ spent: state === 'spent' ? reserved : 0, reserved: 0, undecided: 0 });
+    const spent = state === 'spent' ? reserved : 0;
+    expect(after).toEqual({ spent, reserved: state === 'held' ? reserved : 0, undecided: 0 });
     expect(world.store.receipts.size).toBe(1);
   });
 
@@ -58,10 +61,7 @@ describe('what an honest receipt does to the budget', () => {
     const world = await uploaded('certified');
     const { coordinator } = world;
     const statement = coordinator.statement(1);
-    const { signature } = coordinator.rounds.get(1)!.upload!.header;
-    const own = leafHash(
-      entryLeaf(statement, signature, coordinator.identity.certificate, coordinator.suite),
-    );
+    const own = leafHash(entryLeaf(statement));
     const leaves = [own, ...Array.from({ length: 5 }, (_, i) => leafHash(utf8(`other ${i}`)))];
     coordinator.on.getReceipt = () =>
       coordinator.signReceipt({
@@ -220,8 +220,7 @@ const forgeries: [string, FakeRound['fate'], string, Forge][] = [
 /** The cohort holds the device, the receipt says it does not: with all leaves, or with its own exchanged. */
 function lie({ coordinator }: World, honest: Receipt, whole: boolean): Receipt {
   const statement = coordinator.statement(1);
-  const { signature } = coordinator.rounds.get(1)!.upload!.header;
-  const own = leafHash(entryLeaf(statement, signature, coordinator.identity.certificate, coordinator.suite));
+  const own = leafHash(entryLeaf(statement));
   const leaves = [own, randomBytes(32), randomBytes(32)];
   const { inclusion: _, ...rest } = honest;
   const shown = whole ? leaves : [randomBytes(32), ...leaves.slice(1)];

@@ -23,10 +23,6 @@ import type { PlanSession } from './invitation.ts';
 /** What the device knows of its own upload. */
 export interface OwnEntry {
   readonly statement: UploadStatement;
-  /** The device's signature over `uploadStatement`. */
-  readonly signature: Uint8Array;
-  /** DER of the certificate it was sent under. */
-  readonly certificate: Uint8Array;
   readonly pseudonym: Uint8Array;
 }
 
@@ -77,12 +73,13 @@ export function verifyReceipt(
     return { receipt, effect: 'charged', cohortCount: count };
   }
   if (!receipt.exclusion) return { receipt, effect: 'stands', cohortCount: count };
-  verifyOutside(session, entry, receipt.exclusion.leafHashes, root, count);
-  return { receipt, effect: 'released', cohortCount: count };
+  verifyOutside(entry, receipt.exclusion.leafHashes, root, count);
+  // Proven outside, yet the charge stands: the bytes have left this device, and a coordinator with a colluding client
+  // could have had a re-randomised copy of them certified under another name. Only an abort proves that nothing opens.
+  return { receipt, effect: 'stands', cohortCount: count };
 }
 
-const ownLeafHash = ({ suite }: PlanSession, { statement, signature, certificate }: OwnEntry): Uint8Array =>
-  leafHash(entryLeaf(statement, signature, certificate, suite));
+const ownLeafHash = ({ statement }: OwnEntry): Uint8Array => leafHash(entryLeaf(statement));
 
 type HolderSignatures = readonly { readonly holderId: string; readonly signature: string }[];
 
@@ -134,7 +131,7 @@ function verifyCohort(
 }
 
 function verifyInside(
-  session: PlanSession,
+  _session: PlanSession,
   entry: OwnEntry,
   receipt: Receipt,
   root: Uint8Array,
@@ -154,7 +151,7 @@ function verifyInside(
   const { index, size, proof } = receipt.inclusion!;
   const inside =
     size === count &&
-    verifyInclusion({ leafHash: ownLeafHash(session, entry), index, size, proof: proof.map(fromHex), root });
+    verifyInclusion({ leafHash: ownLeafHash(entry), index, size, proof: proof.map(fromHex), root });
   ensure(
     inside,
     'PROOF_INVALID',
@@ -164,7 +161,6 @@ function verifyInside(
 
 /** The tree has exactly these leaves and the device's own is not one of them. */
 function verifyOutside(
-  session: PlanSession,
   entry: OwnEntry,
   leafHashes: readonly string[],
   root: Uint8Array,
@@ -173,7 +169,7 @@ function verifyOutside(
   const leaves = leafHashes.map(fromHex);
   const whole = leaves.length === count && equalBytes(MerkleTree.fromLeafHashes(leaves).root(), root);
   ensure(whole, 'PROOF_INVALID', 'the listed leaves are not those of the certified cohort');
-  const own = ownLeafHash(session, entry);
+  const own = ownLeafHash(entry);
   const outside = leaves.every((leaf) => !equalBytes(leaf, own));
   ensure(
     outside,

@@ -322,9 +322,7 @@ export class FakeCoordinator implements RoundsTransport {
         abort: { reason, signatures: hexed(this.signAll(statementBytes, quorumOf(this.parsed.plan))) },
       };
     }
-    const own = leafHash(
-      entryLeaf(statement, upload!.header.signature, this.identity.certificate, this.suite),
-    );
+    const own = leafHash(entryLeaf(statement));
     const included = fate === 'certified';
     const count = this.parsed.plan.rounds.cohortMin;
     const others = Array.from({ length: included ? count - 1 : count }, (_, i) =>

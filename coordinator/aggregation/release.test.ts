@@ -8,7 +8,13 @@ import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
 import { layoutOf, mechanismOf } from '../../protos/plan-mechanism.ts';
 import { codeOf, createWorld, planOf, type TestWorld } from '../testing.ts';
 import { foldAndOpen } from './fold.ts';
-import { initialOptimizer, meanUpdate, releaseEvaluation, releaseTraining, serverHyperOf } from './release.ts';
+import {
+  initialOptimizer,
+  meanUpdate,
+  releaseEvaluation,
+  releaseTraining,
+  serverHyperOf,
+} from './release.ts';
 import { weightsFromBytes, weightsToBytes } from './weights.ts';
 
 let world: TestWorld;
@@ -29,12 +35,19 @@ function sumOf(parsed: ParsedPlan, vectors: readonly Int32Array[]): Int32Array {
 }
 
 describe('meanUpdate', () => {
-  const updates = [Float64Array.of(0.5, 0.25, -0.5), Float64Array.of(-0.25, 0.5, 0.25), Float64Array.of(0, 0, 0.5)];
+  const updates = [
+    Float64Array.of(0.5, 0.25, -0.5),
+    Float64Array.of(-0.25, 0.5, 0.25),
+    Float64Array.of(0, 0, 0.5),
+  ];
 
   test('equal weights: the plain mean over the certified', () => {
     const parsed = fine();
     const mechanism = mechanismOf(parsed, 'training', 3);
-    const digits = sumOf(parsed, updates.map((update) => protectPerson(update, mechanism)));
+    const digits = sumOf(
+      parsed,
+      updates.map((update) => protectPerson(update, mechanism)),
+    );
     const mean = meanUpdate(parsed, { digits, round: 3, cohortCount: 3 });
     for (let i = 0; i < 3; i++)
       expect(mean[i]).toBeCloseTo(updates.reduce((sum, update) => sum + update[i]!, 0) / 3, 3);
@@ -55,14 +68,24 @@ describe('meanUpdate', () => {
     for (let i = 0; i < 3; i++)
       expect(mean[i]).toBeCloseTo((updates[0]![i]! * 0.5 + updates[1]![i]! * 0.25) / 0.75, 3);
     const nothing = sumOf(parsed, [protectPerson(new Float64Array(4), mechanism)]);
-    expect(await codeOf(() => meanUpdate(parsed, { digits: nothing, round: 1, cohortCount: 1 }))).toBe('OPENING_FAILED');
+    expect(await codeOf(() => meanUpdate(parsed, { digits: nothing, round: 1, cohortCount: 1 }))).toBe(
+      'OPENING_FAILED',
+    );
   });
 
   test('record unit: minus the gradient sum over the public expected batch, never the realised one', () => {
     const parsed = finishPlan({
       ...planOf(world).plan,
-      mechanism: { clip: '1', unitsPerClip: 4096, expectedBatch: '8', recordsMax: 10 },
-      privacy: { unit: 'record', epsilon: '100', delta: '1/1000', gamma: '0', samplingRate: '1/2', noiseVariance: '1' },
+      eligibility: { ...planOf(world).plan.eligibility, recordsMax: 10 },
+      mechanism: { clip: '1', unitsPerClip: 1024, expectedBatch: '8', recordsMax: 10 },
+      privacy: {
+        unit: 'record',
+        epsilon: '100',
+        delta: '1/1000',
+        gamma: '0',
+        samplingRate: '1/2',
+        noiseVariance: '1',
+      },
     });
     const mechanism = mechanismOf(parsed, 'training', 1);
     const rows = Float64Array.from([0.5, 0, 0, 0, 0.5, 0]);
@@ -83,7 +106,9 @@ test('a training release is the server step, and its state goes on from the text
   let weights = new Float32Array(3);
   let optimizer = initialOptimizer(parsed.plan);
   for (const round of [1, 2]) {
-    const digits = sumOf(parsed, [protectPerson(Float64Array.of(0.5, 0, 0), mechanismOf(parsed, 'training', round))]);
+    const digits = sumOf(parsed, [
+      protectPerson(Float64Array.of(0.5, 0, 0), mechanismOf(parsed, 'training', round)),
+    ]);
     const next = releaseTraining(parsed, { digits, round, cohortCount: 1 }, weights, optimizer);
     weights = Float32Array.from(next.weights);
     optimizer = next.optimizer;
@@ -147,6 +172,8 @@ describe('foldAndOpen', () => {
   test('a coded error for what is no ciphertext at all', async () => {
     const { c0, partials } = sealed();
     const short = [c0[0]!.subarray(1)];
-    expect(await codeOf(() => foldAndOpen(world.bfv, 3, partials, short))).toBe('WRONG_CIPHERTEXT_PARAMETERS');
+    expect(await codeOf(() => foldAndOpen(world.bfv, 3, partials, short))).toBe(
+      'WRONG_CIPHERTEXT_PARAMETERS',
+    );
   });
 });

@@ -49,6 +49,8 @@ export class ActiveRound {
   #timer: { stop(): void } | null = null;
   #stopped = false;
   #reportedAtMs = 0;
+  /** The state here may differ from the store's: read it again before anything else. */
+  #stale = false;
   #certificate: CohortCertificate | null = null;
 
   constructor(
@@ -103,15 +105,40 @@ export class ActiveRound {
   /** Tells the machine what happened; never throws. */
   notify(news: RoundNews): void {
     if (this.#stopped) return;
+    if (this.#stale && !this.#reload()) return;
+    const before = this.#state;
     try {
       const event = { ...news, nowMs: this.#services.clock.nowMs() } as RoundEvent;
-      const before = this.#state;
       const step = advance(before, event);
       this.#state = step.state;
       this.#apply(before, step.effects);
       if (isFinal(this.#state)) this.#finish(this.#state);
     } catch (error) {
-      this.#fail(error);
+      if (!isTransient(error)) {
+        this.#fail(error);
+        return;
+      }
+      // A busy database or a full disk passes. What happened is in the store or will be asked for again.
+      this.#services.logger.warn(
+        { round: before.round, message: error.message },
+        'store is away; trying again',
+      );
+      this.#stale = true;
+    }
+  }
+
+  /** After a failed write: what is durable is the truth, and what it lacks is asked for again. */
+  #reload(): boolean {
+    try {
+      const { hashHex } = this.#parsed;
+      this.#state = this.#services.store.read('reload-round', (db) =>
+        resume(repository.loadRoundState(db, hashHex, repository.getRound(db, hashHex, this.#state.round)!)),
+      );
+      this.#stale = false;
+      return true;
+    } catch (error) {
+      if (!isTransient(error)) this.#fail(error);
+      return false;
     }
   }
 
@@ -120,6 +147,7 @@ export class ActiveRound {
       if (effect.type === 'freeze') this.#freeze();
       else if (effect.type === 'settle') this.#settle();
       else if (effect.type === 'void') this.#void();
+      else if (effect.type === 'give_up') this.#services.budget.logUnopened(this.#parsed, this);
     }
     if (
       before.phase !== this.#state.phase ||
@@ -152,6 +180,8 @@ export class ActiveRound {
     store.transaction('freeze-cohort', (db) => {
       const uploaded = repository.acknowledgedDevices(db, this.#parsed.hashHex, this.#state.round);
       this.#state = { ...this.#state, uploaded, candidates: uploaded };
+      // What is set aside stands in the log before anybody signs or opens anything.
+      this.#services.budget.logReservations(db, this.#parsed, this.#state);
       repository.saveRoundState(db, this.#parsed.hashHex, this.#state);
     });
   }
@@ -198,7 +228,12 @@ export class ActiveRound {
 
   #background(work: () => Promise<void>): void {
     // One turn later, so that a chain of effects cannot recurse, and errors end the round loudly.
-    setImmediate(() => work().catch((error: unknown) => this.#fail(error)));
+    setImmediate(() =>
+      work().catch((error: unknown) => {
+        if (isTransient(error)) this.#stale = true;
+        else this.#fail(error);
+      }),
+    );
   }
 
   #ask(effect: Extract<RoundEffect, { type: 'ask' }>): Promise<void> {
@@ -380,7 +415,7 @@ export class ActiveRound {
   /** Leaves of the cohort tree in its order: by device id. */
   cohortLeaves(): Uint8Array[] {
     return this.entries(this.#state.cohort ?? []).map(({ deviceId, ...entry }) =>
-      entryLeaf({ ...entry, deviceId }, entry.signature, entry.certificate, this.#services.suite),
+      entryLeaf({ ...entry, deviceId }),
     );
   }
 
@@ -393,3 +428,7 @@ export class ActiveRound {
     return this.#certificate;
   }
 }
+
+/** The store was busy, full or briefly away: nothing is wrong with the round. */
+const isTransient = (error: unknown): error is PulsefoldError =>
+  isPulsefoldError(error) && error.code === 'UNAVAILABLE';

@@ -8,6 +8,7 @@
 import { toHex } from '../../crypto/bytes.ts';
 import { formatEvent } from '../../crypto/dp/events.ts';
 import { roundEvent } from '../../crypto/dp/plan-accounting.ts';
+import { isPulsefoldError } from '../../crypto/error.ts';
 import type { Suite } from '../../crypto/identity/suite.ts';
 import { type Leaf, pseudonymParts } from '../../crypto/log/leaves.ts';
 import type { ParsedPlan, PlanApproval } from '../../protos/plan.ts';
@@ -121,13 +122,13 @@ export class RoundBudget {
     const { round, kind } = config.config;
     const ledger = this.#ledgerIn(db);
     const { order } = account;
-    ledger.openFilter({
-      pseudonym,
-      unit: privacy.unit,
-      epsilon: privacy.epsilon,
-      delta: privacy.delta,
-      order,
-    });
+    try {
+      const { unit, epsilon, delta } = privacy;
+      ledger.openFilter({ pseudonym, unit, epsilon, delta, order });
+    } catch (error) {
+      if (!isPulsefoldError(error) || error.code !== 'STATEMENT_CONFLICT') throw error;
+      return `an earlier plan opened this participant's budget of epoch ${parsed.plan.epoch} under other terms; this plan cannot charge it`;
+    }
     const charge = account.charge[kind];
     const mechanism = mechanismRecord(parsed, kind, parsed.plan.rounds.cohortMin);
     const result = ledger.reserve({ planHash: parsed.hashHex, round }, [pseudonym], charge, {
@@ -150,10 +151,8 @@ export class RoundBudget {
     const hash = toHex(this.#suite.digest(certificateStatement(certificate)));
     this.#store.transaction('settle', (db) => {
       if (!repository.markOnce(db, `settled/${plan}/${round}`)) return;
-      // Reservations are logged as a batch here rather than one leaf per check-in: the log's order stays
-      // reserve → certificate → settlement, and its size stays O(rounds).
       const included = repository.pseudonymsOf(db, plan, round, new Set(state.cohort));
-      this.#logReservations(db, parsed, round, kind);
+      this.logReservations(db, parsed, { round, kind });
       this.append(db, {
         kind: 'round_certificate',
         planHash: plan,
@@ -195,7 +194,7 @@ export class RoundBudget {
     );
     this.#store.transaction('void', (db) => {
       if (!repository.markOnce(db, `voided/${parsed.hashHex}/${state.round}`)) return;
-      this.#logReservations(db, parsed, state.round, state.kind);
+      this.logReservations(db, parsed, state);
       this.append(db, {
         kind: 'abort',
         ...key,
@@ -210,9 +209,14 @@ export class RoundBudget {
     });
   }
 
-  #logReservations(db: Database, parsed: ParsedPlan, round: number, kind: RoundKind): void {
+  /** One batch per round, at the freeze (or the abort before it): the log's size stays O(rounds). */
+  logReservations(
+    db: Database,
+    parsed: ParsedPlan,
+    { round, kind }: Pick<RoundState, 'round' | 'kind'>,
+  ): void {
     const account = accountPlan(parsed);
-    if (!account) return;
+    if (!account || !repository.markOnce(db, `reservations/${parsed.hashHex}/${round}`)) return;
     const all = repository.invitedPseudonyms(db, parsed.hashHex, round);
     const charge = { order: String(account.order), charge: decimal(account.charge[kind]) };
     for (const part of pseudonymParts(all))
@@ -251,6 +255,17 @@ export class RoundBudget {
         length: sum.digits.length / 4,
         activeSet: sum.activeSet.map((index) => parsed.plan.holders[index - 1]!.id),
       });
+    });
+  }
+
+  /** The budget is charged, and the log says that nothing came of it. */
+  logUnopened(parsed: ParsedPlan, round: ActiveRound): void {
+    const { round: number, message: reason } = round.state;
+    const planHash = parsed.hashHex;
+    const certificateHash = toHex(this.#suite.digest(certificateStatement(round.certificate())));
+    this.#store.transaction('unopened', (db) => {
+      if (!repository.markOnce(db, `unopened/${planHash}/${number}`)) return;
+      this.append(db, { kind: 'unopened', planHash, round: number, certificateHash, reason });
     });
   }
 

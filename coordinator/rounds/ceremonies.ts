@@ -24,6 +24,8 @@ export async function runCeremony(
   parsed: ParsedPlan,
   round: number,
   holders: readonly HolderPort[],
+  /** Waits for a holder that is away; a repeated step gets the stored reply. */
+  patiently: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
 ): Promise<CommitteeKey> {
   let replies: readonly CeremonyReply[] = [];
   for (const phase of ceremonyPhases) {
@@ -31,13 +33,15 @@ export async function runCeremony(
     const shares = replies.flatMap((reply) => reply.shares);
     replies = await Promise.all(
       holders.map((holder) =>
-        holder.ceremonyStep({
-          planHash: parsed.hash,
-          round,
-          phase,
-          parts,
-          shares: shares.filter((share) => share.toHolderId === holder.holderId),
-        }),
+        patiently(() =>
+          holder.ceremonyStep({
+            planHash: parsed.hash,
+            round,
+            phase,
+            parts,
+            shares: shares.filter((share) => share.toHolderId === holder.holderId),
+          }),
+        ),
       ),
     );
   }

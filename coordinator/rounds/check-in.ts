@@ -60,10 +60,12 @@ export async function checkIn(
   );
   const endsAtMs = nowMs + request.waitMs;
   for (;;) {
+    // Taken before the look, so that a round that opens in between is not slept through.
+    const seen = runner.version;
     const outcome = await tryInvite(services, runner, device.deviceId, request);
     const leftMs = endsAtMs - services.clock.nowMs();
     if (outcome.kind !== 'wait' || leftMs <= 0 || outcome.retryAfterMs > 0) return outcome;
-    await runner.changed(leftMs, signal);
+    await runner.changed(leftMs, seen, signal);
     if (signal?.aborted) return outcome;
   }
 }

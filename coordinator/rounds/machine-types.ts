@@ -12,8 +12,13 @@ export type Phase =
   | 'opening'
   | 'opened'
   | 'released'
+  /** Certified and charged, but no set of holders can open the sum: nothing is released. */
+  | 'unopened'
   | 'aborting'
   | 'aborted';
+
+/** Phases that a round never leaves. */
+export const FINAL_PHASES: readonly string[] = ['released', 'unopened', 'aborted'] satisfies Phase[];
 
 export interface RoundTerms {
   readonly cohortMin: number;
@@ -111,6 +116,8 @@ export type RoundEffect =
   | { readonly type: 'settle' }
   /** A quorum signed the abort: free the reservations, log it. */
   | { readonly type: 'void' }
+  /** Every set of holders failed to open: log it. */
+  | { readonly type: 'give_up' }
   | { readonly type: 'open_sum'; readonly activeSet: readonly number[] }
   | { readonly type: 'release' };
 

@@ -104,6 +104,8 @@ class Model {
       expect(this.#rows.certificate.length).toBeGreaterThanOrEqual(quorum);
     if (opens) expect(this.emitted.has('settle')).toBe(true);
     if (effect.type === 'release') expect(this.emitted.has('sum')).toBe(true);
+    // One liar never makes every set fail.
+    expect(effect.type).not.toBe('give_up');
     this.emitted.add(effect.type);
   }
 

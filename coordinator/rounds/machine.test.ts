@@ -3,105 +3,22 @@
  * late or repeated news changes nothing.
  */
 import { describe, expect, test } from 'vitest';
-import {
-  advance,
-  openRound,
-  type Phase,
-  type RoundEffect,
-  type RoundEvent,
-  type RoundState,
-  type RoundTerms,
-  resume,
-} from './machine.ts';
+import { type Phase, resume } from './machine.ts';
 import { activeSets, chooseCohort } from './selection.ts';
-
-const HOLDERS = ['h1', 'h2', 'h3', 'h4'];
-const terms: RoundTerms = {
-  cohortMin: 3,
-  cohortTarget: 5,
-  cohortMax: 8,
-  checkInWindowMs: 1000,
-  deadlineMs: 10_000,
-  stragglerMs: 500,
-  holderDeadlineMs: 3000,
-  holderIds: HOLDERS,
-  quorum: 3,
-  threshold: 2,
-};
-
-type News = RoundEvent extends infer E ? (E extends RoundEvent ? Omit<E, 'nowMs'> : never) : never;
-
-/** Drives one machine and keeps every effect. */
-class Drive {
-  state: RoundState;
-  nowMs = 0;
-  effects: RoundEffect[] = [];
-  constructor() {
-    this.state = openRound(1, 'training', terms, 0);
-  }
-  /** Feeds news; returns the effects of this step in short form. */
-  feed(...news: readonly News[]): string[] {
-    const all: string[] = [];
-    for (const one of news) {
-      const step = advance(this.state, { ...one, nowMs: this.nowMs } as RoundEvent);
-      this.state = step.state;
-      this.effects.push(...step.effects);
-      all.push(...step.effects.map(short));
-    }
-    return all;
-  }
-  after(ms: number): string[] {
-    this.nowMs += ms;
-    return this.feed({ type: 'tick' });
-  }
-  invite(count: number): this {
-    for (let i = 1; i <= count; i++) this.feed({ type: 'device_invited', deviceId: `d${i}` });
-    return this;
-  }
-  upload(count: number): string[] {
-    return Array.from({ length: count }, (_, i) =>
-      this.feed({ type: 'upload_acknowledged', deviceId: `d${i + 1}` }),
-    ).flat();
-  }
-  /** To `accepting`, with d1 … d5 frozen. */
-  frozen(): this {
-    this.invite(5).upload(5);
-    return this;
-  }
-  certifying(): this {
-    this.frozen().feed(...['h1', 'h2', 'h3'].map((id) => accepted(id)));
-    return this;
-  }
-  opening(): this {
-    this.certifying().feed(...['h1', 'h2', 'h3'].map(signed));
-    return this;
-  }
-}
-
-const short = (effect: RoundEffect): string => {
-  if (effect.type === 'ask') return `${effect.stage} ${effect.holderId}`;
-  return effect.type === 'open_sum' ? `open ${effect.activeSet.join(',')}` : effect.type;
-};
-const FIVE = ['d1', 'd2', 'd3', 'd4', 'd5'];
-const accepted = (holderId: string, deviceIds: readonly string[] = FIVE): News => ({
-  type: 'accepted',
-  holderId,
-  deviceIds,
-});
-const signed = (holderId: string): News => ({ type: 'certificate_signed', holderId });
-const aborts = (holderId: string): News => ({ type: 'abort_signed', holderId });
-const partial = (holderId: string, ...activeSet: number[]): News => ({
-  type: 'partial_received',
-  holderId,
-  activeSet,
-});
-const failed = (holderId: string, stage: 'acceptance' | 'certificate' | 'partial' | 'abort'): News => ({
-  type: 'holder_failed',
-  holderId,
-  stage,
-  message: 'UNAVAILABLE: away',
-});
-const everybody = (stage: string) => HOLDERS.map((id) => `${stage} ${id}`);
+import {
+  aborts,
+  accepted,
+  Drive,
+  everybody,
+  FIVE,
+  failed,
+  HOLDERS,
+  type News,
+  partial,
+  short,
+  signed,
+  terms,
+} from './testing-machine.ts';
 
 function waitFor(drive: Drive, ms: number): void {
   drive.state = { ...drive.state, terms: { ...terms, stragglerMs: 1e9 } };
@@ -320,29 +237,20 @@ describe('certifying', () => {
 });
 
 describe('aborting', () => {
-  test('an operator may abort until two holders have certified', () => {
-    const drive = new Drive().certifying();
-    drive.feed(signed('h1'));
+  test('an operator may abort while uploads are collected or checked', () => {
+    const drive = new Drive().frozen();
     expect(drive.feed({ type: 'abort_requested', reason: 'operator' })).toEqual(everybody('abort'));
     expect(drive.feed(aborts('h2'), aborts('h3'), aborts('h4'))).toEqual(['void']);
     expect(drive.state).toMatchObject({ phase: 'aborted', message: 'operator' });
   });
 
-  test('after that an abort could never get its quorum, so it is refused and the certificate goes on', () => {
+  test('once signatures were asked for there is no abort: a lost answer could split the holders two to two', () => {
     const drive = new Drive().certifying();
-    drive.feed(signed('h1'), signed('h2'));
     expect(drive.feed({ type: 'abort_requested', reason: 'operator' })).toEqual([]);
     expect(drive.state.phase).toBe('certifying');
-    expect(drive.state.message).toMatch(/too many key holders have signed the certificate/);
-  });
-
-  test('signatures that were under way when the abort began turn it back', () => {
-    const drive = new Drive().certifying();
-    drive.feed({ type: 'abort_requested', reason: 'operator' });
-    // Each of these signed the certificate before the request for an abort reached it.
-    drive.feed(signed('h1'), failed('h1', 'abort'), signed('h2'), signed('h3'));
+    expect(drive.state.message).toMatch(/already asked to certify/);
+    drive.feed(signed('h1'), signed('h2'), signed('h3'));
     expect(drive.state.phase).toBe('opening');
-    expect(drive.effects.map((effect) => effect.type)).not.toContain('void');
   });
 
   test.each(['opening', 'opened', 'released', 'aborted'] as const)('refused in %s', (phase) => {
@@ -355,7 +263,7 @@ describe('aborting', () => {
   });
 
   test('a second request keeps the first reason: a holder signs no other', () => {
-    const drive = new Drive().certifying();
+    const drive = new Drive().frozen();
     drive.feed({ type: 'abort_requested', reason: 'first' });
     drive.feed({ type: 'abort_requested', reason: 'second' });
     expect(drive.state.abortReason).toBe('first');
@@ -363,6 +271,28 @@ describe('aborting', () => {
 });
 
 describe('opening', () => {
+  test('when every set of holders failed to open, the round is over: charged, nothing released', () => {
+    const drive = new Drive().opening();
+    const sets = [
+      [1, 2],
+      [1, 3],
+      [1, 4],
+      [2, 3],
+      [2, 4],
+      [3, 4],
+    ];
+    for (const activeSet of sets) {
+      expect(drive.state.phase).toBe('opening');
+      drive.feed({ type: 'opening_failed', activeSet });
+    }
+    expect(drive.state).toMatchObject({
+      phase: 'unopened',
+      message: expect.stringMatching(/no set of key holders/),
+    });
+    expect(drive.effects.map((effect) => effect.type)).toContain('give_up');
+    expect(drive.feed({ type: 'abort_requested', reason: 'too late' })).toEqual([]);
+  });
+
   test('two partial decryptions of one active set open, and the release follows once', () => {
     const drive = new Drive().opening();
     expect(drive.feed(partial('h1', 1, 2))).toEqual([]);

@@ -5,9 +5,10 @@
  * returned state, carries out the effects and feeds back what happened. Effects are idempotent, so after a crash
  * `resume(state)` simply asks for the missing ones again.
  * Trusts: events of the driver that calls it; holders' signatures inside events have been verified by the driver.
- * May be called by: coordinator/rounds/driver.ts, experiments/simulation.
+ * May be called by: coordinator/rounds/active-round.ts, experiments/simulation.
  *
  *   collecting ─► accepting ─► certifying ─► opening ─► opened ─► released
+ *        │            │             │           └─► unopened
  *        └────────────┴─────────────┴─► aborting ─► aborted        (after a certificate there is no abort)
  */
 import type { RoundKind } from '../../protos/round-config.ts';
@@ -20,6 +21,7 @@ import type {
   RoundTerms,
   Step,
 } from './machine-types.ts';
+import { FINAL_PHASES } from './machine-types.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
 
 export type {
@@ -31,6 +33,13 @@ export type {
   RoundTerms,
   Step,
 } from './machine-types.ts';
+
+/**
+ * A holder may have signed the certificate although its answer was lost; two certificates and two aborts would end the
+ * round for neither. So once signatures were asked for there is no way back, only forward.
+ */
+const TOO_LATE_TO_ABORT =
+  'key holders were already asked to certify, so the round can only go on; waiting for their quorum';
 
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 5000;
@@ -68,8 +77,7 @@ export const resume = (state: RoundState): RoundState => ({
   underWay: null,
 });
 
-export const isFinal = (state: RoundState): boolean =>
-  state.phase === 'released' || state.phase === 'aborted';
+export const isFinal = (state: RoundState): boolean => FINAL_PHASES.includes(state.phase);
 
 export function advance(state: RoundState, event: RoundEvent): Step {
   if (isFinal(state)) return { state, effects: [] };
@@ -236,6 +244,18 @@ function lookOpening(state: RoundState, nowMs: number): Step {
       return handOver(state, `open ${set.join(',')}`, { type: 'open_sum', activeSet: set });
     }
   }
+  // The stored answers of a holder are final, so a set that failed fails for ever; when all have, the round is over.
+  const hopeless = activeSets(terms.holderIds.length, terms.threshold).every(
+    (set) => state.partials[set.join(',')]?.length === 0,
+  );
+  if (hopeless)
+    return {
+      state: {
+        ...enter(state, 'unopened', nowMs),
+        message: 'no set of key holders opens the sum; the budget is charged',
+      },
+      effects: [{ type: 'give_up' }],
+    };
   const activeSet = chooseActiveSet(state, nowMs);
   if (!activeSet) return overdue(state, nowMs);
   const have = state.partials[activeSet.join(',')] ?? [];
@@ -251,13 +271,6 @@ function handOver(state: RoundState, work: string, effect: RoundEffect): Step {
 
 function lookAborting(state: RoundState, nowMs: number): Step {
   const { terms } = state;
-  // Signatures that were under way when the abort began: a holder signs one statement, so now only the other can win.
-  if (
-    state.cohort !== null &&
-    !canReachQuorum(state, state.certificateSigners) &&
-    state.abortSigners.length < terms.quorum
-  )
-    return look({ ...enter(state, 'certifying', nowMs), message: TOO_LATE_TO_ABORT }, nowMs);
   if (state.abortSigners.length >= terms.quorum)
     return {
       state: { ...enter(state, 'aborted', nowMs), message: state.abortReason ?? 'aborted' },
@@ -313,19 +326,12 @@ function invite(state: RoundState, deviceId: string): RoundState {
 }
 
 function beginAbort(state: RoundState, reason: string, nowMs: number): RoundState {
-  if (!['collecting', 'accepting', 'certifying'].includes(state.phase)) return state;
-  if (!canReachQuorum(state, state.certificateSigners)) return { ...state, message: TOO_LATE_TO_ABORT };
+  if (state.phase === 'certifying') return { ...state, message: TOO_LATE_TO_ABORT };
+  if (!['collecting', 'accepting'].includes(state.phase)) return state;
   // A holder that signed an abort before signs no other one, so the first reason stays.
   const abortReason = state.abortReason ?? reason;
   return { ...enter(state, 'aborting', nowMs), abortReason, message: `aborting: ${abortReason}` };
 }
-
-/** Whether a quorum is left for one statement when `others` have signed the other one. */
-const canReachQuorum = ({ terms }: RoundState, others: readonly string[]): boolean =>
-  terms.holderIds.length - others.length >= terms.quorum;
-
-const TOO_LATE_TO_ABORT =
-  'too many key holders have signed the certificate for an abort; waiting for the quorum';
 
 function enter(state: RoundState, phase: Phase, nowMs: number): RoundState {
   return {

@@ -10,6 +10,7 @@ import type { ParsedPlan } from '../../protos/plan.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
 import type { StatementSignature } from './holder-port.ts';
+import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
 
@@ -39,7 +40,7 @@ export class Receipts {
     const receipt = this.#services.store.read('receipt', (db) => {
       const row = repository.getRound(db, parsed.hashHex, round);
       if (!row) throw new PulsefoldError('NOT_FOUND', `there is no round ${round}`);
-      const decided = ['opening', 'opened', 'released', 'aborted'].includes(row.phase);
+      const decided = ['opening', 'opened', ...FINAL_PHASES].includes(row.phase);
       if (!decided) return null;
       const upload = repository.getUpload(db, parsed.hashHex, round, deviceId);
       const late = repository.lateOf(db, parsed.hashHex, round, deviceId);
@@ -112,12 +113,7 @@ export class Receipts {
     const indexOf = new Map<string, number>();
     const leafHashes: string[] = [];
     for (const { deviceId, ...entry } of repository.entriesOf(db, parsed.hashHex, row, new Set(cohort))) {
-      const leaf = entryLeaf(
-        { ...entry, deviceId },
-        entry.signature,
-        entry.certificate,
-        this.#services.suite,
-      );
+      const leaf = entryLeaf({ ...entry, deviceId });
       indexOf.set(deviceId, leafHashes.length);
       leafHashes.push(toHex(leafHash(leaf)));
       tree.append(leaf);

@@ -26,7 +26,7 @@ export const ROUNDS_MIGRATIONS: readonly string[] = [
      PRIMARY KEY (plan, round));
    CREATE TABLE pseudonyms (
      epoch TEXT NOT NULL, device TEXT NOT NULL, pseudonym TEXT NOT NULL, PRIMARY KEY (epoch, device),
-     UNIQUE (epoch, pseudonym));
+     UNIQUE (pseudonym));
    CREATE TABLE invitations (
      plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, pseudonym TEXT NOT NULL,
      PRIMARY KEY (plan, round, device));
@@ -49,6 +49,7 @@ export const ROUNDS_MIGRATIONS: readonly string[] = [
    CREATE TABLE partials (
      plan TEXT NOT NULL, round INTEGER NOT NULL, active_set TEXT NOT NULL, holder TEXT NOT NULL, partial BLOB NOT NULL,
      signature BLOB NOT NULL, PRIMARY KEY (plan, round, active_set, holder));
+   CREATE TABLE erasures (plan TEXT NOT NULL, round INTEGER NOT NULL, holder TEXT NOT NULL, PRIMARY KEY (plan, round, holder));
    CREATE TABLE once (mark TEXT PRIMARY KEY);
    CREATE TABLE sums (
      plan TEXT NOT NULL, round INTEGER NOT NULL, digits BLOB NOT NULL, hash TEXT NOT NULL, active_set TEXT NOT NULL,
@@ -436,3 +437,18 @@ export const getSum = (db: Database, plan: string, round: number) =>
     plan,
     round,
   );
+
+/** Holders that confirmed the erasure of a round's share. */
+export const erasedBy = (db: Database, plan: string, round: number): string[] =>
+  db
+    .all<{ holder: string }>('SELECT holder FROM erasures WHERE plan = ? AND round = ?', plan, round)
+    .map((row) => row.holder);
+
+export function putErasure(db: Database, plan: string, round: number, holder: string): void {
+  db.run(
+    'INSERT INTO erasures (plan, round, holder) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+    plan,
+    round,
+    holder,
+  );
+}

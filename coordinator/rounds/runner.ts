@@ -21,7 +21,9 @@ import { weightsToBytes } from '../aggregation/weights.ts';
 import { ActiveRound } from './active-round.ts';
 import { runCeremony } from './ceremonies.ts';
 import type { HolderPort } from './holder-port.ts';
+import { KeyEraser } from './key-eraser.ts';
 import { openRound, type RoundState, type RoundTerms } from './machine.ts';
+import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
 
@@ -38,12 +40,15 @@ export class PlanRunner {
   #active: ActiveRound | null = null;
   #outcome: PlanOutcome | null = null;
   #stopped = false;
+  #version = 0;
   #waiters = new Set<() => void>();
+  readonly #eraser: KeyEraser;
 
   constructor(services: RoundServices, parsed: ParsedPlan, approvals: readonly PlanApproval[]) {
     this.#services = services;
     this.parsed = parsed;
     this.#approvals = approvals;
+    this.#eraser = new KeyEraser(services, parsed, () => this.#holders);
   }
 
   /** Looked up when needed: a plan that names a holder this coordinator no longer knows fails alone, when it runs. */
@@ -59,9 +64,14 @@ export class PlanRunner {
     return this.#outcome;
   }
 
-  /** Resolves when the active round changes, the plan ends, or after `waitMs`. */
-  changed(waitMs: number, signal?: AbortSignal): Promise<void> {
-    if (signal?.aborted || waitMs <= 0) return Promise.resolve();
+  /** Grows with every change that a waiting device may care about. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** Resolves when something has changed since `seen`, or after `waitMs`. */
+  changed(waitMs: number, seen: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted || waitMs <= 0 || seen !== this.#version) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         this.#waiters.delete(done);
@@ -78,15 +88,18 @@ export class PlanRunner {
   /** For a plan that had ended before this process started. */
   restoreOutcome(outcome: PlanOutcome): void {
     this.#outcome = outcome;
+    this.#eraser.sweep(true);
   }
 
   stop(): void {
     this.#stopped = true;
+    this.#eraser.stop();
     this.#active?.stop();
     this.#wake();
   }
 
   #wake(): void {
+    this.#version++;
     for (const waiter of [...this.#waiters]) waiter();
   }
 
@@ -106,6 +119,8 @@ export class PlanRunner {
     );
     this.#outcome = outcome;
     this.#wake();
+    // Keys of spare rounds that were never needed go, too.
+    this.#eraser.sweep(true);
     return outcome;
   }
 
@@ -121,7 +136,7 @@ export class PlanRunner {
     const { rounds } = this.parsed.plan;
     while (!this.#stopped) {
       const rows = store.read('rounds', (db) => repository.listRounds(db, plan));
-      const open = rows.find((row) => row.phase !== 'released' && row.phase !== 'aborted');
+      const open = rows.find((row) => !FINAL_PHASES.includes(row.phase));
       const released = rows.filter((row) => row.phase === 'released').length;
       if (!open && released >= rounds.training + rounds.evaluation)
         return { status: 'finished', message: `${released} rounds released` };
@@ -132,7 +147,8 @@ export class PlanRunner {
       this.#wake();
       const end = await active.run();
       this.#active = null;
-      this.#forget(end);
+      this.#dropCiphertexts(end);
+      this.#eraser.sweep(false);
     }
     return { status: 'failed', message: 'stopped' };
   }
@@ -149,7 +165,7 @@ export class PlanRunner {
     const worker = async (): Promise<void> => {
       for (let round = missing.shift(); round !== undefined; round = missing.shift()) {
         if (this.#stopped) return;
-        const key = await runCeremony(this.parsed, round, this.#holders);
+        const key = await runCeremony(this.parsed, round, this.#holders, (work) => this.#patiently(work));
         this.#services.budget.recordKey(this.parsed, key);
         this.#services.onCeremony(this.parsed, ++ready, wanted);
       }
@@ -157,20 +173,27 @@ export class PlanRunner {
     await Promise.all(Array.from({ length: CEREMONIES_AT_A_TIME }, worker));
   }
 
-  /** A ceremony needs every holder, so this waits for each of them to come up. */
   async #registerPlan(holder: HolderPort): Promise<void> {
+    await this.#patiently(() => holder.registerPlan(this.parsed.bytes, this.#approvals), holder);
+  }
+
+  /**
+   * A ceremony needs every holder, so this waits for one that is away. Repeating is safe: a holder answers a repeated
+   * registration or ceremony step with what it stored.
+   */
+  async #patiently<T>(work: () => Promise<T>, holder?: HolderPort): Promise<T> {
     const endsAtMs = this.#services.clock.nowMs() + this.parsed.plan.rounds.holderDeadlineMs;
     for (;;) {
       try {
-        await holder.registerPlan(this.parsed.bytes, this.#approvals);
-        return;
+        return await work();
       } catch (error) {
-        const retry = error instanceof PulsefoldError && error.code === 'UNAVAILABLE';
+        const retry =
+          error instanceof PulsefoldError && ['UNAVAILABLE', 'DEADLINE_EXCEEDED'].includes(error.code);
         if (!retry || this.#stopped) throw error;
         if (this.#services.clock.nowMs() >= endsAtMs)
           throw new PulsefoldError(
             'UNAVAILABLE',
-            `key holder ${holder.holderId} does not answer; making committee keys needs all ${this.#holders.length}`,
+            `key holder ${holder?.holderId ?? ''} does not answer; committee keys need all ${this.#holders.length}`,
             { cause: error },
           );
         await new Promise((resolve) => setTimeout(resolve, HOLDER_RETRY_MS));
@@ -241,19 +264,11 @@ export class PlanRunner {
     return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
   }
 
-  /** The round is over: holders erase its key shares, ciphertexts are dropped here. Best effort, repeated at open. */
-  #forget(end: RoundState): void {
-    const { store, logger } = this.#services;
-    store.transaction('drop-ciphertexts', (db) =>
+  /** The round is over: its ciphertexts have no use left, its signed entries stay. */
+  #dropCiphertexts(end: RoundState): void {
+    this.#services.store.transaction('drop-ciphertexts', (db) =>
       repository.dropCiphertexts(db, this.parsed.hashHex, end.round),
     );
-    for (const holder of this.#holders)
-      holder.erase(this.parsed.hash, end.round).catch(() => {
-        logger.warn(
-          { holderId: holder.holderId, round: end.round },
-          'holder did not confirm the erasure of its share',
-        );
-      });
   }
 }
 

@@ -89,7 +89,8 @@ async function storeChunk(
   );
   if (earlier) requireSameUpload(header, earlier);
   if (earlier?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
-  if (!earlier) checkNewUpload(services, round, intake);
+  // Also for a later chunk: its transaction may find the row gone and insert what this request carries.
+  checkNewUpload(services, round, intake);
   ensure(
     offset + data.length <= totalBytes,
     'UPLOAD_TOO_LARGE',

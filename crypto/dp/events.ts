@@ -91,6 +91,9 @@ function checkMechanism(event: MechanismEvent): MechanismEvent {
       unsupported('a distributed event needs at least one noise share');
     if (!Number.isSafeInteger(event.dimension) || event.dimension < 1)
       unsupported('a distributed event needs its dimension');
+    // arXiv 2102.06387, Theorem 1: the sum of several is close to one discrete Gaussian for σ ≥ 1/2 only.
+    if (event.noiseShares > 1 && 4n * variance.numerator < variance.denominator)
+      unsupported('a distributed discrete Gaussian of several shares needs a variance of at least 1/4');
   }
   return event;
 }

@@ -5,15 +5,12 @@ import {
   conditionalNormBoundSquared,
   decodeSum,
   deterministicNormBoundSquared,
-  digitLayout,
-  fromDigits,
   histogramNormBoundSquared,
   type MechanismParameters,
   normBoundSquared,
   protectHistogram,
   protectPerson,
   protectRecords,
-  toDigits,
 } from './mechanism.ts';
 import { parseRational, rational, ZERO } from './rational.ts';
 
@@ -279,72 +276,5 @@ describe('protectHistogram', () => {
     expect(() => protectHistogram(Int32Array.of(-1, 0, 0, 0, 0, 0), p)).toThrow(code('DATA_INVALID'));
     expect(() => protectHistogram(Int32Array.of(101, 0, 0, 0, 0, 0), p)).toThrow(code('FIELD_OUT_OF_RANGE'));
     expect(() => protectHistogram(new Int32Array(5), p)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
-  });
-});
-
-describe('digits', () => {
-  it('sums of any number of clients come back exactly and never leave the plain modulus', () => {
-    fc.assert(
-      fc.property(
-        fc.integer({ min: 1, max: 400 }),
-        fc.constantFrom('1', '1000', '4000000'),
-        fc.constantFrom(1, 50, 4096),
-        fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 8, maxLength: 8 }),
-        (clients, variance, unitsPerClip, shares) => {
-          const p = { ...base, clients, unitsPerClip, noiseVariance: parseRational(variance), dimension: 8 };
-          const layout = digitLayout(p);
-          const bound = Math.floor(Math.sqrt(Number(normBoundSquared(p))) + 12 * Math.sqrt(Number(variance)));
-          const sums = new Int32Array(8 * layout.digitCount);
-          const expected = new Float64Array(8);
-          for (let client = 0; client < clients; client++) {
-            const values = Int32Array.from(shares, (s) => (client % 3 === 0 ? Math.sign(s) : s) * bound);
-            const digits = toDigits(values, layout);
-            for (let i = 0; i < digits.length; i++) sums[i]! += digits[i]!;
-            for (let i = 0; i < 8; i++) expected[i]! += values[i]!;
-          }
-          for (const sum of sums) expect(sum >= -(2 ** 14) && sum < 2 ** 14).toBe(true);
-          expect(fromDigits(sums, layout, 8)).toEqual(expected);
-        },
-      ),
-      { numRuns: 100 },
-    );
-  });
-
-  it('one digit bit more would leave the modulus in the worst case', () => {
-    for (const clients of [1, 2, 3, 4, 300, 1000, 8192]) {
-      const { digitBits } = digitLayout({ ...base, clients });
-      expect(clients * 2 ** (digitBits - 1)).toBeLessThanOrEqual(2 ** 14);
-      if (digitBits < 15) expect(clients * 2 ** digitBits).toBeGreaterThan(2 ** 14);
-    }
-    expect(() => digitLayout({ ...base, clients: 8193 })).toThrow(code('PARAMETER_UNSAFE'));
-  });
-
-  it('covers the signal of every record', () => {
-    const p: MechanismParameters = {
-      ...base,
-      unit: 'record',
-      clients: 4,
-      recordsMax: 303,
-      noiseVariance: rational(10n ** 6n),
-    };
-    const layout = digitLayout(p);
-    const top = Math.floor(Math.sqrt(Number(normBoundSquared(p)))) * 303 + 12_000;
-    const values = Int32Array.of(top, -top);
-    expect(fromDigits(toDigits(values, layout), layout, 2)).toEqual(Float64Array.from(values));
-  });
-
-  it('reduces a value beyond the capacity modulo the capacity', () => {
-    const layout = { digitBits: 6, digitCount: 2, plainModulusBits: 15 } as const;
-    const back = fromDigits(toDigits(Int32Array.of(2 ** 31 - 1, -(2 ** 31), 5000), layout), layout, 3);
-    for (const [i, v] of [2 ** 31 - 1, -(2 ** 31), 5000].entries())
-      expect(Math.abs((v - back[i]!) % 4096)).toBe(0);
-  });
-
-  it('refuses sums of another length or outside the modulus', () => {
-    const layout = digitLayout(base);
-    expect(() => fromDigits(new Int32Array(3), layout, 13)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
-    const sums = new Int32Array(13 * layout.digitCount);
-    sums[0] = 2 ** 14;
-    expect(() => fromDigits(sums, layout, 13)).toThrow(code('FIELD_OUT_OF_RANGE'));
   });
 });

@@ -12,6 +12,7 @@
  */
 import { ensure } from '../error.ts';
 import { type RandomSource, systemRandom } from '../random.ts';
+import { type DigitLayout, exactLayout, residueLayout } from './digits.ts';
 import { sampleDiscreteGaussian } from './discrete-gaussian.ts';
 import {
   floorRational,
@@ -22,6 +23,8 @@ import {
 } from './rational.ts';
 import { createRotation, DIMENSION_MAX, type Rotation, rotateForward, rotateInverse } from './rotation.ts';
 import { UniformBits } from './uniform-bits.ts';
+
+export { centredResidue, type DigitLayout, fromDigits, toDigits } from './digits.ts';
 
 export interface MechanismParameters {
   /** What the guarantee protects. 'none' = no DP: fixed point, no noise; callers label it loudly. */
@@ -323,75 +326,11 @@ export function decodeSum(sum: Float64Array, p: MechanismParameters): Float64Arr
   return out;
 }
 
-export interface DigitLayout {
-  /** Digits are signed, in [−2^(digitBits−1), 2^(digitBits−1)). */
-  readonly digitBits: number;
-  readonly digitCount: number;
-  readonly plainModulusBits: 15;
-}
-
-/** Lowest and highest integer that `count` signed digits of `bits` bits write. */
-const digitRange = (bits: number, count: number): [number, number] => {
-  const repeated = (2 ** (bits * count) - 1) / (2 ** bits - 1);
-  return [-(2 ** (bits - 1)) * repeated, (2 ** (bits - 1) - 1) * repeated];
-};
-
 /**
- * Worst-case packing: `clients` digits of the extreme value still add up inside [−2^14, 2^14), so no carry is ever
- * lost and the sum is exact. digitCount covers one client's signal bound (deterministic, D·recordsMax) + 12σ; a value
- * outside (P < 2^-100 per coordinate) is reduced modulo 2^(digitBits·digitCount): post-processing of a noised value,
- * so no privacy effect. @throws PARAMETER_UNSAFE above 8,192 clients.
+ * Coefficients of one entry: one residue modulo 2^15 under noise (crypto/dp/digits.ts says why), else as many digits
+ * as the exact sum needs. @throws PARAMETER_UNSAFE without noise above 8,192 clients.
  */
 export function digitLayout(p: MechanismParameters): DigitLayout {
   checkParameters(p);
-  let digitBits = 15;
-  while (digitBits > 1 && p.clients * 2 ** (digitBits - 1) > 2 ** 14) digitBits--;
-  ensure(digitBits >= 2, 'PARAMETER_UNSAFE', 'more than 8192 clients do not fit one 15-bit plain modulus');
-  const bound = valueBound(p);
-  let digitCount = 1;
-  while (digitRange(digitBits, digitCount)[1] < bound) digitCount++;
-  return { digitBits, digitCount, plainModulusBits: 15 };
-}
-
-/** Values → signed digits, least significant first, the digits of one value side by side. */
-export function toDigits(values: Int32Array, layout: DigitLayout): Int32Array {
-  const { digitBits, digitCount } = layout;
-  const base = 2 ** digitBits;
-  const half = base / 2;
-  const out = new Int32Array(values.length * digitCount);
-  for (let i = 0; i < values.length; i++) {
-    let rest = values[i]!;
-    for (let j = 0; j < digitCount; j++) {
-      const shifted = rest + half;
-      const digit = shifted - Math.floor(shifted / base) * base - half;
-      out[i * digitCount + j] = digit;
-      rest = (rest - digit) / base;
-    }
-  }
-  return out;
-}
-
-/**
- * Opened digit sums → exact integer sums of the values. @throws VECTOR_LENGTH_MISMATCH, FIELD_OUT_OF_RANGE for a digit
- * sum outside [−2^14, 2^14).
- */
-export function fromDigits(sums: Int32Array, layout: DigitLayout, dimension: number): Float64Array {
-  const { digitBits, digitCount, plainModulusBits } = layout;
-  ensure(
-    sums.length === dimension * digitCount,
-    'VECTOR_LENGTH_MISMATCH',
-    'digit sums: dimension × digitCount',
-  );
-  const half = 2 ** (plainModulusBits - 1);
-  const out = new Float64Array(dimension);
-  for (let i = 0; i < dimension; i++) {
-    let value = 0;
-    for (let j = digitCount - 1; j >= 0; j--) {
-      const digit = sums[i * digitCount + j]!;
-      ensure(digit >= -half && digit < half, 'FIELD_OUT_OF_RANGE', 'a digit sum leaves the plain modulus');
-      value = value * 2 ** digitBits + digit;
-    }
-    out[i] = value;
-  }
-  return out;
+  return p.noiseVariance.numerator > 0n ? residueLayout : exactLayout(p.clients, valueBound(p));
 }

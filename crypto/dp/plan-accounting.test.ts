@@ -59,7 +59,7 @@ describe('round events', () => {
   it('name unit, relation and sampling', () => {
     expect(roundEvent(mechanism)).toMatchObject({
       type: 'poisson_sampled',
-      event: { type: 'distributed_discrete_gaussian', unit: 'record', neighbouring: 'add_or_remove' },
+      event: { type: 'distributed_discrete_gaussian', unit: 'record', neighbouring: 'zero_out' },
     });
     expect(roundEvent({ ...mechanism, unit: 'person', samplingRate: rational(1n) })).toMatchObject({
       type: 'distributed_discrete_gaussian',
@@ -73,6 +73,13 @@ describe('round events', () => {
     expect(() => roundEvent({ ...mechanism, noiseVariance: rational(0n) })).toThrow(
       code('UNSUPPORTED_EVENT'),
     );
+  });
+
+  it('several shares need σ ≥ 1/2, one does not', () => {
+    const small = parseRational('0.2499');
+    expect(() => roundEvent({ ...mechanism, noiseVariance: small })).toThrow(code('UNSUPPORTED_EVENT'));
+    roundEvent({ ...mechanism, noiseVariance: small, noiseShares: 1 });
+    roundEvent({ ...mechanism, noiseVariance: parseRational('1/4') });
   });
 });
 
@@ -114,6 +121,17 @@ describe('accounting', () => {
 });
 
 describe('calibration', () => {
+  it('never goes below the variance that sums of shares need', () => {
+    const { noiseVariance, epsilon } = calibrateNoiseVariance({
+      ...calibration,
+      sensitivitySquared: 1n,
+      noiseShares: 5000,
+      epsilon: 500,
+    });
+    expect(rationalToNumber(noiseVariance)).toBe(0.25);
+    expect(epsilon).toBeLessThan(500);
+  });
+
   const spend = (c: NoiseCalibration, noiseVariance = calibrateNoiseVariance(c).noiseVariance) =>
     accountEvents(
       [
@@ -143,7 +161,7 @@ describe('calibration', () => {
     const histogram: DpEvent = {
       type: 'distributed_discrete_gaussian',
       unit: 'record',
-      neighbouring: 'add_or_remove',
+      neighbouring: 'zero_out',
       sensitivitySquared: 1n,
       varianceLocal: rational(50n),
       noiseShares: 2,

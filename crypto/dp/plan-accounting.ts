@@ -46,8 +46,9 @@ export function noiseShares(gamma: Rational, count: number): number {
 }
 
 /**
- * One round as an event. Person: the cohort is public, neighbours differ by one contribution set to zero. Record:
- * add or remove one record. @throws PARAMETER_UNSAFE for person-level sampling or no noise share, UNSUPPORTED_EVENT.
+ * One round as an event. Neighbours differ by one contribution set to zero while every size stays public. Person: the
+ * cohort is public. Record: the size of a hospital's table is public, and the removed record contributes the zero
+ * vector whether or not it is drawn; with Poisson sampling that is the law of a table without it. @throws PARAMETER_UNSAFE for person-level sampling or no noise share, UNSUPPORTED_EVENT.
  */
 export function roundEvent(m: RoundMechanism): DpEvent {
   const sampled = m.samplingRate.numerator !== m.samplingRate.denominator;
@@ -64,7 +65,7 @@ export function roundEvent(m: RoundMechanism): DpEvent {
   const mechanism: DistributedDiscreteGaussianEvent = {
     type: 'distributed_discrete_gaussian',
     unit: m.unit,
-    neighbouring: m.unit === 'person' ? 'zero_out' : 'add_or_remove',
+    neighbouring: 'zero_out',
     sensitivitySquared: m.sensitivitySquared,
     varianceLocal: m.noiseVariance,
     noiseShares: m.noiseShares,
@@ -149,8 +150,10 @@ export function calibrateNoiseVariance(c: NoiseCalibration): {
     return { noiseVariance, ...accountEvents([rounds, ...(c.otherEvents ?? [])], c.delta) };
   };
   // Start near the answer of one unsampled Gaussian, grow until it fits, then bisect to the single step.
-  let high = (c.sensitivitySquared * VARIANCE_DENOMINATOR) / 1024n + 1n;
-  let low = 0n;
+  // Several shares need a variance of 1/4 (events.ts).
+  let low = c.noiseShares > 1 ? VARIANCE_DENOMINATOR / 4n - 1n : 0n;
+  const guess = (c.sensitivitySquared * VARIANCE_DENOMINATOR) / 1024n + 1n;
+  let high = guess > low ? guess : low + 1n;
   while (account(high).epsilon > target) {
     low = high;
     high *= 4n;

@@ -315,7 +315,7 @@ describe('events', () => {
           unit: 'record',
           neighbouring: 'add_or_remove',
           sensitivitySquared: 2n ** 70n,
-          varianceLocal: rational(5n, 1024n),
+          varianceLocal: rational(261n, 1024n),
           noiseShares: 2,
           dimension: 15,
         },

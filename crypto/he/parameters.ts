@@ -61,8 +61,38 @@ export function freshNoiseSigma(parameters: BfvParameters, holderCount: number):
 const dataModulus = (parameters: BfvParameters): number =>
   Number(parameters.dataPrimes.reduce((q, prime) => q * prime, 1n));
 
+/** The two things that holders open, each with its own flooding, bound, coefficients and masks. */
+export interface OpeningKind {
+  /** Label of the transcript that zero-sum masks are expanded from. */
+  readonly maskLabel: string;
+  /** log2 of the standard deviation of the flooding each holder adds. */
+  readonly floodSigmaBits: number;
+  /** Most ciphertexts in what is opened. */
+  readonly contributions: number;
+  /** Distance of the opened coefficients of a polynomial: 1 for the first ones. */
+  readonly coefficientStride: number;
+}
+
+export const sumOpening = (parameters: BfvParameters): OpeningKind => ({
+  maskLabel: 'partial-mask',
+  floodSigmaBits: parameters.floodSigmaBits,
+  contributions: contributionsMax,
+  coefficientStride: 1,
+});
+
+/** log2 of the flooding of the ceremony's test; why so little: crypto/secagg/ceremony-opening.ts. */
+export const testFloodSigmaBits = 47;
+
+/** The test of a new key: one ciphertext, 64 coefficients spread evenly over the ring. */
+export const testOpening = (parameters: BfvParameters): OpeningKind => ({
+  maskLabel: 'ceremony/test-mask',
+  floodSigmaBits: testFloodSigmaBits,
+  contributions: 1,
+  coefficientStride: parameters.polyDegree / openedCoefficientsMin,
+});
+
 /**
- * Largest honest |noise| of an opened sum: `sigmaMargin` standard deviations of the flooding of the whole active
+ * Largest honest |noise| of an opening: `sigmaMargin` standard deviations of the flooding of the whole active
  * set, √|S|·σ, plus the noise of the ciphertexts added up in the worst case, N times 11 of theirs, so that this part
  * of the bound needs no independence of the clients. `open` refuses what lies beyond.
  */
@@ -70,9 +100,10 @@ export function openingNoiseMax(
   parameters: BfvParameters,
   activeSetSize: number,
   holderCount: number,
+  kind = sumOpening(parameters),
 ): number {
-  const flooding = sigmaMargin * Math.sqrt(activeSetSize) * 2 ** parameters.floodSigmaBits;
-  return flooding + contributionsMax * sigmaMargin * freshNoiseSigma(parameters, holderCount);
+  const flooding = sigmaMargin * Math.sqrt(activeSetSize) * 2 ** kind.floodSigmaBits;
+  return flooding + kind.contributions * sigmaMargin * freshNoiseSigma(parameters, holderCount);
 }
 
 /**
@@ -126,6 +157,43 @@ export function smudgingBits(parameters: BfvParameters, input: SmudgingCase): nu
   const distance = noise * Math.sqrt(coefficients * sets * input.threshold);
   return parameters.floodSigmaBits + 1 - Math.log2(distance);
 }
+
+/** −log2 of the distance by which the openings of the ceremony's test differ from simulated ones: the same argument. */
+export function testSmudgingBits(
+  parameters: BfvParameters,
+  holderCount: number,
+  threshold: number,
+): number {
+  const opened = openedCoefficientsMin * binomial(holderCount, threshold) * threshold;
+  const distance = freshNoiseSigma(parameters, holderCount) * Math.sqrt(opened);
+  return testFloodSigmaBits + 1 - Math.log2(distance);
+}
+
+/**
+ * That the test of a key hides its noise, and sees what it is for: the smallest multiple of q in a b_j (invisible
+ * modulo q, it adds q/p per coefficient of u) must lie at twice the bound of the test at least.
+ */
+export function assertKeyTest(
+  parameters: BfvParameters,
+  holderCount: number,
+  threshold: number,
+  bitsMin = testSmudgingBitsMin,
+): void {
+  ensure(
+    testSmudgingBits(parameters, holderCount, threshold) >= bitsMin,
+    'PARAMETER_UNSAFE',
+    `${threshold} of ${holderCount} holders: the test of a key shows its noise to more than 2^-${bitsMin}`,
+  );
+  const bound = openingNoiseMax(parameters, threshold, holderCount, testOpening(parameters));
+  ensure(
+    2 * bound <= dataModulus(parameters) / Number(parameters.specialPrime),
+    'PARAMETER_UNSAFE',
+    `the test of a key of ${threshold} of ${holderCount} holders would overlook a multiple of q`,
+  );
+}
+
+/** Floor of `testSmudgingBits` for any committee; 2 of 4 has 38. It concerns 64 noise values, once per key. */
+export const testSmudgingBitsMin = 34;
 
 /** Floor of `smudgingBits` for any committee; the default one, 2 of 4, has 40 (asserted below). */
 export const smudgingBitsMin = 38;
@@ -182,6 +250,7 @@ export function defineBfvParameters(parameters: BfvParameters): BfvParameters {
   for (let size = 1; size <= 4; size++) assertCorrectness(parameters, size, 4);
   const committee = { contributions: contributionsMax, holderCount: 4, threshold: 2, polynomials: 2 };
   assertSmudging(parameters, committee, 40);
+  assertKeyTest(parameters, 4, 2, 38);
   return Object.freeze(parameters);
 }
 

@@ -23,7 +23,13 @@ import { addInto, invert, type Modulus, multiply, type Residues, reduce } from '
 import { type PackedLayout, pack, unpack } from '../ring/packing.ts';
 import { uniformResidues, XofStream } from '../ring/sampling.ts';
 import type { BfvLayouts } from './layout.ts';
-import { assertCorrectness, type BfvParameters, holderCountMax, openingNoiseMax } from './parameters.ts';
+import {
+  assertCorrectness,
+  type BfvParameters,
+  holderCountMax,
+  openingNoiseMax,
+  sumOpening,
+} from './parameters.ts';
 import type { RingEngine } from './seal.ts';
 import { decodeShare, type KeyShare } from './share.ts';
 
@@ -77,19 +83,20 @@ function scaledShare(share: KeyShare, activeSet: readonly number[], moduli: read
   return out;
 }
 
-/** Adds to `partial` this holder's zero-sum mask for (key, active set, c1 sum). */
+/** Adds to `partial` this holder's zero-sum mask for (key, active set, c1 sum); `label` by kind of opening. */
 export function addMask(
   partial: Residues,
   { moduli, segments }: PackedLayout,
   share: KeyShare,
   input: PartialInput,
   activeSet: readonly number[],
+  label = 'partial-mask',
 ): void {
   const sumDigest = createHash('sha256').update(input.c1Sum).digest();
   const binding = [share.keyId, input.digitCount, Uint8Array.from(activeSet), sumDigest];
   for (const other of activeSet) {
     if (other === share.holderIndex) continue;
-    const stream = new XofStream(transcript('partial-mask', share.pairKeys[other - 1]!, ...binding));
+    const stream = new XofStream(transcript(label, share.pairKeys[other - 1]!, ...binding));
     let at = 0;
     for (const length of segments) {
       const mask = uniformResidues(moduli, length, stream);
@@ -106,22 +113,25 @@ function negate(residues: Residues, moduli: readonly Modulus[], length: number):
   }
 }
 
-/** The first `length` coefficients of each modulus' block of n. */
-function truncate(polynomial: Residues, moduli: readonly Modulus[], n: number, length: number): Residues {
+/** `length` coefficients of each modulus' block of n: every `stride`-th one from the first on. */
+export function selectCoefficients(polynomial: Residues, n: number, length: number, stride = 1): Residues {
   if (length === n) return polynomial;
-  const out = new Float64Array(moduli.length * length);
-  for (let block = 0; block < moduli.length; block++) {
-    out.set(polynomial.subarray(block * n, block * n + length), block * length);
+  const blocks = polynomial.length / n;
+  const out = new Float64Array(blocks * length);
+  for (let block = 0; block < blocks; block++) {
+    for (let i = 0; i < length; i++) out[block * length + i] = polynomial[block * n + i * stride]!;
   }
   return out;
 }
 
+/** `kind`: a sum, unless the ceremony tests a key. */
 export function partialDecrypt(
   parameters: BfvParameters,
   layouts: BfvLayouts,
   ring: RingEngine,
   input: PartialInput,
   random: RandomSource,
+  kind = sumOpening(parameters),
 ): Uint8Array {
   const share = decodeShare(input.share, layouts);
   ensure(
@@ -152,14 +162,14 @@ export function partialDecrypt(
       'the c1 sum is zero: nothing was encrypted',
     );
     const product = multiplier.multiplyPolynomial(polynomial);
-    const part = truncate(product, moduli, n, length);
-    addInto(part, floodResidues(parameters.floodSigmaBits, moduli, length, random), moduli, length);
+    const part = selectCoefficients(product, n, length, kind.coefficientStride);
+    addInto(part, floodResidues(kind.floodSigmaBits, moduli, length, random), moduli, length);
     partial.set(part, at);
     at += part.length;
   }
   secret.fill(0);
   share.element.fill(0);
-  addMask(partial, opened, share, input, activeSet);
+  addMask(partial, opened, share, input, activeSet, kind.maskLabel);
   return pack(partial, opened);
 }
 
@@ -177,7 +187,12 @@ const wrongOpening =
  * spare coefficient is not zero: a wrong or missing partial gives uniform coefficients, each of which passes the
  * noise bound with probability about 1/2, so with at least 64 of them it escapes with at most 2^-64.
  */
-export function openSum(parameters: BfvParameters, layouts: BfvLayouts, input: OpenInput): Int32Array {
+export function openSum(
+  parameters: BfvParameters,
+  layouts: BfvLayouts,
+  input: OpenInput,
+  kind = sumOpening(parameters),
+): Int32Array {
   const { partials, digitCount } = input;
   ensure(partials.length >= 1 && partials.length <= holderCountMax, 'OPENING_FAILED', wrongOpening);
   const layout = layouts.opened(digitCount);
@@ -192,7 +207,8 @@ export function openSum(parameters: BfvParameters, layouts: BfvLayouts, input: O
       at = end;
     }
   }
-  const decoder = createDecoder(parameters, moduli, partials.length);
+  const noiseMax = openingNoiseMax(parameters, partials.length, holderCountMax, kind);
+  const decoder = createDecoder(parameters, moduli, noiseMax);
   const digits = new Int32Array(digitCount);
   let at = 0;
   let index = 0;
@@ -210,11 +226,10 @@ export function openSum(parameters: BfvParameters, layouts: BfvLayouts, input: O
 }
 
 /** ⌊t·x/q⌉ mod t, centred, for x given modulo both primes; undefined when the noise is beyond its bound. */
-function createDecoder(parameters: BfvParameters, moduli: readonly Modulus[], activeSetSize: number) {
+function createDecoder(parameters: BfvParameters, moduli: readonly Modulus[], noiseMax: number) {
   const [first, second] = [moduli[0]!, moduli[1]!];
   const t = parameters.plainModulus;
   const garner = invert(reduce(first.prime, second), second);
-  const noiseMax = openingNoiseMax(parameters, activeSetSize, holderCountMax);
   const deviationMax = (noiseMax / second.prime / first.prime) * t;
   const tHigh = Math.floor(t / 4096);
   const tLow = t - tHigh * 4096;

@@ -94,6 +94,8 @@ export const LEAF_FIELDS = {
   reservation: { ...binding, ...part, ...payment, pseudonyms },
   round_certificate: { ...roundBinding, cohortRoot: hash, cohortCount: count, signatures },
   abort: { ...binding, reason: text, signatures },
+  /** Certified and charged, yet no set of holders could open the sum. */
+  unopened: { ...binding, certificateHash: hash, reason: text },
   opened_sum: {
     ...binding,
     certificateHash: hash,

@@ -33,7 +33,7 @@ export interface CeremonyState {
   readonly keyId: Uint8Array;
   /** The key share, from step `combined`; handed out by `finalShare` only after the test openings. */
   readonly share: Uint8Array;
-  /** The test ciphertext of this key, from `combined`; its c0 holds the own message from `testing`. */
+  /** The test ciphertext of this key, from `combined`; its c0 (64 coefficients) holds the own message from `testing`. */
   readonly testC0: Uint8Array;
   readonly testC1: Uint8Array;
   /** The 64 secret digits of the own test (i32le), from step `testing`. */
@@ -48,7 +48,7 @@ export function requireStep(state: CeremonyState, ...steps: readonly CeremonySte
   );
 }
 
-const version = 'pulsefold-ceremony-1';
+const version = 'pulsefold-ceremony-2';
 const fieldBytesMax = 1 << 20;
 
 type FieldValue = string | number | Uint8Array | readonly Uint8Array[];

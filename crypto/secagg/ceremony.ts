@@ -8,14 +8,17 @@
  * b_j or dealt shares, after seeing another's (a rogue b_j = b − Σ others would make the key its own).
  * Shares and public key are in SEAL's NTT form: Shamir sharing over R_q is the same there, slot by slot.
  *
- * Trusts: an honest holder's CSPRNG; fewer than `threshold` corrupt holders. Does not trust: any message. A dealer
- * that lies stops the ceremony (CEREMONY_FAILED, SHARE_INCONSISTENT name it where it can be known); it cannot weaken
- * the key. Sources: Mouchet et al. 2021; DESIGN §4. May be called by: keyholder/, experiments/, tests.
+ * Trusts: an honest holder's CSPRNG; fewer than `threshold` corrupt holders, and `threshold` honest ones. Does not
+ * trust: any message. A dealer that lies stops the ceremony (CEREMONY_FAILED, SHARE_INCONSISTENT name it where it can
+ * be known), except for a key whose noise passes the test: how much that can be, and why it is harmless, is derived
+ * in ceremony-opening.ts. The last to commit in step 1 can try nonces until it likes `a` (a hash of all commitments);
+ * no trapdoor is known that a hash can be ground to (ADR 0004).
+ * Sources: Mouchet et al. 2021; DESIGN §4. May be called by: keyholder/, experiments/, tests.
  */
 import { concat, equalBytes } from '../bytes.ts';
 import { ensure } from '../error.ts';
 import { loadedCipher } from '../he/bfv.ts';
-import { assertCorrectness, assertSmudging, holderCountMax } from '../he/parameters.ts';
+import { assertCorrectness, assertKeyTest, assertSmudging, holderCountMax } from '../he/parameters.ts';
 import { encodeShare, pairKey } from '../he/share.ts';
 import { type RandomSource, randomBytes, systemRandom } from '../random.ts';
 import { errorSamples } from '../ring/gaussian.ts';
@@ -36,6 +39,7 @@ import { type CeremonyState, requireStep } from './ceremony-state.ts';
 export {
   checkTest,
   makeTest,
+  opensToMessage,
   type SubsetPartials,
   subsetsOf,
   type TestCiphertext,
@@ -82,6 +86,7 @@ export function begin(
   ensure(indexFits, 'FIELD_OUT_OF_RANGE', 'a holder index is 1 to the number of holders');
   const { parameters } = loadedCipher();
   assertCorrectness(parameters, threshold, holderCount);
+  assertKeyTest(parameters, holderCount, threshold);
   // 1,000 contributions: committees of more than four get their margin from smaller cohorts (see smudgingBits).
   assertSmudging(parameters, { contributions: 1000, holderCount, threshold, polynomials: 2 });
   const nonce = randomBytes(secretBytes, random);

@@ -14,6 +14,7 @@ import {
   serverStep,
 } from '../../coordinator/aggregation/server-optimizer.ts';
 import {
+  centredResidue,
   decodeSum,
   digitLayout,
   fromDigits,
@@ -252,7 +253,8 @@ export function privateRun(
       const digits = toDigits(protectRecords(gradients, count, p, random), layout);
       for (let i = 0; i < sums.length; i++) sums[i] = sums[i]! + digits[i]!;
     }
-    const sum = decodeSum(fromDigits(sums, layout, fold.dimension), p);
+    const opened = sums.map((value) => centredResidue(value));
+    const sum = decodeSum(fromDigits(opened, layout, fold.dimension), p);
     const next = serverStep(
       state,
       weights,
@@ -283,7 +285,7 @@ export const CHOSEN = {
     rounds: 6,
     samplingRate: '1/2',
     clip: '1',
-    unitsPerClip: 1024,
+    unitsPerClip: 32,
     server: { strategy: 'fedadam', learningRate: 0.6, beta1: 0.3, beta2: 0.9, tau: 0.03 },
   },
   /** All records every round: fewest rounds, zCDP, no sampling to attest. */
@@ -291,7 +293,7 @@ export const CHOSEN = {
     rounds: 5,
     samplingRate: '1',
     clip: '1',
-    unitsPerClip: 1024,
+    unitsPerClip: 32,
     server: { strategy: 'fedadam', learningRate: 0.8, beta1: 0.5, beta2: 0.9, tau: 0.03 },
   },
 } as const satisfies {
@@ -339,7 +341,7 @@ function search(folds: readonly Fold[]): void {
           [0.8, 0.5],
         ] as const) {
           const server = { strategy: 'fedadam', learningRate, beta1, beta2: 0.9, tau: 0.03 } as const;
-          const config = { rounds, samplingRate, clip, unitsPerClip: 1024, server };
+          const config = { rounds, samplingRate, clip, unitsPerClip: 32, server };
           const [three, one] = [3, 1].map((epsilon) => privateFigures(folds, config, epsilon, 3));
           process.stdout.write(
             `${rounds} rounds, q ${samplingRate}, clip ${clip}, lr ${learningRate}, beta1 ${beta1}: ` +

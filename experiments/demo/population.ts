@@ -27,6 +27,8 @@ export interface PopulationOptions {
   readonly clients: readonly ClientRows[];
   /** The clients' own limits; they refuse anything beyond, whatever the plan says. */
   readonly budget: { readonly epsilon: string; readonly delta: string };
+  /** What the plan protects; null: no differential privacy (--no-dp), which the pretended owners then allow. */
+  readonly unit: 'person' | 'record' | null;
   readonly planHash: string;
 }
 
@@ -56,7 +58,12 @@ function clientConfig(options: PopulationOptions, client: ClientRows, deployment
     passphrase: { keyFile: 'vault.key' },
     data: { train: 'train.csv', ...(client.evaluation ? { evaluation: 'evaluation.csv' } : {}) },
     approvers: { required: 1, pinned: [{ id: approver.id, publicKey: toHex(approver.key.publicKey) }] },
-    budget: { epsilon: options.budget.epsilon, delta: options.budget.delta },
+    budget: {
+      epsilon: options.budget.epsilon,
+      delta: options.budget.delta,
+      // A client's own consent: phones take plans that protect the person, hospitals such that protect a record.
+      ...(options.unit === null ? { allowWithoutPrivacy: true } : { units: [options.unit] }),
+    },
     plan: { hash: options.planHash },
     // Rounds may wait for a killed coordinator or a missing key holder; the receipts come after that.
     timing: { receiptPatienceMs: 120_000 },

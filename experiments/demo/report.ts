@@ -14,10 +14,12 @@ import {
   renderFields,
   renderTable,
 } from '../../cli/terminal.ts';
+import { type LedgerEvent, replay } from '../../coordinator/ledger/ledger-events.ts';
+import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import { parameterCount } from '../../protos/model.ts';
 import { committeeKeyCount, type ParsedPlan, quorumOf, thresholdOf } from '../../protos/plan.ts';
-import { accountPlan, digitCountOf } from '../../protos/plan-mechanism.ts';
+import { accountPlan, digitCountOf, epsilonOfAmount } from '../../protos/plan-mechanism.ts';
 import type { Dataset } from '../datasets/types.ts';
 import type { InvariantReport } from '../e2e/invariants.ts';
 import type { HarnessResult } from './harness.ts';
@@ -175,8 +177,11 @@ export class DemoReport {
       per_site: perSite(results),
       evaluation: 'harness: all test rows in one place, outside the guarantee',
       federated_evaluation: federatedEvaluation(last),
+      // A phone has one row: it is the one that it trains on. Hospitals score rows that they kept out of training.
+      federated_evaluation_rows: last.scenario.unit === 'person' ? 'training rows' : 'held-out rows',
       dp: this.#options.dp,
       epsilon: this.#options.dp ? Math.max(...results.map(ledgerEpsilon)) : null,
+      epsilon_scope: epsilonScope(results.length),
       delta: plan.privacy?.delta ?? null,
       gamma: plan.privacy?.gamma ?? null,
       epsilon_budget: plan.privacy?.epsilon ?? null,
@@ -224,7 +229,7 @@ export class DemoReport {
     out(renderTable(['site', 'test rows', 'federated AUC', 'central AUC', 'federated accuracy'], rows));
     const bytes = figures.upload_bytes as { mean: number; max: number };
     const privacy = plan.privacy
-      ? `ε ${Number(figures.epsilon).toFixed(4)} spent of ${plan.privacy.epsilon} allowed (δ ${plan.privacy.delta}, unit ${plan.privacy.unit}, holds while at most γ = ${plan.privacy.gamma} of a cohort is corrupt)`
+      ? `ε ${Number(figures.epsilon).toFixed(4)} spent of ${plan.privacy.epsilon} allowed ${figures.epsilon_scope} (δ ${plan.privacy.delta}, unit ${plan.privacy.unit}, holds while at most γ = ${plan.privacy.gamma} of a cohort is corrupt)`
       : NO_DP_WARNING;
     out(
       renderFields([
@@ -292,18 +297,27 @@ function roundFiles(result: RepeatResult): RoundFile[] {
   return files;
 }
 
+/** Repeats are different plans and, in a demo, freshly enrolled clients: their ε is not added up. */
+const epsilonScope = (repeats: number): string =>
+  repeats > 1 ? 'per budget epoch, per repeat' : 'per budget epoch';
+
 /** Metrics that came through a sealed, charged evaluation round; null when the plan has none. */
 const federatedEvaluation = (result: RepeatResult): object | null =>
   roundFiles(result).findLast((file) => file.kind === 'evaluation' && file.phase === 'released')?.summary
     ?.metrics ?? null;
 
-/** ε as the coordinator's ledger states it in the last release of the log. */
+/**
+ * ε of the most-charged client by the coordinator's ledger, replayed: also rounds that were certified and charged but
+ * never opened, which no release states.
+ */
 function ledgerEpsilon(result: RepeatResult): number {
-  const leaves = readFileSync(join(result.planDirectory, 'log', 'leaves.ndjson'), 'utf8')
-    .trim()
-    .split('\n');
-  const last = leaves
-    .map((line) => JSON.parse(line) as { kind: string; planHash?: string; epsilon?: string })
-    .findLast((leaf) => leaf.kind === 'release' && leaf.planHash === result.parsed.hashHex);
-  return Number(last?.epsilon);
+  const { events } = JSON.parse(readFileSync(join(result.planDirectory, 'ledger.json'), 'utf8')) as {
+    events: LedgerEvent[];
+  };
+  return Math.max(
+    0,
+    ...[...replay(events).values()].map(({ order, spent, delta }) =>
+      epsilonOfAmount(order, spent, rationalToNumber(parseRational(delta))),
+    ),
+  );
 }

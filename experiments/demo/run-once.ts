@@ -111,6 +111,7 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
     directory,
     clients: scenario.clients,
     budget: { epsilon: parsed.plan.privacy?.epsilon ?? '0', delta: parsed.plan.privacy?.delta ?? '0.00001' },
+    unit: parsed.plan.privacy?.unit ?? null,
     planHash: parsed.hashHex,
   });
   const collected = collect(options, clients);

@@ -7,7 +7,7 @@
 import { normBoundSquared } from '../../crypto/dp/mechanism.ts';
 import { calibrateNoiseVariance, noiseShares, roundEvent } from '../../crypto/dp/plan-accounting.ts';
 import { formatRational, parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
-import { ensure } from '../../crypto/error.ts';
+import { ensure, isPulsefoldError } from '../../crypto/error.ts';
 import type { SuiteName } from '../../crypto/identity/suite.ts';
 import { seededRandom, shuffle } from '../../crypto/random.ts';
 import { inputCount } from '../../protos/features.ts';
@@ -131,8 +131,9 @@ function recordPlan({ scenario, options }: PlanRequest) {
   ensure(clients >= 3, 'CONFIG_INVALID', 'a record-unit plan needs at least three hospitals');
   const largest = Math.max(...scenario.clients.map((client) => client.train.length));
   const rate = options.dp ? '1/2' : '1';
-  const batch = Math.round(scenario.train.length / 2);
-  // A public bound on the size of a hospital's table, rounded up so that it says little.
+  // Table sizes are public under this neighbouring relation; coarse numbers all the same.
+  const batch = Math.max(10, Math.round(scenario.train.length / 20) * 10);
+  // A public bound on the size of a hospital's tables, rounded up.
   const recordsMax = Math.ceil(largest / 100) * 100 + 100;
   return {
     training: options.dp
@@ -152,7 +153,7 @@ function recordPlan({ scenario, options }: PlanRequest) {
     },
     eligibility: { recordsMin: 10, recordsMax },
     mechanism: options.dp
-      ? { clip: '1', unitsPerClip: 1024, expectedBatch: String(batch), recordsMax }
+      ? { clip: '1', unitsPerClip: 1, expectedBatch: String(batch), recordsMax }
       : { clip: '4', unitsPerClip: 2 ** 20, recordsMax },
     privacy: {
       unit: 'record',
@@ -212,7 +213,7 @@ function personPlan({ scenario, options }: PlanRequest) {
       holderDeadlineMs: 20_000,
     },
     eligibility: { recordsMin: 1, recordsMax: 100 },
-    mechanism: options.dp ? { clip: '2', unitsPerClip: 256 } : { clip: '4', unitsPerClip: 2 ** 20 },
+    mechanism: options.dp ? { clip: '2', unitsPerClip: 1 } : { clip: '4', unitsPerClip: 2 ** 20 },
     privacy: {
       unit: 'person',
       epsilon: options.epsilon ?? '8',
@@ -223,11 +224,33 @@ function personPlan({ scenario, options }: PlanRequest) {
   };
 }
 
+/** The finest grid tried; a finer one buys nothing beside the noise. */
+const UNITS_PER_CLIP_MAX = 1024;
+
+interface Draft {
+  readonly mechanism: object;
+}
+
 /**
- * Finds the noise for the plan's own rounds, an evaluation's noise first: it gets a fixed share of ε, the training the
- * rest of what the composition leaves.
+ * The finest power-of-two grid (unitsPerClip) whose noised sum fits one plaintext coefficient, with the noise that
+ * the plan's own rounds need on it.
  */
-function calibrated(draft: object, privacy: PrivacyDraft, options: DemoOptions): ParsedPlan {
+function calibrated(draft: Draft, privacy: PrivacyDraft, options: DemoOptions): ParsedPlan {
+  for (let units = UNITS_PER_CLIP_MAX; ; units /= 2) {
+    const gridded = { ...draft, mechanism: { ...draft.mechanism, unitsPerClip: units } };
+    try {
+      return calibratedOn(gridded, privacy, options);
+    } catch (error) {
+      if (units === 1 || !isPulsefoldError(error) || !error.message.startsWith(CAPACITY_FIELD)) throw error;
+    }
+  }
+}
+
+/** How a plan that does not fit the modulus is refused (protos/plan-privacy.ts). */
+const CAPACITY_FIELD = 'plan.mechanism.unitsPerClip:';
+
+/** An evaluation's noise first: it gets a fixed share of ε, the training the rest of what the composition leaves. */
+function calibratedOn(draft: object, privacy: PrivacyDraft, options: DemoOptions): ParsedPlan {
   const probe = finishPlan({
     ...draft,
     privacy: { ...privacy, noiseVariance: '1', evaluationNoiseVariance: '1' },

@@ -20,6 +20,7 @@ import {
   decodeAnyway,
   exactProduct,
   guessedShare,
+  shorten,
   subtract,
   whyExposed,
   withoutMask,
@@ -37,6 +38,7 @@ import {
 const VICTIM = 0;
 const FIRST = 1;
 const SECOND = 2;
+const TEST_DIGITS = 64;
 
 let round: SeizedRound;
 let digitCount: number;
@@ -86,6 +88,7 @@ interface Attempt {
   readonly name: string;
   readonly c0: Uint8Array;
   readonly addends: readonly Uint8Array[];
+  readonly digitCount?: number;
 }
 
 /** The shares at hand against the victim's c1: as the code does it, and without flooding or mask. */
@@ -144,9 +147,20 @@ function withStoredPartials({ victim, known, c0Sum, c1Sum, shares }: Loot): Atte
   return [...attempts, { name: "the victim's c0 − the known client's", c0: difference, addends: [] }];
 }
 
-function opening({ c0, addends }: Attempt): Int32Array | string {
+/** What the ceremony let the coordinator see of the key in use: the openings of its 64-digit test. */
+function withTestOpenings({ victim }: Loot): Attempt[] {
+  const c0 = shorten(victim.c0, digitCount, TEST_DIGITS);
+  return pairs.map((activeSet) => ({
+    name: `the victim under the test openings of ${activeSet}`,
+    c0,
+    addends: activeSet.map((index) => round.testPartials.get(`${index}@${activeSet}`)!),
+    digitCount: TEST_DIGITS,
+  }));
+}
+
+function opening({ c0, addends, digitCount: count = digitCount }: Attempt): Int32Array | string {
   try {
-    return round.world.bfv.open({ c0Sum: c0, partials: addends, digitCount });
+    return round.world.bfv.open({ c0Sum: c0, partials: addends, digitCount: count });
   } catch (error) {
     if (isPulsefoldError(error)) return error.code;
     throw error;
@@ -159,7 +173,8 @@ function findings(attempts: readonly Attempt[], target: Int32Array): string[] {
     const opened = opening(attempt);
     if (typeof opened !== 'string') return [`${attempt.name}: opened`];
     expect(opened).toBe('OPENING_FAILED');
-    const why = whyExposed(decodeAnyway(attempt.c0, attempt.addends, digitCount), target);
+    const decoded = decodeAnyway(attempt.c0, attempt.addends, attempt.digitCount ?? digitCount);
+    const why = whyExposed(decoded, target.subarray(0, decoded.length));
     return why ? [`${attempt.name}: ${why}`] : [];
   });
 }
@@ -214,6 +229,17 @@ describe('coordinator, one holder and one client together', () => {
     // Nor does a ciphertext of the rest open; its digits are sum − known, which the round releases by design.
     const rest = sumOf(round.sealed.filter((_, i) => i !== KNOWN));
     expect(findings(attempts, rest)).toEqual([]);
+  });
+
+  it('open nothing with what the ceremony showed', () => {
+    expect(round.testPartials.size).toBe(2 * pairs.length);
+    const attempts = withTestOpenings(loot);
+    expect(findings(attempts, victimDigits())).toEqual([]);
+    // They are what they seem: shortened in the same way, a sum opened by two holders still opens.
+    const partials = [1, 2].map((index) => shorten(round.partial(index, [1, 2]), digitCount, TEST_DIGITS));
+    const c0Sum = shorten(loot.c0Sum, digitCount, TEST_DIGITS);
+    const opened = round.world.bfv.open({ c0Sum, partials, digitCount: TEST_DIGITS });
+    expect(opened).toEqual(sumOf(round.sealed).subarray(0, TEST_DIGITS));
   });
 
   it('open only the shares that were dealt to that holder', () => {
@@ -289,20 +315,26 @@ describe('a second holder seized after the round', () => {
     }
   });
 
-  it('opens nothing of it: neither its other shares nor its long-lived keys help the first holder', () => {
+  it('opens nothing of it: neither another round’s share nor its long-lived keys help the first holder', async () => {
+    // The plan has ended, so the key of the spare round is gone as well.
+    for (const { context } of round.committee.holders)
+      for (const at of [round.at(1), round.at(2)])
+        await expect.poll(() => context.store.committeeKey(at)?.sealedShare).toBeNull();
     const late = round.seizeNow(SECOND);
+    for (const at of [round.at(1), round.at(2)]) expect(late.store.committeeKey(at)!.sealedShare).toBeNull();
+    expect(openedBy([late.identitySealingKey])).toEqual([]);
+
+    // Had it come before the plan's end, with the next round's share still there: that key is independent.
     const first = round.seizeDuring(FIRST);
-    expect(late.store.committeeKey(round.at())!.sealedShare).toBeNull();
-    const loot = lootWith([first]);
-    const { c0, c1 } = loot.victim;
-    const [own, ownNext, lateNext] = [round.shareOf(first), round.shareOf(first, 2), round.shareOf(late, 2)];
+    const second = round.seizeDuring(SECOND);
+    const { c0, c1 } = lootWith([first]).victim;
+    const [own, ownNext, next] = [round.shareOf(first), round.shareOf(first, 2), round.shareOf(second, 2)];
     const products = (shares: Uint8Array[]) =>
       shares.map((share) => exactProduct(share, [FIRST, SECOND], c1, digitCount));
     const attempts: Attempt[] = [
-      { name: 'its share of another round', c0, addends: products([own, lateNext]) },
-      { name: 'two shares of another round', c0, addends: products([ownNext, lateNext]) },
+      { name: 'its share of another round', c0, addends: products([own, next]) },
+      { name: 'two shares of another round', c0, addends: products([ownNext, next]) },
     ];
     expect(findings(attempts, victimDigits())).toEqual([]);
-    expect(openedBy([late.identitySealingKey])).toEqual([]);
   });
 });

@@ -23,6 +23,18 @@ function addAll(parts: readonly Uint8Array[], digitCount: number): Float64Array 
   return sum;
 }
 
+/** The first `kept` coefficients of a packed c0 part. */
+export function shorten(c0: Uint8Array, digitCount: number, kept: number): Uint8Array {
+  const { layouts } = loadedCipher();
+  const residues = residuesOf(c0, digitCount);
+  const [length] = layouts.opened(digitCount).segments;
+  const layout = layouts.opened(kept);
+  const out = new Float64Array(layout.moduli.length * kept);
+  for (let block = 0; block < layout.moduli.length; block++)
+    out.set(residues.subarray(block * length!, block * length! + kept), block * kept);
+  return pack(out, layout);
+}
+
 /** a − b of two packed c0 parts. */
 export function subtract(a: Uint8Array, b: Uint8Array, digitCount: number): Uint8Array {
   const layout = loadedCipher().layouts.opened(digitCount);
@@ -154,7 +166,7 @@ function correlationOf(a: Int32Array, b: Int32Array): number {
 }
 
 /**
- * Why the guess is not noise, or null. A uniform guess fails one of the four with probability below 1e-6 (n ≥ 200):
+ * Why the guess is not noise, or null. A uniform guess fails one of the four with probability below 1e-5 (n ≥ 64):
  * matches above 3 at a mean of n/2^15; six standard deviations of a mean and of a correlation; χ²(15) above 66.
  */
 export function whyExposed(guess: Int32Array, target: Int32Array): string | null {

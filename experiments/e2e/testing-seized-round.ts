@@ -21,7 +21,7 @@ import { Custody } from '../../keyholder/custody.ts';
 import { unpack } from '../../keyholder/packed.ts';
 import { HolderStore, type RoundRef } from '../../keyholder/store.ts';
 import { Committee, type TestHolder } from '../../keyholder/testing.ts';
-import type { SealedShare } from '../../protos/keyholder-messages.ts';
+import { decodeTestPayload, type SealedShare } from '../../protos/keyholder-messages.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import {
   createAgent,
@@ -71,6 +71,8 @@ export class SeizedRound {
   readonly relayed: RelayedShare[] = [];
   /** Every partial decryption that the holders would give, by `holder@set`. */
   readonly partials = new Map<string, Uint8Array>();
+  /** The test openings of the ceremony of round 1, of 64 digits each, by `holder@set`. */
+  readonly testPartials = new Map<string, Uint8Array>();
   readonly directory = mkdtempSync(join(tmpdir(), 'pulsefold-key-test-'));
   /** Copies of holders' files from the middle of the round, when the shares are still there. */
   readonly #filesDuring = new Map<number, string>();
@@ -124,6 +126,9 @@ export class SeizedRound {
       ceremonyStep: async (request): Promise<CeremonyReply> => {
         const reply = await port.ceremonyStep(request);
         for (const share of reply.shares) this.relayed.push({ round: request.round, share });
+        if (request.phase === 'TEST' && request.round === 1)
+          for (const { testerIndex, subset, partial } of decodeTestPayload(reply.part.payload))
+            if (testerIndex === 1) this.testPartials.set(`${holder.index}@${subset}`, partial);
         return reply;
       },
       open: async (request, parts) => {

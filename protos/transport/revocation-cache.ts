@@ -1,9 +1,9 @@
 /**
  * A server's view of the registrar's revocation list: polled, checked, kept on disk.
  *
- * For: acceptance and the server's admission. Trusts: the pinned registrar CA. A list is taken only when the registrar
- * signed it and its number is not below the one already held, so nobody on the way can undo a revocation; a list
- * that is too old makes acceptance fail closed. May be called by: keyholder/ and coordinator/.
+ * For: acceptance and the server's admission. Trusts: the pinned registrar CA. A list is taken only when the
+ * registrar signed it and its number is not below the one already held, so nobody on the way can undo a
+ * revocation; a list that is too old makes acceptance fail closed. May be called by: keyholder/ and coordinator/.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
@@ -16,6 +16,7 @@ import {
 import { bytesUpTo, parse } from '../fields.ts';
 import { writeFileAtomicSync } from './atomic-file.ts';
 
+const RETRY_MS = 1000;
 const replySchema = z.object({ list: bytesUpTo(REVOCATION_LIST_BYTES_MAX) });
 
 /** What an acceptance decision may rely on. */
@@ -39,6 +40,7 @@ export class RevocationCache implements Revocations {
   readonly #options: RevocationOptions;
   #list: RevocationList | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   /** Reads the list kept on disk, if any; an unreadable one is as good as none. */
   constructor(options: RevocationOptions) {
@@ -71,7 +73,9 @@ export class RevocationCache implements Revocations {
     return this.#list?.serials.has(serial) ?? false;
   }
 
-  /** Fetches, checks and keeps a list. Throws what the fetch or the check throws; the held list stays then. */
+  /**
+   * Fetches, checks and keeps a list. Throws what the fetch or the check throws; the held list stays then.
+   */
   async refresh(): Promise<void> {
     const { registrarCaDer, nowMs, path } = this.#options;
     const reply = parse(replySchema, await this.#options.fetchList());
@@ -86,21 +90,33 @@ export class RevocationCache implements Revocations {
     this.#list = list;
   }
 
-  /** Refreshes now and then every `intervalMs`; failures go to `onError` and are tried again. */
+  /**
+   * Refreshes now and then every `intervalMs`; failures go to `onError`. While no usable list is held it asks
+   * every second, so that the order in which processes start does not matter.
+   */
   async start(intervalMs: number, onError: (error: unknown) => void): Promise<void> {
     const poll = async (): Promise<void> => {
+      let nextMs = intervalMs;
       try {
         await this.refresh();
       } catch (error) {
         onError(error);
+        if (!this.#isFresh()) nextMs = Math.min(intervalMs, RETRY_MS);
       }
+      if (this.#stopped) return;
+      this.#timer = setTimeout(() => void poll(), nextMs);
+      this.#timer.unref();
     };
     await poll();
-    this.#timer = setInterval(() => void poll(), intervalMs);
-    this.#timer.unref();
+  }
+
+  #isFresh(): boolean {
+    const { listAgeMsMax, nowMs } = this.#options;
+    return this.#list !== undefined && nowMs() - this.#list.issuedAtMs <= listAgeMsMax;
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stopped = true;
+    clearTimeout(this.#timer);
   }
 }

@@ -1,0 +1,98 @@
+/**
+ * Tells every holder to erase the shares of rounds that are over, until it has said yes (DESIGN §1, "erased after
+ * opening"). A holder that was away is asked again at the next round's end, at the plan's end and after a restart.
+ *
+ * Trusts: nothing; an erased share is the holder's word. May be called by: coordinator/rounds/runner.ts.
+ */
+import { committeeKeyCount, type ParsedPlan } from '../../protos/plan.ts';
+import type { HolderPort } from './holder-port.ts';
+import { FINAL_PHASES } from './machine-types.ts';
+import * as repository from './repository.ts';
+import type { RoundServices } from './services.ts';
+
+/** After the plan's end there is no next round to try again at. */
+const RETRY_MS = 30_000;
+
+export class KeyEraser {
+  readonly #services: RoundServices;
+  readonly #parsed: ParsedPlan;
+  readonly #holders: () => readonly HolderPort[];
+  readonly #asked = new Set<string>();
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(services: RoundServices, parsed: ParsedPlan, holders: () => readonly HolderPort[]) {
+    this.#services = services;
+    this.#parsed = parsed;
+    this.#holders = holders;
+  }
+
+  /** Asks about every finished round; `ended`: about every round that has a key, because none will run any more. */
+  sweep(ended: boolean): void {
+    if (this.#stopped) return;
+    const plan = this.#parsed.hashHex;
+    const due = this.#services.store.read('erasures-due', (db) => {
+      const rows = repository.listRounds(db, plan);
+      const over = (round: number) => {
+        const phase = rows.find((row) => row.round === round)?.phase;
+        return phase === undefined ? ended : FINAL_PHASES.includes(phase);
+      };
+      return repository
+        .committeeKeyRounds(db, plan)
+        .filter((round) => round <= committeeKeyCount(this.#parsed.plan) && over(round))
+        .map((round) => ({ round, done: new Set(repository.erasedBy(db, plan, round)) }));
+    });
+    let missing = 0;
+    for (const { round, done } of due)
+      for (const holder of this.#known())
+        if (!done.has(holder.holderId)) {
+          missing++;
+          this.#ask(holder, round);
+        }
+    if (ended && missing > 0 && !this.#timer) {
+      this.#timer = setInterval(() => this.sweep(true), RETRY_MS);
+      this.#timer.unref();
+    } else if (missing === 0) this.#clear();
+  }
+
+  /** A plan may name a holder that this coordinator's configuration no longer knows; the others are still asked. */
+  #known(): readonly HolderPort[] {
+    try {
+      return this.#holders();
+    } catch {
+      return [];
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#clear();
+  }
+
+  #clear(): void {
+    if (this.#timer) clearInterval(this.#timer);
+    this.#timer = null;
+  }
+
+  #ask(holder: HolderPort, round: number): void {
+    const key = `${round}/${holder.holderId}`;
+    if (this.#asked.has(key)) return;
+    this.#asked.add(key);
+    holder
+      .erase(this.#parsed.hash, round)
+      .then(() => {
+        if (this.#stopped) return;
+        this.#services.store.transaction('erased', (db) =>
+          repository.putErasure(db, this.#parsed.hashHex, round, holder.holderId),
+        );
+      })
+      .catch(() => {
+        const { holderId } = holder;
+        this.#services.logger.warn(
+          { holderId, round },
+          'holder did not confirm the erasure of its share; will ask again',
+        );
+      })
+      .finally(() => this.#asked.delete(key));
+  }
+}
