@@ -52,6 +52,15 @@ describe('published values (research/privacy-accounting.md §2)', () => {
   });
 });
 
+it('has no bound for several shares of a variance below 1/4', () => {
+  const terms = { sensitivitySquared: 4, shareVariance: 0.25, shares: 3, dimension: 3, samplingRate: 1 };
+  for (const order of ['zcdp', 8] as const) {
+    expect(chargeOf(terms, order)).toBeLessThan(Infinity);
+    expect(chargeOf({ ...terms, shareVariance: 0.2499 }, order)).toBe(Infinity);
+    expect(chargeOf({ ...terms, shareVariance: 0.2499, shares: 1 }, order)).toBeLessThan(Infinity);
+  }
+});
+
 describe('against crypto/dp, which the audited side used', () => {
   const mechanism = fc.record({
     sensitivity: fc.integer({ min: 1, max: 5_000 }),

@@ -54,6 +54,16 @@ describe('a log rewritten and signed again by the coordinator', () => {
       (run) => run.edit(run.leaf('round_certificate'), { cohortCount: 5 }),
       ['QUORUM_MISSING'],
     ],
+    [
+      'more coefficients opened than noised entries, as digit columns would be',
+      (run) => {
+        const digits = [1, -2, 3000, 0, 0, 1];
+        const sumHash = toHex(run.suite.digest(new Uint8Array(Int32Array.from(digits).buffer)));
+        run.edit(run.leaf('opened_sum'), { sumHash, length: 6 });
+        run.roundFiles.set(1, { ...run.roundFiles.get(1)!, sum: { digits, hash: sumHash } } as never);
+      },
+      ['MECHANISM_MISMATCH'],
+    ],
     ['a certificate with two signatures', (run) => recertify(run, {}, 2), ['QUORUM_MISSING']],
     [
       'one signature three times',

@@ -28,6 +28,8 @@ import {
 export interface FixtureOptions {
   readonly suite?: SuiteName;
   readonly unit?: 'person' | 'record' | 'none';
+  /** The least noise a plan may have, where the formula charges more for four clients than for three. */
+  readonly shaky?: boolean;
 }
 
 const PEOPLE = ['1', '2', '3', '4', '5'].map((digit) => digit.repeat(64));
@@ -66,12 +68,12 @@ export class RunFixture {
   weights: Float32Array;
   #spent = 0;
 
-  constructor({ suite = 'intl', unit = 'person' }: FixtureOptions = {}) {
+  constructor({ suite = 'intl', unit = 'person', shaky = false }: FixtureOptions = {}) {
     this.suite = getSuite(suite);
     this.approver = this.suite.generateSigningKey();
     this.coordinator = this.suite.generateSigningKey();
     this.holders = [1, 2, 3, 4].map((i) => ({ id: `holder-${i}`, signing: this.suite.generateSigningKey() }));
-    this.parsed = this.#plan(unit);
+    this.parsed = this.#plan(unit, shaky);
     this.weights = initialWeights(this.parsed.plan.model, this.parsed.plan.seed);
     this.signer = {
       name: 'pulsefold.example/log',
@@ -90,7 +92,7 @@ export class RunFixture {
     this.#certified(3);
   }
 
-  #plan(unit: 'person' | 'record' | 'none'): ParsedPlan {
+  #plan(unit: 'person' | 'record' | 'none', shaky: boolean): ParsedPlan {
     const publicKey = (pair: KeyPair) => toHex(pair.publicKey);
     return finishPlan({
       version: 1,
@@ -116,11 +118,14 @@ export class RunFixture {
       },
       mechanism: {
         clip: '1',
-        unitsPerClip: 64,
+        unitsPerClip: shaky ? 1 : 64,
         ...(unit === 'record' ? { expectedBatch: '10', recordsMax: 100 } : {}),
       },
       eligibility: { recordsMin: 1, recordsMax: 100 },
-      privacy: unit === 'none' ? null : privacyOf(unit),
+      privacy:
+        unit === 'none'
+          ? null
+          : { ...privacyOf(unit), ...(shaky ? { noiseVariance: '1/4', epsilon: '100' } : {}) },
       holders: this.holders.map(({ id, signing }) => ({
         id,
         signingPublicKey: publicKey(signing),

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { toHex } from '../crypto/bytes.ts';
+import { chargeOf } from './accountant.ts';
+import { termsOf } from './plan-terms.ts';
 import { formatAudit } from './report.ts';
 import { type FixtureOptions, RunFixture } from './testing.ts';
 import { type AuditTrust, verifyRunDirectory } from './verify.ts';
@@ -50,6 +52,15 @@ describe('an honest run', () => {
       expect(result.budget!.epsilon).toBeLessThan(3);
     }
     expect(formatAudit(result)[0]).toMatch(/^OK/);
+  });
+
+  it('passes where the formula for four clients costs more than what was reserved for three', () => {
+    const run = new RunFixture({ shaky: true });
+    expect(chargeOf(termsOf(run.parsed.plan, 'training', 4)!, 'zcdp')).toBeGreaterThan(
+      1.01 * Number(run.leaf('reservation').charge),
+    );
+    expect(run.leaf('mechanism').charge).toBe(run.leaf('reservation').charge);
+    expect(audit(run).findings).toEqual([]);
   });
 
   it('says what was taken on trust when no key is pinned', () => {

@@ -17,6 +17,7 @@ import {
   type PlanApproval,
   parsePlanBytes,
 } from '../protos/plan.ts';
+import { accountPlan } from '../protos/plan-mechanism.ts';
 import type { Revocations } from '../protos/transport/revocation-cache.ts';
 import type { Custody } from './custody.ts';
 import type { HolderRules } from './rules.ts';
@@ -103,6 +104,8 @@ export class PlanBook {
     const { rules, store } = this.#options;
     const parsed = parsePlanBytes(planBytes);
     rules.planApproved(parsed, approvals, this.#options.approvals);
+    // A plan whose noise does not keep its stated ε gets no key.
+    accountPlan(parsed);
     const registered = this.#place(parsed);
     const isNew = store.plan(parsed.hash) === undefined;
     const room = !isNew || store.planCount() < this.#options.plansMax;

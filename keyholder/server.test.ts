@@ -147,7 +147,7 @@ beforeAll(async () => {
   world = await createWorld();
   root = mkdtempSync(join(tmpdir(), 'pulsefold-holders-'));
   registrar = await startRegistrar();
-  coordinator = await bundleOf('coordinator', world.coordinatorKeys);
+  coordinator = await bundleOf('coordinator', world.coordinatorKeys!);
   for (const index of [1, 2, 3, 4]) holders.push(await runKeyHolder(await configure(index)));
 });
 afterAll(async () => {

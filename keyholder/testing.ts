@@ -56,7 +56,7 @@ export interface World {
     readonly sealing: KeyPair;
   }[];
   /** Keys of the coordinator that the plan names. */
-  readonly coordinatorKeys: { readonly signing: KeyPair; readonly sealing: KeyPair };
+  readonly coordinatorKeys?: { readonly signing: KeyPair; readonly sealing: KeyPair };
   readonly parsed: ParsedPlan;
   readonly approvals: readonly PlanApproval[];
 }
@@ -106,7 +106,9 @@ export function planOf(
       sealingPublicKey: toHex(sealing.publicKey),
     })),
     registrarSha256: createHash('sha256').update(world.caDer).digest('hex'),
-    coordinatorPublicKey: toHex((world.coordinatorKeys?.signing ?? world.suite.generateSigningKey()).publicKey),
+    coordinatorPublicKey: toHex(
+      (world.coordinatorKeys?.signing ?? world.suite.generateSigningKey()).publicKey,
+    ),
   });
 }
 

@@ -94,8 +94,15 @@ export const planSchema = z
         recordsMax: z.int().min(1).max(1_000_000).default(100_000),
         chargingRequired: z.boolean().default(false),
         unmeteredRequired: z.boolean().default(false),
+        wornRequired: z.boolean().default(false),
       })
-      .default({ recordsMin: 1, recordsMax: 100_000, chargingRequired: false, unmeteredRequired: false }),
+      .default({
+        recordsMin: 1,
+        recordsMax: 100_000,
+        chargingRequired: false,
+        unmeteredRequired: false,
+        wornRequired: false,
+      }),
     /** L2 clip in model units, and the integer grid it is mapped to. Also used without DP, for the fixed point. */
     mechanism: z.strictObject({
       clip: rational,

@@ -111,7 +111,7 @@ describe('joining', () => {
     const again = await FakeCoordinator.create(plan);
     again.openRound(1);
     again.openRound(2, { kind: 'evaluation' });
-    const one = await agentOf(again).join();
+    const one = await agentOf(again, { limits }).join();
     expect(one.rounds[1]).toMatchObject({
       kind: 'evaluation',
       outcome: 'declined',

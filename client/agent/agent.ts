@@ -30,6 +30,7 @@ import { type OwnEntry, verifyReceipt } from './receipts.ts';
 import { checkInReply, getPlanReply, getReceiptReply, type Invitation } from './replies.ts';
 import { type RoundParticipation, sealRound, sendRound, statementOf } from './round.ts';
 import { type ClientState, type SealedUpload, uploadName } from './store.ts';
+import { countTurn } from './turns.ts';
 
 export {
   type AgentOptions,
@@ -335,7 +336,10 @@ export class ClientAgent {
       const { receipt, effect, cohortCount } = verifyReceipt(session, entry, reply.receipt, reply.signature);
       const name = uploadName(upload);
       if (effect === 'charged') this.#budget!.settle(name, parsed, kind, cohortCount);
-      if (effect === 'released') this.#budget!.release(name, parsed);
+      if (effect === 'released') {
+        this.#budget!.release(name, parsed);
+        this.#state!.turns = countTurn(this.#state!, upload.planHash, kind, -1);
+      }
       await this.#options.store.putReceipt(name, { receipt: reply.receipt, signature: reply.signature });
       this.#state!.undecided = this.#state!.undecided.filter((other) => other !== upload);
       await this.#save();

@@ -7,7 +7,7 @@ import { roundMechanismOf } from '../../protos/plan-mechanism.ts';
 import { budgetStateSchema, DeviceBudget } from './budget.ts';
 import { FakeCoordinator } from './testing-coordinator.ts';
 
-const limits = { epsilon: 8, delta: 1e-5 };
+const limits = { epsilon: 8, delta: 1e-5, units: ['person', 'record'] as const };
 const privacy = {
   unit: 'record',
   epsilon: '3',
@@ -16,7 +16,8 @@ const privacy = {
   samplingRate: '1/10',
   noiseVariance: '65536',
 };
-const mechanism = { clip: '1', unitsPerClip: 256, recordsMax: 100, expectedBatch: '100' };
+const mechanism = { clip: '1', unitsPerClip: 64, recordsMax: 100, expectedBatch: '10' };
+const eligibility = { recordsMin: 1, recordsMax: 100 };
 let coordinator: FakeCoordinator;
 let person: ParsedPlan;
 let record: ParsedPlan;
@@ -25,7 +26,7 @@ let open: ParsedPlan;
 beforeAll(async () => {
   coordinator = await FakeCoordinator.create();
   person = coordinator.parsed;
-  coordinator.replacePlan({ privacy, mechanism });
+  coordinator.replacePlan({ privacy, mechanism, eligibility });
   record = coordinator.parsed;
   coordinator.replacePlan({ privacy: null });
   open = coordinator.parsed;
@@ -36,6 +37,7 @@ function calibrated(samplingRate: string, rounds: number): ParsedPlan {
   const plan = {
     privacy: { ...privacy, samplingRate },
     mechanism,
+    eligibility,
     rounds: { ...record.plan.rounds, training: rounds },
   };
   coordinator.replacePlan(plan);
@@ -54,7 +56,7 @@ describe("the device's own budget", () => {
     ['with Poisson batches (RDP)', '1/10', 25],
   ])('fits exactly the rounds that a plan of the same ε was calibrated for, %s', (_name, rate, rounds) => {
     const parsed = calibrated(rate, rounds);
-    const budget = new DeviceBudget({ epsilon: 3, delta: 1e-5 });
+    const budget = new DeviceBudget({ ...limits, epsilon: 3 });
     for (let round = 1; round <= rounds; round++) budget.reserve(`r${round}`, parsed, 'training');
     expect(budget.fits(parsed, 'training')).toBe(false);
     expect(() => budget.reserve('more', parsed, 'training')).toThrow(
@@ -65,11 +67,37 @@ describe("the device's own budget", () => {
     expect(epsilonSpent).toBeGreaterThan(2.99);
   });
 
-  it('costs nothing without DP', () => {
-    const budget = new DeviceBudget({ epsilon: 0, delta: 1e-5 });
-    budget.reserve('r1', open, 'training');
-    expect(budget.state).toEqual({});
+  it('refuses a plan without DP, which no ε limits, unless the person allows it', () => {
+    const budget = new DeviceBudget({ epsilon: 1000, delta: 1e-5 });
+    expect(budget.fits(open, 'training')).toBe(false);
+    expect(() => budget.reserve('r1', open, 'training')).toThrow(
+      expect.objectContaining({
+        code: 'BUDGET_EXCEEDED',
+        message: expect.stringMatching(/no differential privacy.*allowWithoutPrivacy/),
+      }),
+    );
     expect(budget.report(open)).toMatchObject({ unit: 'none', epsilonSpent: 0 });
+    const willing = new DeviceBudget({ epsilon: 0, delta: 1e-5, allowWithoutPrivacy: true });
+    expect(willing.fits(open, 'training')).toBe(true);
+    willing.reserve('r1', open, 'training');
+    expect(willing.state).toEqual({});
+    expect(willing.report(open)).toMatchObject({ unit: 'none', epsilonSpent: Infinity });
+    // Allowing that does not lift the limit on plans with DP.
+    expect(willing.fits(person, 'training')).toBe(false);
+  });
+
+  it('takes part in plans of its own units only, by default of the person', () => {
+    const refusal = expect.objectContaining({
+      code: 'BUDGET_EXCEEDED',
+      message: expect.stringMatching(/protects each record.*budget\.units/),
+    });
+    const phone = new DeviceBudget({ epsilon: 8, delta: 1e-5 });
+    expect(phone.fits(person, 'training')).toBe(true);
+    expect(phone.fits(record, 'training')).toBe(false);
+    expect(() => phone.reserve('r1', record, 'training')).toThrow(refusal);
+    const hospital = new DeviceBudget({ epsilon: 8, delta: 1e-5, units: ['record'] });
+    expect(hospital.fits(record, 'training')).toBe(true);
+    expect(hospital.fits(person, 'training')).toBe(false);
   });
 
   it('is not reset by another plan, another epoch or a restart', () => {

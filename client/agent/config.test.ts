@@ -32,7 +32,7 @@ describe('a client configuration', () => {
       enrolment: { tokenFile: '/home/ada/token' },
       passphrase: { env: 'PULSEFOLD_PASSPHRASE' },
       data: { train: '/home/ada/rows.csv', evaluation: '/data/test.csv' },
-      budget: { epsilon: 3, delta: 1e-5 },
+      budget: { epsilon: 3, delta: 1e-5, units: ['person'], allowWithoutPrivacy: false },
       conditions: { charging: false, unmetered: true, worn: true },
       plan: {},
     });
@@ -73,6 +73,8 @@ describe('a client configuration', () => {
     ],
     ['a bad delta', { budget: { epsilon: 3, delta: 'small' } }, /budget\.delta: expected a number/],
     ['a delta of 1', { budget: { epsilon: 3, delta: 1 } }, /budget\.delta/],
+    ['no unit', { budget: { epsilon: 3, delta: 1e-5, units: [] } }, /budget\.units/],
+    ['another unit', { budget: { epsilon: 3, delta: 1e-5, units: ['household'] } }, /budget\.units/],
     ['a negative epsilon', { budget: { epsilon: -1, delta: 1e-5 } }, /budget\.epsilon/],
     ['an engine that is none', { engines: ['abacus'] }, /engines\.0/],
   ])('%s: the error names file and field', (_name, changes, message) => {

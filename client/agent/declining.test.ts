@@ -50,6 +50,13 @@ describe('declining for reasons of the device', () => {
       {},
       { limits: { epsilon: 0.01, delta: 1e-5 } },
     ],
+    ['a plan without differential privacy', 'BUDGET_EXCEEDED', { privacy: null }, {}],
+    [
+      'a plan that protects another unit than it accepts',
+      'BUDGET_EXCEEDED',
+      {},
+      { limits: { epsilon: 8, delta: 1e-5, units: ['record'] } },
+    ],
     ['a budget of nothing', 'BUDGET_EXCEEDED', {}, { limits: { epsilon: 0, delta: 1e-5 } }],
   ];
 

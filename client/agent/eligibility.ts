@@ -24,7 +24,7 @@ export interface DeviceData {
 
 /** Throws NOT_ELIGIBLE for a condition that may pass. */
 export function requireConditions(plan: Plan, conditions: DeviceConditions): void {
-  const { chargingRequired, unmeteredRequired } = plan.eligibility;
+  const { chargingRequired, unmeteredRequired, wornRequired } = plan.eligibility;
   ensure(
     !chargingRequired || conditions.charging,
     'NOT_ELIGIBLE',
@@ -35,6 +35,7 @@ export function requireConditions(plan: Plan, conditions: DeviceConditions): voi
     'NOT_ELIGIBLE',
     'the plan asks for a network without volume charges: join a Wi-Fi network',
   );
+  ensure(!wornRequired || conditions.worn, 'NOT_ELIGIBLE', 'the plan asks that the band is worn: put it on');
 }
 
 /** The rows this device gives to a round of this kind. Throws NOT_ELIGIBLE, DATA_EMPTY or DATA_INVALID. */

@@ -19,7 +19,7 @@ import {
   parsePlanBytes,
   requireApproved,
 } from '../../protos/plan.ts';
-import { digitCountOf } from '../../protos/plan-mechanism.ts';
+import { accountPlan, digitCountOf } from '../../protos/plan-mechanism.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../../protos/round-config.ts';
 import { committeeKeyStatement, type RoundBinding, shortId, weightsDigest } from '../../protos/statements.ts';
 import { firstNonFinite } from '../training/checks.ts';
@@ -74,6 +74,8 @@ export function acceptPlan(
   );
   const sameKey = toHex(reply.coordinatorPublicKey) === plan.coordinatorPublicKey;
   ensure(sameKey, 'WRONG_PLAN', 'the coordinator does not have the key that the plan names');
+  // The plan's own noise must keep the ε that stands in it, by this device's arithmetic.
+  accountPlan(parsed);
   return { parsed, suite: getSuite(plan.suite) };
 }
 

@@ -33,8 +33,8 @@ const rounds = {
   checkInWindowMs: 1000,
   deadlineMs: 10_000,
 };
-/** So little noise that the opened sum can be compared with the update. */
-const privacy = { unit: 'person', epsilon: '8', delta: '0.00001', gamma: '0', noiseVariance: '0.0009765625' };
+/** So little noise that no sane ε pays for it. */
+const privacy = { unit: 'person', epsilon: '8', delta: '0.00001', gamma: '0', noiseVariance: '1/4' };
 const mechanism = { clip: '4', unitsPerClip: 65_536, recordsMax: 100 };
 
 let directory: string;
@@ -43,7 +43,11 @@ const servers: RunningServer[] = [];
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'pulsefold-join-'));
-  coordinator = await FakeCoordinator.create({ rounds, privacy, mechanism });
+  coordinator = await FakeCoordinator.create({
+    rounds,
+    privacy,
+    mechanism: { ...mechanism, unitsPerClip: 1024 },
+  });
 });
 afterEach(async () => {
   await Promise.all(servers.splice(0).map((server) => server.stop(0)));
@@ -141,7 +145,7 @@ async function writeConfig(address: string, changes: object = {}): Promise<strin
     passphrase: { keyFile: 'key' },
     data: { train: 'rows.csv' },
     approvers: { pinned: coordinator.policy.approvers },
-    budget: { epsilon: 1000, delta: '0.00001' },
+    budget: { epsilon: 1000, delta: '0.00001', allowWithoutPrivacy: true },
     engines: ['tfjs-cpu'],
     timing: { patienceMs: 5000, checkInWaitMs: 0 },
     ...changes,

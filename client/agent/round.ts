@@ -30,6 +30,7 @@ import type { Invitation } from './replies.ts';
 import type { Sealer } from './seal.ts';
 import { type ClientState, type ClientStore, type SealedUpload, uploadName } from './store.ts';
 import type { RoundsTransport } from './transport.ts';
+import { countTurn, requireTurn } from './turns.ts';
 import { uploadSealed } from './upload.ts';
 
 export interface RoundParticipation {
@@ -80,6 +81,7 @@ export async function sealRound(p: RoundParticipation, invitation: Invitation): 
   const { plan } = p.session.parsed;
   requireConditions(plan, p.conditions());
   requireData(plan, p.data, config.kind);
+  requireTurn(p.state, p.session.parsed, config.kind);
   const name = uploadName({ planHash, round: config.round });
   p.budget.reserve(name, p.session.parsed, config.kind);
   try {
@@ -131,9 +133,10 @@ async function makeUpload(
     progress: 'sealed',
   };
   await p.store.putUpload(name, concat(c0, c1));
-  const before = { undecided: state.undecided, finishedRounds: state.finishedRounds };
+  const before = { undecided: state.undecided, finishedRounds: state.finishedRounds, turns: state.turns };
   state.undecided = [...state.undecided, upload];
   state.finishedRounds = { ...state.finishedRounds, [upload.planHash]: upload.round };
+  state.turns = countTurn(state, upload.planHash, upload.kind, 1);
   try {
     await p.save();
   } catch (error) {

@@ -30,6 +30,7 @@ const upload: SealedUpload = {
 const state: ClientState = {
   version: 1,
   finishedRounds: { [upload.planHash]: 3 },
+  turns: { [upload.planHash]: { training: 1, evaluation: 0 } },
   budget: { person: { order: 'zcdp', spent: 0.25, reservations: { x: 2 ** -40 } } },
   undecided: [upload],
 };

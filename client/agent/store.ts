@@ -45,6 +45,10 @@ const clientStateSchema = z.strictObject({
   version: z.literal(1),
   /** Last round that is finished for this device, by plan hash. */
   finishedRounds: z.record(hex(32), roundNumber),
+  /** Rounds taken part in, by plan hash (turns.ts). */
+  turns: z
+    .record(hex(32), z.strictObject({ training: z.int().min(0), evaluation: z.int().min(0) }))
+    .default({}),
   budget: budgetStateSchema,
   /** Uploads whose fate is not proven yet; their charges stand. */
   undecided: z.array(sealedUploadSchema).max(UNDECIDED_MAX),
@@ -52,7 +56,13 @@ const clientStateSchema = z.strictObject({
 
 export type ClientState = z.output<typeof clientStateSchema>;
 
-export const emptyState = (): ClientState => ({ version: 1, finishedRounds: {}, budget: {}, undecided: [] });
+export const emptyState = (): ClientState => ({
+  version: 1,
+  finishedRounds: {},
+  turns: {},
+  budget: {},
+  undecided: [],
+});
 
 export interface StoredReceipt {
   readonly receipt: Uint8Array;

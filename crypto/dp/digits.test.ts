@@ -41,7 +41,8 @@ const noised: MechanismParameters = {
 /** What a committee opens: every coefficient added modulo the plaintext modulus, centred. */
 function openedOf(vectors: readonly Int32Array[], layout: DigitLayout): Int32Array {
   const sums = new Float64Array(vectors[0]!.length * layout.digitCount);
-  for (const vector of vectors) for (const [i, digit] of toDigits(vector, layout).entries()) sums[i]! += digit;
+  for (const vector of vectors)
+    for (const [i, digit] of toDigits(vector, layout).entries()) sums[i]! += digit;
   return Int32Array.from(sums, (value) => centredResidue(value));
 }
 

@@ -159,11 +159,7 @@ export function smudgingBits(parameters: BfvParameters, input: SmudgingCase): nu
 }
 
 /** −log2 of the distance by which the openings of the ceremony's test differ from simulated ones: the same argument. */
-export function testSmudgingBits(
-  parameters: BfvParameters,
-  holderCount: number,
-  threshold: number,
-): number {
+export function testSmudgingBits(parameters: BfvParameters, holderCount: number, threshold: number): number {
   const opened = openedCoefficientsMin * binomial(holderCount, threshold) * threshold;
   const distance = freshNoiseSigma(parameters, holderCount) * Math.sqrt(opened);
   return testFloodSigmaBits + 1 - Math.log2(distance);

@@ -199,7 +199,7 @@ describe('a deployment from configuration files', () => {
         passphrase: { env: 'PULSEFOLD_PASSPHRASE' },
         data: { train: `${name}.csv` },
         approvers: { required: 1, pinned: approvers },
-        budget: { epsilon: '8', delta: '0.00001' },
+        budget: { epsilon: '8', delta: '0.00001', units: ['record'] },
       });
       return (await pulsefold('client', 'join', '--config', file(`${name}.yaml`))).at(-1)!;
     });
@@ -255,14 +255,14 @@ function planOf(
       deadlineMs: 60_000,
     },
     eligibility: { recordsMin: 10, recordsMax: 100 },
-    mechanism: { clip: '1', unitsPerClip: 1024, expectedBatch: '90', recordsMax: 100 },
+    mechanism: { clip: '1', unitsPerClip: 128, expectedBatch: '90', recordsMax: 100 },
     privacy: {
       unit: 'record',
       epsilon: '8',
       delta: '0.00001',
       gamma: '1/3',
       samplingRate: '1/2',
-      noiseVariance: '1000000',
+      noiseVariance: '20000',
     },
     holders,
     registrarSha256,
