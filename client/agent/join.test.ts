@@ -34,7 +34,7 @@ const rounds = {
   deadlineMs: 10_000,
 };
 /** So little noise that no sane ε pays for it. */
-const privacy = { unit: 'person', epsilon: '8', delta: '0.00001', gamma: '0', noiseVariance: '1/4' };
+const privacy = { unit: 'person', epsilon: '10000000', delta: '0.00001', gamma: '0', noiseVariance: '1/4' };
 const mechanism = { clip: '4', unitsPerClip: 65_536, recordsMax: 100 };
 
 let directory: string;
