@@ -303,7 +303,7 @@ export class FakeCoordinator implements RoundsTransport {
 
   /** An honest receipt: a cohort of cohortMin with made-up others, signed by a quorum. */
   receiptOf(round: number): Receipt {
-    const { fate, upload } = this.#round(round);
+    const { fate } = this.#round(round);
     const statement = this.statement(round);
     const base = {
       version: 1 as const,
