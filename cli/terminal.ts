@@ -103,7 +103,7 @@ class BarProgress implements Progress {
     const head = `${label} `;
     const rest = ` ${count}  ${tail}`;
     const bar = this.#bar(done);
-    const room = (this.#output.columns ?? 80) - 1 - displayWidth(head) - bar.cells;
+    const room = (this.#output.columns || 80) - 1 - displayWidth(head) - bar.cells;
     this.#output.write(`\r\u001b[2K${head}${bar.text}${truncate(printable(rest), Math.max(0, room))}`);
   }
 
