@@ -6,10 +6,12 @@
  */
 import type { Database } from '../storage/store.ts';
 import type { CommitteeKey } from './ceremonies.ts';
-import type { PartialOpening, StatementSignature } from './holder-port.ts';
+import type { StatementSignature } from './holder-port.ts';
 import type { RoundState } from './machine.ts';
+import { type StatementKind, statementSignatures } from './openings-repository.ts';
 import { acknowledgedDevices } from './uploads-repository.ts';
 
+export * from './openings-repository.ts';
 export * from './uploads-repository.ts';
 
 export const ROUNDS_MIGRATIONS: readonly string[] = [
@@ -352,91 +354,6 @@ export const rejectionsOf = (db: Database, plan: string, round: number, device: 
       device,
     )
     .map((row) => `${row.holder}: ${row.code}`);
-
-export type StatementKind = 'certificate' | 'abort';
-
-export function putStatementSignature(
-  db: Database,
-  plan: string,
-  round: number,
-  kind: StatementKind,
-  s: StatementSignature,
-): void {
-  db.run(
-    'INSERT INTO statement_signatures (plan, round, kind, holder, signature) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    plan,
-    round,
-    kind,
-    s.holderId,
-    s.signature,
-  );
-}
-
-export const statementSignatures = (
-  db: Database,
-  plan: string,
-  round: number,
-  kind: StatementKind,
-): StatementSignature[] =>
-  db
-    .all<{ holder: string; signature: Uint8Array }>(
-      'SELECT holder, signature FROM statement_signatures WHERE plan = ? AND round = ? AND kind = ? ORDER BY holder',
-      plan,
-      round,
-      kind,
-    )
-    .map((row) => ({ holderId: row.holder, signature: row.signature }));
-
-export function putPartial(
-  db: Database,
-  plan: string,
-  round: number,
-  activeSet: string,
-  partial: PartialOpening,
-): void {
-  db.run(
-    'INSERT INTO partials (plan, round, active_set, holder, partial, signature) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    plan,
-    round,
-    activeSet,
-    partial.holderId,
-    partial.partial,
-    partial.signature,
-  );
-}
-
-export const partialsOf = (db: Database, plan: string, round: number, activeSet: string): Uint8Array[] =>
-  db
-    .all<{ partial: Uint8Array }>(
-      'SELECT partial FROM partials WHERE plan = ? AND round = ? AND active_set = ? ORDER BY holder',
-      plan,
-      round,
-      activeSet,
-    )
-    .map((row) => row.partial);
-
-export function putSum(
-  db: Database,
-  plan: string,
-  round: number,
-  sum: { digits: Uint8Array; hash: string; activeSet: string },
-): void {
-  db.run(
-    'INSERT INTO sums (plan, round, digits, hash, active_set) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    plan,
-    round,
-    sum.digits,
-    sum.hash,
-    sum.activeSet,
-  );
-}
-
-export const getSum = (db: Database, plan: string, round: number) =>
-  db.get<{ digits: Uint8Array; hash: string; active_set: string }>(
-    'SELECT digits, hash, active_set FROM sums WHERE plan = ? AND round = ?',
-    plan,
-    round,
-  );
 
 /** Holders that confirmed the erasure of a round's share. */
 export const erasedBy = (db: Database, plan: string, round: number): string[] =>
