@@ -16,6 +16,7 @@ import { entryLeaf } from '../protos/statements.ts';
 import { writeFileAtomicSync } from '../protos/transport/atomic-file.ts';
 import { weightsFromBytes } from './aggregation/weights.ts';
 import type { BudgetLedger } from './ledger/budget-ledger.ts';
+import { hexSignatures } from './rounds/holder-port.ts';
 import * as repository from './rounds/repository.ts';
 import type { AppendLog } from './storage/append-log.ts';
 import type { Store } from './storage/store.ts';
@@ -75,10 +76,7 @@ function roundFile(
   row: repository.RoundRow,
 ): object {
   const signatures = (kind: repository.StatementKind) =>
-    repository.statementSignatures(db, parsed.hashHex, row.round, kind).map((s) => ({
-      holderId: s.holderId,
-      signature: toHex(s.signature),
-    }));
+    hexSignatures(repository.statementSignatures(db, parsed.hashHex, row.round, kind));
   const state = repository.loadRoundState(db, parsed.hashHex, row);
   const sum = repository.getSum(db, parsed.hashHex, row.round);
   const digits = sum ? new Int32Array(sum.digits.slice().buffer) : null;

@@ -15,7 +15,7 @@ import {
   normBoundSquared,
 } from '../crypto/dp/mechanism.ts';
 import { accountEvents, noiseShares, type RoundMechanism, roundEvent } from '../crypto/dp/plan-accounting.ts';
-import { parseRational, type Rational, rationalToNumber } from '../crypto/dp/rational.ts';
+import { parseRational, rationalToNumber } from '../crypto/dp/rational.ts';
 import { isConcentrated } from '../crypto/dp/zcdp.ts';
 import { ensure } from '../crypto/error.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
@@ -97,8 +97,6 @@ export function roundMechanismOf(
     dimension: parameters.dimension,
   };
 }
-
-export const gammaOf = (plan: Plan): Rational => parseRational(plan.privacy?.gamma ?? '0');
 
 export interface PlanAccount {
   /** Order at which every filter of this plan runs: fixed by the plan alone, before any data (crypto/dp/filter.ts). */

@@ -414,9 +414,7 @@ export class ActiveRound {
 
   /** Leaves of the cohort tree in its order: by device id. */
   cohortLeaves(): Uint8Array[] {
-    return this.entries(this.#state.cohort ?? []).map(({ deviceId, ...entry }) =>
-      entryLeaf({ ...entry, deviceId }),
-    );
+    return this.entries(this.#state.cohort ?? []).map(entryLeaf);
   }
 
   /** The statement about the cohort, which is fixed once and for all before anyone is asked to sign it. */

@@ -30,12 +30,9 @@ import type { AppendLog } from '../storage/append-log.ts';
 import type { Database, Store } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
 import type { CommitteeKey } from './ceremonies.ts';
-import type { StatementSignature } from './holder-port.ts';
+import { hexSignatures, type StatementSignature } from './holder-port.ts';
 import type { RoundState } from './machine.ts';
 import * as repository from './repository.ts';
-
-const hexSignatures = (signatures: readonly StatementSignature[]) =>
-  signatures.map((s) => ({ holderId: s.holderId, signature: toHex(s.signature) }));
 
 /** A leaf without the fields that every leaf has; distributes over the union. */
 type LeafBody = Leaf extends infer L ? (L extends Leaf ? Omit<L, 'version' | 'timeMs'> : never) : never;
@@ -59,6 +56,11 @@ export class RoundBudget {
     this.#log = parts.log;
     this.#suite = parts.suite;
     this.#nowMs = parts.nowMs;
+  }
+
+  /** By which the ledger and other leaves name a certificate. */
+  #certificateHash(certificate: CohortCertificate): string {
+    return toHex(this.#suite.digest(certificateStatement(certificate)));
   }
 
   append(db: Database, body: LeafBody): void {
@@ -148,7 +150,7 @@ export class RoundBudget {
   ): void {
     const { round, kind } = config.config;
     const plan = parsed.hashHex;
-    const hash = toHex(this.#suite.digest(certificateStatement(certificate)));
+    const hash = this.#certificateHash(certificate);
     this.#store.transaction('settle', (db) => {
       if (!repository.markOnce(db, `settled/${plan}/${round}`)) return;
       const included = repository.pseudonymsOf(db, plan, round, new Set(state.cohort));
@@ -242,7 +244,7 @@ export class RoundBudget {
   ): void {
     const plan = parsed.hashHex;
     const { round: number } = round.state;
-    const certificateHash = toHex(this.#suite.digest(certificateStatement(round.certificate())));
+    const certificateHash = this.#certificateHash(round.certificate());
     this.#store.transaction('opened-sum', (db) => {
       if (!repository.markOnce(db, `sum/${plan}/${number}`)) return;
       repository.putSum(db, plan, number, { ...sum, activeSet: sum.activeSet.join(',') });
@@ -262,7 +264,7 @@ export class RoundBudget {
   logUnopened(parsed: ParsedPlan, round: ActiveRound): void {
     const { round: number, message: reason } = round.state;
     const planHash = parsed.hashHex;
-    const certificateHash = toHex(this.#suite.digest(certificateStatement(round.certificate())));
+    const certificateHash = this.#certificateHash(round.certificate());
     this.#store.transaction('unopened', (db) => {
       if (!repository.markOnce(db, `unopened/${planHash}/${number}`)) return;
       this.append(db, { kind: 'unopened', planHash, round: number, certificateHash, reason });

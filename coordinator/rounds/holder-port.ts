@@ -3,6 +3,7 @@
  *
  * May be called by: coordinator/rounds; implemented by coordinator/grpc/holder-client.ts and experiments/simulation.
  */
+import { toHex } from '../../crypto/bytes.ts';
 import type { PlanApproval } from '../../protos/plan.ts';
 import type { RoundBinding } from '../../protos/statements.ts';
 
@@ -52,6 +53,10 @@ export interface StatementSignature {
   readonly holderId: string;
   readonly signature: Uint8Array;
 }
+
+/** The form of receipts, log leaves and exports. */
+export const hexSignatures = (signatures: readonly StatementSignature[]) =>
+  signatures.map(({ holderId, signature }) => ({ holderId, signature: toHex(signature) }));
 
 export interface OpenRequest extends RoundBinding {
   readonly cohortRoot: Uint8Array;

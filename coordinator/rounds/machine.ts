@@ -8,8 +8,8 @@
  * May be called by: coordinator/rounds/active-round.ts, experiments/simulation.
  *
  *   collecting ─► accepting ─► certifying ─► opening ─► opened ─► released
- *        │            │             │           └─► unopened
- *        └────────────┴─────────────┴─► aborting ─► aborted        (after a certificate there is no abort)
+ *        │            │                          └─► unopened
+ *        └────────────┴─► aborting ─► aborted      (none once signatures for a certificate were asked for)
  */
 import type { RoundKind } from '../../protos/round-config.ts';
 import type {
@@ -24,15 +24,7 @@ import type {
 import { FINAL_PHASES } from './machine-types.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
 
-export type {
-  HolderStage,
-  Phase,
-  RoundEffect,
-  RoundEvent,
-  RoundState,
-  RoundTerms,
-  Step,
-} from './machine-types.ts';
+export type * from './machine-types.ts';
 
 /**
  * A holder may have signed the certificate although its answer was lost; two certificates and two aborts would end the

@@ -9,7 +9,7 @@ import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
-import type { StatementSignature } from './holder-port.ts';
+import { hexSignatures } from './holder-port.ts';
 import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
@@ -19,9 +19,6 @@ interface CohortTree {
   readonly indexOf: ReadonlyMap<string, number>;
   readonly leafHashes: readonly string[];
 }
-
-const hexSignatures = (signatures: readonly StatementSignature[]) =>
-  signatures.map((s) => ({ holderId: s.holderId, signature: toHex(s.signature) }));
 
 /** Cohort trees are built once per round and kept for the few rounds that devices still ask about. */
 export class Receipts {
@@ -112,11 +109,10 @@ export class Receipts {
     const tree = new MerkleTree();
     const indexOf = new Map<string, number>();
     const leafHashes: string[] = [];
-    for (const { deviceId, ...entry } of repository.entriesOf(db, parsed.hashHex, row, new Set(cohort))) {
-      const leaf = entryLeaf({ ...entry, deviceId });
-      indexOf.set(deviceId, leafHashes.length);
-      leafHashes.push(toHex(leafHash(leaf)));
-      tree.append(leaf);
+    for (const entry of repository.entriesOf(db, parsed.hashHex, row, new Set(cohort))) {
+      const hash = leafHash(entryLeaf(entry));
+      indexOf.set(entry.deviceId, tree.appendHash(hash));
+      leafHashes.push(toHex(hash));
     }
     const built = { tree, indexOf, leafHashes };
     this.#trees.set(key, built);

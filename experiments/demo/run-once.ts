@@ -4,6 +4,7 @@
  * For: experiments/demo and experiments/e2e. May be called by: demo.ts, phones.ts.
  */
 import { join } from 'node:path';
+import type { CoordinatorProgress } from '../../coordinator/server.ts';
 import { toHex } from '../../crypto/bytes.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import { randomBytes } from '../../crypto/random.ts';
@@ -21,16 +22,8 @@ export interface RunEvents {
   onClient(name: string, event: ChildEvent): void;
 }
 
-export interface RoundProgress {
-  readonly round: number;
-  readonly kind: string;
-  readonly phase: string;
-  readonly stuck: boolean;
-  readonly message: string;
-  readonly invited: number;
-  readonly uploaded: number;
-  readonly certified: number;
-}
+/** What the coordinator's process says of a round. */
+export type RoundProgress = Omit<Extract<CoordinatorProgress, { type: 'round' }>, 'type' | 'plan'>;
 
 export interface RunResult {
   readonly status: string;
