@@ -8,7 +8,7 @@ import { fromHex, toHex } from '../crypto/bytes.ts';
 import { getSuite, type Suite } from '../crypto/identity/suite.ts';
 import { MerkleTree } from '../crypto/log/merkle.ts';
 import { initialWeights } from '../protos/model.ts';
-import { type Approver, type ParsedPlan, quorumOf, thresholdOf } from '../protos/plan.ts';
+import { type Approver, openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
 import {
   abortStatement,
   approvalStatement,
@@ -267,7 +267,7 @@ function checkSum(context: RoundContext, leaves: RoundLeaves, file: RoundFile | 
     );
     const ids = new Set(leaf.activeSet);
     findings.require(
-      ids.size === thresholdOf(parsed.plan) &&
+      ids.size === openersOf(parsed.plan) &&
         parsed.plan.holders.filter((holder) => ids.has(holder.id)).length === ids.size,
       'SUM_UNCERTIFIED',
       `the sum of round ${round} names a wrong set of opening holders`,

@@ -7,8 +7,9 @@
 import { rationalToNumber } from '../crypto/dp/rational.ts';
 import { loadBfv } from '../crypto/secagg/bfv.ts';
 import { parameterCount } from '../protos/model.ts';
-import { faultsOf, type ParsedPlan, quorumOf, thresholdOf } from '../protos/plan.ts';
-import { accountPlan, digitCountOf, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
+import { faultsOf, openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
+import { accountPlan, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
+import { digitCountOf } from '../protos/plan-scheme.ts';
 import { type Cell, formatBytes } from './terminal.ts';
 
 /** Throws BUDGET_EXCEEDED when the plan's noise does not keep its stated ε. */
@@ -32,7 +33,7 @@ export async function planFacts(parsed: ParsedPlan) {
       count: holders.length,
       faulty: faultsOf(plan),
       quorum: quorumOf(plan),
-      threshold: thresholdOf(plan),
+      threshold: openersOf(plan),
     },
     clip: mechanism.clip,
     unitsPerClip: mechanism.unitsPerClip,

@@ -28,6 +28,12 @@ export const entries: readonly Entry[] = [
     load: () => import('./commands/demo.ts'),
   },
   {
+    name: 'bench',
+    summary: 'measure secure sums, ingest and whole rounds on this machine',
+    group: TRY,
+    load: () => import('./commands/bench.ts'),
+  },
+  {
     name: 'registrar',
     summary: 'enrolment CA: serve, initialise, mint tokens, revoke, list',
     group: ROLES,

@@ -11,7 +11,7 @@ import { ensure } from '../crypto/error.ts';
 import { certificateDer } from '../crypto/identity/certificate.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
 import type { NoteSigner } from '../crypto/log/checkpoint.ts';
-import { loadBfv } from '../crypto/secagg/bfv.ts';
+import { loadSecagg } from '../crypto/secagg/scheme.ts';
 import { decodeApprovals } from '../protos/approvals.ts';
 import { type ParsedPlan, type PlanApproval, parsePlanText } from '../protos/plan.ts';
 import { openRegistrar, serverTls } from '../protos/transport/enrol.ts';
@@ -191,7 +191,7 @@ async function buildServices(
   const services: RoundServices = {
     store,
     suite,
-    bfv: await loadBfv(),
+    secagg: await loadSecagg(),
     budget,
     clock: systemClock,
     logger,

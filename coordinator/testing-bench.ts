@@ -46,7 +46,8 @@ export interface CheckInReply {
 /** A sealed update, ready to be sent in any order of chunks. */
 export interface Sealed {
   readonly digits: Int32Array;
-  readonly header: UploadHeader;
+  /** With the binding that it was signed for, which does not travel. */
+  readonly header: UploadHeader & RoundBinding;
   /** c0 ‖ c1. */
   readonly bytes: Uint8Array;
 }
@@ -81,7 +82,7 @@ export class Bench {
     this.services = {
       store,
       suite,
-      bfv: world.bfv,
+      secagg: world.secagg,
       budget,
       clock,
       logger: { info: () => {}, warn: complain, error: complain },
@@ -209,7 +210,7 @@ export function signUpload(
   const bytes = new Uint8Array(c0.length + c1.length);
   bytes.set(c0);
   bytes.set(c1, c0.length);
-  const header = { ...binding, digest, signature, c0Bytes: c0.length, c1Bytes: c1.length };
+  const header = { ...binding, digest, signature, bodyBytes: c0.length, holderBytes: c1.length };
   return { digits: parts.digits ?? new Int32Array(0), header, bytes };
 }
 

@@ -215,13 +215,14 @@ export class FakeHolder implements HolderPort {
     const { suite, bfv } = this.#world;
     const sum = bfv.accumulator('c1', request.digitCount);
     const leaves: Uint8Array[] = [];
-    for (const { deviceId, c0Digest, c1, entry } of parts) {
+    for (const { deviceId, bodyDigest, holderPart, entry } of parts) {
+      ensure(entry, 'MALFORMED_MESSAGE', 'bfv sends every entry');
       const checked = this.#check(entry);
       ensure(checked.deviceId === deviceId, 'CERTIFICATE_INVALID', 'an entry of another device');
-      const digest = uploadDigestOfParts(suite, c0Digest, suite.digest(c1));
+      const digest = uploadDigestOfParts(suite, bodyDigest, suite.digest(holderPart));
       ensure(equalBytes(digest, entry.digest), 'DIGEST_MISMATCH', `c1 of ${deviceId} is not what was signed`);
       leaves.push(checked.leaf);
-      sum.add(c1);
+      sum.add(holderPart);
     }
     ensure(
       equalBytes(merkleRoot(leaves), request.cohortRoot),

@@ -7,7 +7,8 @@
 import { protectHistogram, protectPerson, toDigits } from '../crypto/dp/mechanism.ts';
 import { isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
-import { layoutOf, mechanismOf } from '../protos/plan-mechanism.ts';
+import { mechanismOf } from '../protos/plan-mechanism.ts';
+import { layoutOf } from '../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../protos/round-config.ts';
 import type { PutUploadReply } from './rounds/uploads.ts';
 import { openStore, type SqliteStore } from './storage/sqlite-store.ts';

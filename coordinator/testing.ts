@@ -18,8 +18,9 @@ import {
   subjectIdOf,
 } from '../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair, type Suite, type SuiteName } from '../crypto/identity/suite.ts';
-import { type Bfv, loadBfv } from '../crypto/secagg/bfv.ts';
+import type { Bfv } from '../crypto/secagg/bfv.ts';
 import { type LocalCommittee, runCeremony } from '../crypto/secagg/local-ceremony.ts';
+import { loadSecagg, type Secagg } from '../crypto/secagg/scheme.ts';
 import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval } from '../protos/plan.ts';
 import { ledgerPseudonym } from '../protos/statements.ts';
 
@@ -34,6 +35,7 @@ export interface HolderKeys {
 
 export interface TestWorld {
   readonly suite: Suite;
+  readonly secagg: Secagg;
   readonly bfv: Bfv;
   readonly authority: CertificateAuthority;
   readonly caDer: Uint8Array;
@@ -47,7 +49,8 @@ export interface TestWorld {
 
 export async function createWorld(suiteName: SuiteName = 'intl'): Promise<TestWorld> {
   const suite = getSuite(suiteName);
-  const bfv = await loadBfv();
+  const secagg = await loadSecagg();
+  const { bfv } = secagg;
   const nowMs = Date.now();
   const authority = await createCertificateAuthority({
     name: 'registrar',
@@ -58,6 +61,7 @@ export async function createWorld(suiteName: SuiteName = 'intl'): Promise<TestWo
   const committees = new Map<number, LocalCommittee>();
   return {
     suite,
+    secagg,
     bfv,
     authority,
     caDer,

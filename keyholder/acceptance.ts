@@ -1,6 +1,6 @@
 /**
  * Acceptance of signed entries: whether a device that the registrar vouches for signed this upload for this
- * round.
+ * round; and, under transport shares, whether the seeds that it sealed to this holder are the ones it signed.
  *
  * For: Accept, and Open when the holder was away during acceptance. Trusts: the pinned registrar CA and the
  * holder's own committee key; nothing that the coordinator says. May be called by: keyholder/ only. DESIGN
@@ -12,11 +12,18 @@ import { COHORT_MAX, parse } from '../protos/fields.ts';
 import {
   type AcceptReply,
   acceptRequestSchema,
+  type Entry,
   entrySchema,
   type Rejection,
 } from '../protos/keyholder-messages.ts';
-import { entryLeaf, type UploadStatement, uploadStatement } from '../protos/statements.ts';
+import {
+  entryLeaf,
+  type UploadStatement,
+  uploadDigestOfParts,
+  uploadStatement,
+} from '../protos/statements.ts';
 import type { HolderContext, RegisteredPlan, Revocations } from './context.ts';
+import { type HeldSeeds, RoundSeeds } from './round-seeds.ts';
 import type { HolderRules } from './rules.ts';
 import type { AcceptedEntry, HolderStore, RoundRef } from './store.ts';
 
@@ -33,8 +40,10 @@ export interface EntryCheck {
   readonly suite: HolderContext['identity']['suite'];
   readonly nowMs: number;
   readonly rules: HolderRules;
+  /** Transport shares: the round's secret, to be closed by whoever got this check. */
+  readonly seeds: RoundSeeds | null;
   /** Whether this holder has accepted exactly this entry before. */
-  readonly isAccepted: (entry: AcceptedEntry) => boolean;
+  readonly isAccepted: (entry: Pick<AcceptedEntry, 'deviceId' | 'leaf'>) => boolean;
 }
 
 /** A failed check, with the device that a valid certificate named; without one the entry has no name. */
@@ -48,8 +57,14 @@ class EntryRejected extends Error {
   }
 }
 
+/** An entry that is in order, with what its seeds are recognised by. */
+export interface CheckedEntry {
+  readonly entry: AcceptedEntry;
+  readonly seedTags: readonly Uint8Array[];
+}
+
 /** Checks one entry, all of it. Throws a coded error; pure but for the certificate cache. */
-export function checkEntry(value: unknown, check: EntryCheck): AcceptedEntry {
+export function checkEntry(value: unknown, check: EntryCheck): CheckedEntry {
   try {
     return checkNamedEntry(value, check);
   } catch (error) {
@@ -57,7 +72,7 @@ export function checkEntry(value: unknown, check: EntryCheck): AcceptedEntry {
   }
 }
 
-function checkNamedEntry(value: unknown, check: EntryCheck): AcceptedEntry {
+function checkNamedEntry(value: unknown, check: EntryCheck): CheckedEntry {
   const { rules, suite } = check;
   const entry = parse(entrySchema, value);
   const { parsed } = check.registered;
@@ -65,6 +80,7 @@ function checkNamedEntry(value: unknown, check: EntryCheck): AcceptedEntry {
   try {
     rules.entryBelongs(entry, check.at);
     rules.ownCommitteeKey(entry.committeeKeyId, check.committeeKeyId);
+    rules.entryParts(parsed.plan, entry);
     const statement: UploadStatement = {
       planHash: entry.planHash,
       round: entry.round,
@@ -78,21 +94,35 @@ function checkNamedEntry(value: unknown, check: EntryCheck): AcceptedEntry {
     ensure(signed, 'BAD_SIGNATURE', 'the upload is not signed by the certified device key');
     const leaf = entryLeaf(statement);
     const { modelHash, configHash, committeeKeyId, digest } = statement;
-    const accepted = { deviceId: device.subjectId, modelHash, configHash, committeeKeyId, digest, leaf };
+    const { subjectId: deviceId } = device;
+    const accepted = { deviceId, modelHash, configHash, committeeKeyId, digest, leaf };
     // What was accepted before its device was revoked stays accepted: asked again, a holder says the same.
     const usable = !check.revocations.isRevoked(device.serial) || check.isAccepted(accepted);
     ensure(usable, 'CERTIFICATE_REVOKED', 'the certificate of the device is revoked');
-    return accepted;
+    const held = takeSeeds(entry, deviceId, check);
+    return { entry: { ...accepted, sealedSeeds: held?.sealed ?? null }, seedTags: held?.tags ?? [] };
   } catch (error) {
     throw isPulsefoldError(error) ? new EntryRejected(device.subjectId, error) : error;
   }
 }
 
-type Outcome = { readonly entry: AcceptedEntry } | { readonly rejection: Rejection };
+/** The seeds sealed to this holder: opened, compared with the signed hashes, sealed again for its own disk. */
+function takeSeeds(entry: Entry, deviceId: string, check: EntryCheck): HeldSeeds | null {
+  const { rules, seeds, suite } = check;
+  if (!seeds) return null;
+  const digest = uploadDigestOfParts(suite, entry.bodyDigest, suite.digest(entry.holderPart));
+  rules.uploadDigest(entry.digest, digest, deviceId);
+  return seeds.hold(
+    deviceId,
+    rules.openedSeeds(seeds.openerFor(entry.configHash), deviceId, entry.holderPart),
+  );
+}
+
+type Outcome = CheckedEntry | { readonly rejection: Rejection };
 
 function outcomeOf(value: unknown, index: number, check: EntryCheck): Outcome {
   try {
-    return { entry: checkNamedEntry(value, check) };
+    return checkNamedEntry(value, check);
   } catch (error) {
     const cause = error instanceof EntryRejected ? error.cause : error;
     if (!isPulsefoldError(cause)) throw cause;
@@ -102,7 +132,7 @@ function outcomeOf(value: unknown, index: number, check: EntryCheck): Outcome {
 }
 
 /** The first accepted entry of a device stands: null when `entry` is that one (or new), else why not. */
-export function conflictWith(stored: AcceptedEntry | undefined, entry: AcceptedEntry): PulsefoldError | null {
+function conflictWith(stored: AcceptedEntry | undefined, entry: AcceptedEntry): PulsefoldError | null {
   if (!stored || equalBytes(stored.leaf, entry.leaf)) return null;
   return equalBytes(stored.digest, entry.digest)
     ? new PulsefoldError(
@@ -113,10 +143,24 @@ export function conflictWith(stored: AcceptedEntry | undefined, entry: AcceptedE
 }
 
 /** A second device with the same bytes is a copy: it would multiply one person's weight and noise in the sum. */
-export function copyConflict(store: HolderStore, at: RoundRef, entry: AcceptedEntry): PulsefoldError | null {
-  const owner = store.deviceOfDigest(at, entry.digest);
+function copyConflict(store: HolderStore, at: RoundRef, entry: AcceptedEntry): PulsefoldError | null {
+  const owner = store.entries.ownerOfDigest(at, entry.digest);
   if (owner === undefined || owner === entry.deviceId) return null;
   return new PulsefoldError('SECOND_DIGEST', 'another device uploaded these very bytes in this round');
+}
+
+/** Why a checked entry cannot stand beside those that were accepted before; throws, or returns the stored one. */
+export function requireNoConflict(
+  context: HolderContext,
+  at: RoundRef,
+  { entry, seedTags }: CheckedEntry,
+): AcceptedEntry | undefined {
+  const { rules, store } = context;
+  const stored = store.entries.get(at, entry.deviceId);
+  const conflict = conflictWith(stored, entry) ?? copyConflict(store, at, entry);
+  if (conflict) throw conflict;
+  if (!stored) rules.freshSeeds(seedTags, entry.deviceId, (tag) => store.entries.ownerOfSeed(at, tag));
+  return stored;
 }
 
 /** The checks of this round under this holder's own state. Throws KEY_ERASED, NOT_FOUND, UNAVAILABLE. */
@@ -127,6 +171,7 @@ export function entryCheckFor(context: HolderContext, at: RoundRef): EntryCheck 
   ensure(key, 'NOT_FOUND', `the committee key of round ${at.round} is not finished`);
   const nowMs = context.nowMs();
   context.revocations.requireFresh(nowMs);
+  const { transport } = registered.parsed.plan.aggregation;
   return {
     registered,
     at,
@@ -136,58 +181,69 @@ export function entryCheckFor(context: HolderContext, at: RoundRef): EntryCheck 
     suite: context.identity.suite,
     nowMs,
     rules: context.rules,
+    seeds: transport === 'shares' ? roundSeeds(context, at, registered.ownIndex) : null,
     isAccepted(entry) {
-      const stored = context.store.entry(at, entry.deviceId);
+      const stored = context.store.entries.get(at, entry.deviceId);
       return stored !== undefined && equalBytes(stored.leaf, entry.leaf);
     },
   };
 }
 
-/** Accept: remembers every good entry durably before it answers; a bad one is rejected alone. */
+/** The seeds of a round of transport shares. The caller closes it. */
+function roundSeeds(context: HolderContext, at: RoundRef, holderIndex: number): RoundSeeds {
+  const openSecret = (): Uint8Array => {
+    const sealed = context.store.committeeKey(at)?.sealedShare;
+    ensure(sealed, 'KEY_ERASED', 'the key of this round was erased: start another round');
+    return context.custody.open('committee-key-share', at, sealed);
+  };
+  return new RoundSeeds({ suite: context.identity.suite, at, holderIndex, openSecret });
+}
+
+/**
+ * Accept: remembers every good entry durably before it answers; a bad one is rejected alone. May be called with any
+ * entries, as often as uploads come in: an entry that was accepted is accepted again.
+ */
 export async function accept(context: HolderContext, message: unknown): Promise<AcceptReply> {
   const request = parse(acceptRequestSchema, message);
   const at: RoundRef = { planHash: request.planHash, round: request.round };
   const check = entryCheckFor(context, at);
-  const outcomes: Outcome[] = [];
-  for (const [index, value] of request.entries.entries()) {
-    if (index > 0 && index % ENTRIES_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
-    outcomes.push(outcomeOf(value, index, check));
+  try {
+    const outcomes: Outcome[] = [];
+    for (const [index, value] of request.entries.entries()) {
+      if (index > 0 && index % ENTRIES_PER_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+      outcomes.push(outcomeOf(value, index, check));
+    }
+    // The round may have been erased between two turns: what it forgot must not come back.
+    context.rules.notErased(context.store.isErased(at));
+    return context.store.transaction(() => remember(context, at, outcomes));
+  } finally {
+    check.seeds?.close();
   }
-  return context.store.transaction(() => remember(context, at, outcomes));
 }
 
 function remember(context: HolderContext, at: RoundRef, outcomes: readonly Outcome[]): AcceptReply {
-  const { store } = context;
-  const closed = store.statement(at) !== undefined;
+  const { entries } = context.store;
   const accepted = new Set<string>();
   const rejected: Rejection[] = [];
-  let count = store.entryCount(at);
+  const room = { closed: context.store.statement(at) !== undefined, count: entries.count(at) };
   for (const [index, outcome] of outcomes.entries()) {
     if ('rejection' in outcome) {
       rejected.push(outcome.rejection);
       continue;
     }
-    const { entry } = outcome;
-    const stored = store.entry(at, entry.deviceId);
-    let refusal = conflictWith(stored, entry);
-    refusal ??= copyConflict(store, at, entry);
-    if (!stored && closed)
-      refusal = new PulsefoldError('ROUND_CLOSED', 'the round has its statement already');
-    if (!stored && count >= COHORT_MAX)
-      refusal = new PulsefoldError('ROUND_CLOSED', 'the round has no room left');
-    if (refusal) {
-      rejected.push({
-        deviceId: entry.deviceId,
-        code: refusal.code,
-        reason: `entry ${index}: ${refusal.message}`,
-      });
-      continue;
+    const { deviceId } = outcome.entry;
+    try {
+      if (!requireNoConflict(context, at, outcome)) {
+        ensure(!room.closed, 'ROUND_CLOSED', 'the round has its statement already');
+        ensure(room.count < COHORT_MAX, 'ROUND_CLOSED', 'the round has no room left');
+        entries.put(at, outcome.entry, outcome.seedTags);
+        room.count++;
+      }
+      accepted.add(deviceId);
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      rejected.push({ deviceId, code: error.code, reason: `entry ${index}: ${error.message}` });
     }
-    if (!stored) {
-      store.putEntry(at, entry);
-      count++;
-    }
-    accepted.add(entry.deviceId);
   }
   return { accepted: [...accepted], rejected };
 }

@@ -10,7 +10,7 @@ import {
 } from '../crypto/identity/certificate.ts';
 import type { OpenReply } from '../protos/keyholder-messages.ts';
 import { approvePlan, quorumOf } from '../protos/plan.ts';
-import { certificateStatement, uploadDigest } from '../protos/statements.ts';
+import { certificateStatement } from '../protos/statements.ts';
 import { countSignatures, type HolderRules, holderRules } from './rules.ts';
 import { HolderStore, type StoredStatement } from './store.ts';
 import {
@@ -36,7 +36,7 @@ import {
   openMessages,
   openSum,
   plainSum,
-  signEntry,
+  sealUpload,
   type Upload,
 } from './testing-uploads.ts';
 
@@ -214,9 +214,8 @@ describe('devices that the coordinator minted', () => {
     const mintDer = certificateDer(mint.caPem);
     const sybils = await Promise.all([1, 2].map(() => createDevice(world, { authority: mint })));
     const zeros = sybils.map((device): Upload => {
-      const { c0, c1 } = world.bfv.encrypt(key.publicKey, new Int32Array(uploads[0]!.digits.length));
-      const entry = signEntry(world, device, binding(), uploadDigest(world.suite, c0, c1));
-      return { device, digits: new Int32Array(uploads[0]!.digits.length), c0, c1, entry };
+      const digits = new Int32Array(uploads[0]!.digits.length);
+      return sealUpload(world, device, binding(), key.publicKey, digits);
     });
     const cohort = [uploads[0]!, ...zeros];
     const anyAuthority: HolderRules['deviceIdentity'] = (parsed, der, caDer, nowMs) => {
@@ -315,8 +314,11 @@ describe('a ciphertext other than the signed one', () => {
   it('isolates a victim where digests are not compared; is refused', async () => {
     // Certified: four updates. Sent for opening: the victim's, and zeros in place of the others.
     const length = uploads[0]!.digits.length;
-    const zero = () => world.bfv.encrypt(key.publicKey, new Int32Array(length));
-    const switched = [uploads[0]!, ...uploads.slice(1).map((upload): Upload => ({ ...upload, ...zero() }))];
+    const zero = ({ device, entry }: Upload): Upload => ({
+      ...sealUpload(world, device, binding(), key.publicKey, new Int32Array(length)),
+      entry,
+    });
+    const switched = [uploads[0]!, ...uploads.slice(1).map(zero)];
     const isolate = async (holders: Committee['holders']) => {
       const signatures = await certifyAt(world, holders.slice(0, 3), binding(), uploads);
       const header = openHeader(world, binding(), uploads, { signatures, activeSet: [1, 2] });

@@ -18,10 +18,10 @@ import {
   encodeRevealPayload,
   encodeTestPayload,
 } from '../protos/keyholder-messages.ts';
-import { ceremonyId, ceremonyPartStatement, sealedShareContext } from '../protos/statements.ts';
+import { ceremonyId, sealedShareContext } from '../protos/statements.ts';
 import { pack, unpack } from './packed.ts';
 import { HolderStore, type RoundRef, type StoredStep } from './store.ts';
-import { Committee, createWorld, type Relay, type TestHolder, type World } from './testing.ts';
+import { Committee, createWorld, type Relay, signedPartOf, type TestHolder, type World } from './testing.ts';
 
 const coded = (code: string, message = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) });
@@ -44,18 +44,8 @@ function nextRound(): number {
   return ++round;
 }
 
-/** `payload` as said and signed by holder `index` in `phase`. */
-function signedPart(index: number, phase: CeremonyPhase, at: number, payload: Uint8Array) {
-  const { id: holderId, signing } = world.holderKeys[index - 1]!;
-  const { suite, parsed } = world;
-  const statement = ceremonyPartStatement({
-    ceremonyId: ceremonyId(suite, parsed.hash, at),
-    phase,
-    holderId,
-    payloadDigest: suite.digest(payload),
-  });
-  return { holderId, payload, signature: suite.sign(signing.secretKey, statement) };
-}
+const signedPart = (index: number, phase: CeremonyPhase, at: number, payload: Uint8Array) =>
+  signedPartOf(world, index, phase, at, payload);
 
 type Change = (reply: CeremonyStepReply) => CeremonyStepReply;
 /** A relay that changes what holder `index` said in one phase. */

@@ -1,15 +1,15 @@
 /**
- * The committee-key ceremony of one round, as one holder goes through it (DESIGN §4 `bfv`).
+ * The committee-key ceremony of one round, as one holder goes through it (DESIGN §4).
  *
  * For: CeremonyStep. The coordinator relays; every part is signed by its holder and bound to ceremony, phase
  * and payload; shares are sealed to a key that the receiver made for this ceremony alone and forgets with it,
  * so that an operator's long-lived key, stolen later, opens no old share. Trusts: fewer than t corrupt
- * holders; the plan's holder keys. The cryptography is crypto/secagg/ceremony.ts. May be called by:
+ * holders; the plan's holder keys. The phases are in ceremony-steps.ts (bfv) and ceremony-shares.ts. May be called by:
  * keyholder/ only.
  *
  * Payloads (protos/keyholder-messages.ts): BEGIN commitment, ceremony sealing key · COMMIT_KEY key commitment
  * · REVEAL public part, digest of each sealed share · COMBINE test ciphertext · TEST partial openings of
- * every test for every t-subset that holds this holder · FINISH key id.
+ * every test for every t-subset that holds this holder · FINISH key id. Transport shares has BEGIN round key · FINISH.
  */
 import { concat, equalBytes, transcript } from '../crypto/bytes.ts';
 import { ensure } from '../crypto/error.ts';
@@ -22,13 +22,18 @@ import {
   ceremonyStepRequestSchema,
   committeeKeyIdOf,
   phaseBefore,
+  type Transport,
 } from '../protos/keyholder-messages.ts';
 import type { Plan } from '../protos/plan.ts';
 import { ceremonyId, ceremonyPartStatement, committeeKeyStatement } from '../protos/statements.ts';
-import { ceremonySteps, type Outcome, type Run } from './ceremony-steps.ts';
+import type { CeremonySteps, Outcome, Run } from './ceremony-run.ts';
+import { sharesSteps } from './ceremony-shares.ts';
+import { bfvSteps } from './ceremony-steps.ts';
 import type { HolderContext } from './context.ts';
 import { pack, unpack } from './packed.ts';
 import type { RoundRef } from './store.ts';
+
+const steps: Readonly<Record<Transport, CeremonySteps>> = { bfv: bfvSteps, shares: sharesSteps };
 
 /**
  * Payloads of the phase before in plan order: exactly one part of every holder, signed by it, the own one as
@@ -42,7 +47,7 @@ function checkParts(
   ownPart: CeremonyPart | undefined,
 ): Uint8Array[] {
   const { identity, rules } = context;
-  const before = phaseBefore(request.phase);
+  const before = phaseBefore(plan.aggregation.transport, request.phase);
   if (before === undefined) {
     ensure(request.parts.length === 0, 'CEREMONY_FAILED', 'a ceremony begins without parts');
     return [];
@@ -137,7 +142,8 @@ export function ceremonyStep(context: HolderContext, message: unknown): Ceremony
   rules.notErased(store.isErased(at));
   const { plan } = parsed;
   const ceremony = ceremonyId(context.identity.suite, at.planHash, at.round);
-  const before = phaseBefore(request.phase);
+  const { transport } = plan.aggregation;
+  const before = phaseBefore(transport, request.phase);
   const previous = before && store.ceremonyStep(at, before);
   ensure(before === undefined || previous, 'CEREMONY_FAILED', `phase ${before} has not taken place here`);
   const ownPart = previous && unpack<CeremonyStepReply>(previous.reply).part;
@@ -150,7 +156,7 @@ export function ceremonyStep(context: HolderContext, message: unknown): Ceremony
     rules.oneStep(stored.inputDigest, input, request.phase);
     return unpack<CeremonyStepReply>(stored.reply);
   }
-  const outcome = ceremonySteps[request.phase](run);
+  const outcome = steps[transport][request.phase]!(run);
   const reply = answer(run, request.phase, outcome);
   context.hooks.reached('ceremony:answered');
   remember(run, request.phase, input, outcome, reply);

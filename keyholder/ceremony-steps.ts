@@ -1,5 +1,5 @@
 /**
- * What a holder does in each phase of a ceremony, once its inputs are known to be whole and signed.
+ * What a holder does in each phase of a ceremony of transport `bfv`, once its inputs are known to be whole and signed.
  *
  * For: ceremonies.ts only. Trusts: `Run.payloads` to be the signed payloads of all holders, in plan order;
  * what stands inside them is hostile. Payloads are described there and in protos/keyholder-messages.ts.
@@ -24,7 +24,6 @@ import {
 } from '../crypto/secagg/ceremony.ts';
 import {
   type BeginPayload,
-  type CeremonyPhase,
   committeeKeyIdOf,
   decodeBeginPayload,
   decodeCombinePayload,
@@ -40,11 +39,17 @@ import {
   type SealedShare,
   type TestOpening,
 } from '../protos/keyholder-messages.ts';
-import { type Plan, thresholdOf } from '../protos/plan.ts';
+import { thresholdOf } from '../protos/plan.ts';
 import { sealedShareContext } from '../protos/statements.ts';
-import type { HolderContext } from './context.ts';
-import { unpack } from './packed.ts';
-import type { RoundRef } from './store.ts';
+import {
+  blaming,
+  type CeremonySteps,
+  fromEach,
+  loadCeremonyState,
+  namingHolders,
+  type Outcome,
+  type Run,
+} from './ceremony-run.ts';
 
 /** Kept sealed between phases. */
 interface StoredState {
@@ -55,42 +60,7 @@ interface StoredState {
   readonly begins: readonly BeginPayload[];
 }
 
-export interface Run {
-  readonly context: HolderContext;
-  readonly plan: Plan;
-  readonly at: RoundRef;
-  readonly ownIndex: number;
-  readonly ceremony: Uint8Array;
-  /** Payloads of the phase before, in plan order; empty at BEGIN. */
-  readonly payloads: readonly Uint8Array[];
-  readonly shares: readonly SealedShare[];
-}
-
-export interface Outcome {
-  readonly state: StoredState | undefined;
-  readonly payload: Uint8Array;
-  readonly shares?: readonly SealedShare[];
-  readonly finished?: { readonly publicKey: Uint8Array; readonly share: Uint8Array };
-}
-
-/** Runs `read` on what a holder sent; a failure is that holder's. */
-function blaming<T>(holderId: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!isPulsefoldError(error)) throw error;
-    throw new PulsefoldError('CEREMONY_FAILED', `holder ${holderId}: ${error.message}`, { cause: error });
-  }
-}
-
-const fromEach = <T>(run: Run, read: (payload: Uint8Array, index: number) => T): T[] =>
-  run.payloads.map((payload, index) => blaming(run.plan.holders[index]!.id, () => read(payload, index)));
-
-function loadState(run: Run): StoredState & { readonly core: Uint8Array } {
-  const sealed = run.context.store.ceremonyState(run.at);
-  ensure(sealed, 'CEREMONY_FAILED', 'this holder has no open ceremony for the round');
-  return unpack<StoredState>(run.context.custody.open('ceremony-state', run.at, sealed));
-}
+const loadState = (run: Run) => loadCeremonyState<StoredState>(run);
 
 const withCore = (state: StoredState, core: CeremonyState): StoredState => ({
   ...state,
@@ -162,20 +132,6 @@ function receiveShare(run: Run, sealing: KeyPair, dealerId: string, announced: U
     throw new PulsefoldError('SHARE_INCONSISTENT', `the share dealt by holder ${dealerId} does not open`, {
       cause,
     });
-  }
-}
-
-/** crypto/secagg names holders by index; operators know them by id. */
-function namingHolders<T>(plan: Plan, step: () => T): T {
-  try {
-    return step();
-  } catch (error) {
-    if (!isPulsefoldError(error)) throw error;
-    const message = error.message.replace(/\bholder (\d{1,2})\b/g, (text, index) => {
-      const holder = plan.holders[Number(index) - 1];
-      return holder ? `holder ${holder.id}` : text;
-    });
-    throw new PulsefoldError(error.code, message, { cause: error });
   }
 }
 
@@ -267,7 +223,7 @@ function stepFinish(run: Run): Outcome {
   return { state: undefined, payload: encodeFinishPayload(keyId), finished };
 }
 
-export const ceremonySteps: Readonly<Record<CeremonyPhase, (run: Run) => Outcome>> = {
+export const bfvSteps: CeremonySteps = {
   BEGIN: stepBegin,
   COMMIT_KEY: stepCommitKey,
   REVEAL: stepReveal,

@@ -22,7 +22,7 @@ export const byDeviceId = (a: { readonly deviceId: string }, b: { readonly devic
   a.deviceId < b.deviceId ? -1 : a.deviceId > b.deviceId ? 1 : 0;
 
 /** Root of the cohort tree: leaves in the order of their device ids. */
-export const cohortRootOf = (entries: readonly AcceptedEntry[]): Uint8Array =>
+export const cohortRootOf = (entries: readonly Pick<AcceptedEntry, 'deviceId' | 'leaf'>[]): Uint8Array =>
   merkleRoot([...entries].sort(byDeviceId).map((entry) => entry.leaf));
 
 /**
@@ -55,7 +55,7 @@ function acceptedCohort(context: HolderContext, at: RoundRef, deviceIds: readonl
     ensure(ascending, 'CERTIFICATE_INVALID', 'device ids must be distinct and in ascending order');
   }
   return deviceIds.map((deviceId) => {
-    const entry = context.store.entry(at, deviceId);
+    const entry = context.store.entries.get(at, deviceId);
     ensure(entry, 'CERTIFICATE_INVALID', `device ${deviceId} was not accepted by this holder`);
     return entry;
   });

@@ -3,9 +3,16 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { fromHex } from '../crypto/bytes.ts';
-import { committeeKeyIdOf } from '../protos/keyholder-messages.ts';
+import { committeeKeyIdOf, phasesOf } from '../protos/keyholder-messages.ts';
 import { certificateStatement, committeeKeyStatement, partialStatement } from '../protos/statements.ts';
-import { Committee, type CommitteeKey, createWorld, type World } from './testing.ts';
+import {
+  Committee,
+  type CommitteeKey,
+  createWorld,
+  openersAmong,
+  type World,
+  type WorldOptions,
+} from './testing.ts';
 import {
   acceptRequest,
   bindingOf,
@@ -24,11 +31,19 @@ import {
 const coded = (code: string, message = /./) =>
   expect.objectContaining({ code, message: expect.stringMatching(message) });
 
-describe.each(['intl', 'gm'] as const)('suite %s', (suite) => {
+describe.each<[string, WorldOptions]>([
+  ['suite intl', { suite: 'intl' }],
+  ['suite gm', { suite: 'gm' }],
+  ['suite intl, long', { hidden: [100, 100] }],
+  ['suite intl, shares', { transport: 'shares' }],
+  ['suite intl, shares with ML-KEM', { transport: 'shares', kem: 'x25519-ml-kem-768' }],
+  ['suite intl, shares, long', { transport: 'shares', hidden: [100, 100] }],
+  ['suite gm, shares', { transport: 'shares', suite: 'gm' }],
+])('%s', (_name, options) => {
   let world: World;
   let committee: Committee;
   beforeAll(async () => {
-    world = await createWorld({ suite });
+    world = await createWorld(options);
     committee = new Committee(world);
   });
   afterAll(() => committee.close());
@@ -45,17 +60,18 @@ describe.each(['intl', 'gm'] as const)('suite %s', (suite) => {
     const devices = await createDevices(world, 3);
     const uploads = devices.map((device, i) => createUpload(world, device, binding, key.publicKey, i));
     const signatures = await certifyAt(world, committee.holders.slice(0, 3), binding, uploads);
+    const activeSet = openersAmong(world, [1, 2, 4]);
     // The fourth holder was away until now, and opens from the entries sent along.
-    const partials = await openAt(world, committee.holders, binding, uploads, signatures, [2, 4]);
+    const partials = await openAt(world, committee.holders, binding, uploads, signatures, activeSet);
     expect(openSum(world, uploads, partials)).toEqual(plainSum(uploads));
-    const header = openHeader(world, binding, uploads, { signatures, activeSet: [2, 4] });
-    for (const [i, index] of [2, 4].entries()) {
+    const header = openHeader(world, binding, uploads, { signatures, activeSet });
+    for (const [i, index] of activeSet.entries()) {
       const { id, service } = committee.holders[index - 1]!;
       // Asked again, the holder answers from its store, before it is sent a single ciphertext.
       expect(await service.open(openMessages(header, []))).toEqual(partials[i]);
       const statement = partialStatement({
         certificate: certificateStatement(header),
-        activeSet: [2, 4],
+        activeSet,
         holderId: id,
         partialDigest: world.suite.digest(partials[i]!.partial),
       });
@@ -65,7 +81,7 @@ describe.each(['intl', 'gm'] as const)('suite %s', (suite) => {
   });
 });
 
-describe('a committee with a finished key', () => {
+describe.each(['bfv', 'shares'] as const)('a %s committee with a finished key', (transport) => {
   let world: World;
   let base: Committee;
   let key: CommitteeKey;
@@ -77,7 +93,7 @@ describe('a committee with a finished key', () => {
     return committee;
   };
   beforeAll(async () => {
-    world = await createWorld();
+    world = await createWorld({ transport });
     base = new Committee(world);
     key = base.ceremony(1);
     const devices = await createDevices(world, 4);
@@ -89,6 +105,19 @@ describe('a committee with a finished key', () => {
     for (const committee of [base, ...forks]) committee.close();
   });
   const others = (absent: number) => [1, 2, 3, 4].filter((index) => index !== absent);
+  const enough =
+    transport === 'bfv'
+      ? [
+          [1, 2],
+          [1, 4],
+          [3, 4],
+        ]
+      : [
+          [1, 2, 3],
+          [1, 2, 4],
+          [2, 3, 4],
+        ];
+  const active = () => enough[0]!;
   const binding = () => bindingOf(world, 1, key.keyId);
   const entries = () => uploads.map((upload) => upload.entry);
 
@@ -101,18 +130,21 @@ describe('a committee with a finished key', () => {
       binding(),
       uploads,
     );
-    const partials = await openAt(world, holders, binding(), uploads, signatures, present.slice(1));
+    const partials = await openAt(
+      world,
+      holders,
+      binding(),
+      uploads,
+      signatures,
+      openersAmong(world, present),
+    );
     expect(openSum(world, uploads, partials)).toEqual(plainSum(uploads));
   });
 
-  it('opens for any two, and the sum is the same', async () => {
+  it('opens for any that are enough, and the sum is the same', async () => {
     const { holders } = fork();
     const signatures = await certifyAt(world, holders, binding(), uploads);
-    for (const activeSet of [
-      [1, 2],
-      [1, 4],
-      [3, 4],
-    ]) {
+    for (const activeSet of enough) {
       const partials = await openAt(world, holders, binding(), uploads, signatures, activeSet);
       expect(openSum(world, uploads, partials)).toEqual(plainSum(uploads));
     }
@@ -121,10 +153,10 @@ describe('a committee with a finished key', () => {
   it('neither opens nor aborts with two holders gone', async () => {
     const { holders } = fork();
     const signatures = await certifyAt(world, holders.slice(0, 2), binding(), uploads);
-    const opening = openAt(world, holders, binding(), uploads, signatures, [1, 2]);
+    const opening = openAt(world, holders, binding(), uploads, signatures, active());
     await expect(opening).rejects.toThrow(coded('QUORUM_NOT_REACHED', /2 of 3/));
     expect(
-      holders[0]!.context.store.partial({ planHash: world.parsed.hash, round: 1 }, [1, 2]),
+      holders[0]!.context.store.partial({ planHash: world.parsed.hash, round: 1 }, active()),
     ).toBeUndefined();
   });
 
@@ -149,14 +181,14 @@ describe('a committee with a finished key', () => {
     expect(() => service.abort({ ...abort, reason: 'other' })).toThrow(coded('STATEMENT_CONFLICT'));
     expect(context.store.committeeKey(abort)?.sealedShare).toBeNull();
     const signatures = await certifyAt(world, holders.slice(1), binding(), uploads);
-    const opening = openAt(world, holders, binding(), uploads, signatures, [1, 2]);
+    const opening = openAt(world, holders, binding(), uploads, signatures, active());
     await expect(opening).rejects.toThrow(coded('STATEMENT_CONFLICT'));
   });
 
   it('that opened under a certificate never signs an abort beside it', async () => {
     const { holders } = fork();
     const signatures = await certifyAt(world, holders.slice(0, 3), binding(), uploads);
-    await openAt(world, holders, binding(), uploads, signatures, [1, 4]);
+    await openAt(world, holders, binding(), uploads, signatures, openersAmong(world, [1, 2, 4]));
     const abort = { planHash: world.parsed.hash, round: 1, reason: 'late' };
     expect(() => holders[3]!.service.abort(abort)).toThrow(coded('STATEMENT_CONFLICT'));
   });
@@ -164,15 +196,17 @@ describe('a committee with a finished key', () => {
   it('erases for good, and says so', async () => {
     const { holders } = fork();
     const signatures = await certifyAt(world, holders, binding(), uploads);
-    await openAt(world, holders, binding(), uploads, signatures, [1, 2]);
+    await openAt(world, holders, binding(), uploads, signatures, active());
     const at = { planHash: world.parsed.hash, round: 1 };
     for (const { service } of holders) {
       expect(service.erase(at)).toEqual({ erased: true });
       expect(service.erase(at)).toEqual({ erased: true });
     }
     const erased = coded('KEY_ERASED');
-    await expect(openAt(world, holders, binding(), uploads, signatures, [1, 2])).rejects.toThrow(erased);
-    await expect(openAt(world, holders, binding(), uploads, signatures, [3, 4])).rejects.toThrow(erased);
+    await expect(openAt(world, holders, binding(), uploads, signatures, active())).rejects.toThrow(erased);
+    await expect(
+      openAt(world, holders, binding(), uploads, signatures, openersAmong(world, [1, 3, 4])),
+    ).rejects.toThrow(erased);
     const begin = { ...at, phase: 'BEGIN', parts: [], shares: [] };
     expect(() => holders[0]!.service.ceremonyStep(begin)).toThrow(erased);
     await expect(holders[0]!.service.accept(acceptRequest(world, 1, entries()))).rejects.toThrow(erased);
@@ -226,10 +260,11 @@ describe('a committee with a finished key', () => {
     const again = holders[0]!.service.ceremonyStep({ ...at, phase: 'BEGIN', parts: [], shares: [] });
     expect(again).toEqual(begun[0]);
     const parts = begun.map((reply) => reply.part);
-    const request = { ...at, phase: 'COMMIT_KEY', parts, shares: [] };
+    const request = { ...at, phase: phasesOf(transport)[1]!, parts, shares: [] };
     const reply = holders[0]!.service.ceremonyStep(request);
     expect(holders[0]!.service.ceremonyStep({ ...request, parts: parts.toReversed() })).toEqual(reply);
     const early = { ...at, phase: 'COMBINE', parts, shares: [] };
-    expect(() => holders[0]!.service.ceremonyStep(early)).toThrow(coded('CEREMONY_FAILED', /REVEAL has not/));
+    const refused = transport === 'bfv' ? /REVEAL has not/ : /transport shares has no phase COMBINE/;
+    expect(() => holders[0]!.service.ceremonyStep(early)).toThrow(coded('CEREMONY_FAILED', refused));
   });
 });

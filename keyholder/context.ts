@@ -22,6 +22,7 @@ import type { Revocations } from '../protos/transport/revocation-cache.ts';
 import type { Custody } from './custody.ts';
 import type { HolderRules } from './rules.ts';
 import type { HolderStore, RoundRef } from './store.ts';
+import { requireDistinctSums } from './sums.ts';
 
 export interface HolderIdentity {
   /** The id under which the holder stands in plans. */
@@ -104,6 +105,7 @@ export class PlanBook {
     const { rules, store } = this.#options;
     const parsed = parsePlanBytes(planBytes);
     rules.planApproved(parsed, approvals, this.#options.approvals);
+    requireDistinctSums(parsed);
     // A plan whose noise does not keep its stated ε gets no key.
     accountPlan(parsed);
     const registered = this.#place(parsed);

@@ -27,7 +27,7 @@ it('refuses the bytes of one device under the name of another', async () => {
   const binding = bindingOf(world, 1, key.keyId);
   const [victim, copier] = await createDevices(world, 2);
   const upload = createUpload(world, victim!, binding, key.publicKey);
-  const copy = signEntry(world, copier!, binding, upload.entry.digest);
+  const copy = signEntry(world, copier!, binding, upload);
   const [first, second] = committee.holders;
   await first!.service.accept(acceptRequest(world, 1, [upload.entry]));
   const reply = await first!.service.accept(acceptRequest(world, 1, [copy]));

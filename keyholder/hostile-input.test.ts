@@ -103,7 +103,7 @@ describe('every method survives', () => {
       const { store } = committee.holders[0]!.context;
       expect(store.statement(at)).toBeUndefined();
       expect(store.committeeKey(at)).toBeUndefined();
-      expect(store.entryCount(at)).toBe(0);
+      expect(store.entries.count(at)).toBe(0);
     }
     expect(committee.holders[0]!.context.store.planCount()).toBe(1);
   });

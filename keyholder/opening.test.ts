@@ -46,9 +46,9 @@ const header = (change: Partial<OpenHeader> = {}) =>
 
 interface Part {
   deviceId: string;
-  c0Digest: Uint8Array;
+  bodyDigest: Uint8Array;
   offset: number;
-  c1: Uint8Array;
+  holderPart: Uint8Array;
   entry: unknown;
 }
 interface Message {
@@ -165,25 +165,35 @@ describe('parts', () => {
     ],
     [
       'a chunk past the end',
-      changed(3, { c1: new Uint8Array(16_384) }),
+      changed(3, { holderPart: new Uint8Array(16_384) }),
       'WRONG_CIPHERTEXT_PARAMETERS',
       /longer than/,
     ],
-    ['a changed byte', changed(2, { c1: new Uint8Array(16_384) }), 'DIGEST_MISMATCH', /not the signed one/],
     [
-      'another digest of c0',
-      changed(1, { c0Digest: new Uint8Array(32) }),
+      'a changed byte',
+      changed(2, { holderPart: new Uint8Array(16_384) }),
       'DIGEST_MISMATCH',
       /not the signed one/,
     ],
-    ['no digest of c0', changed(1, { c0Digest: new Uint8Array(0) }), 'FIELD_OUT_OF_RANGE', /32 bytes/],
-    ['an empty chunk', changed(1, { c1: new Uint8Array(0) }), 'FIELD_OUT_OF_RANGE', /c1/],
-    ['an oversized chunk', changed(1, { c1: new Uint8Array(256 * 1024 + 1) }), 'FIELD_OUT_OF_RANGE', /c1/],
+    [
+      'another digest of c0',
+      changed(1, { bodyDigest: new Uint8Array(32) }),
+      'DIGEST_MISMATCH',
+      /not the signed one/,
+    ],
+    ['no digest of c0', changed(1, { bodyDigest: new Uint8Array(0) }), 'FIELD_OUT_OF_RANGE', /32 bytes/],
+    ['an empty chunk', changed(1, { holderPart: new Uint8Array(0) }), 'FIELD_OUT_OF_RANGE', /empty chunk/],
+    [
+      'an oversized chunk',
+      changed(1, { holderPart: new Uint8Array(256 * 1024 + 1) }),
+      'FIELD_OUT_OF_RANGE',
+      /holderPart/,
+    ],
     ['a bad device id', changed(1, { deviceId: '../../etc' }), 'FIELD_OUT_OF_RANGE', /device id/],
     ['a negative offset', changed(1, { offset: -1 }), 'FIELD_OUT_OF_RANGE', /offset/],
     [
       'text for bytes',
-      changed(1, { c1: 'abc' as unknown as Uint8Array }),
+      changed(1, { holderPart: 'abc' as unknown as Uint8Array }),
       'FIELD_OUT_OF_RANGE',
       /expected bytes/,
     ],

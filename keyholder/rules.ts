@@ -10,10 +10,13 @@ import { equalBytes, fromHex } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
 import { type Identity, verifyCertificate } from '../crypto/identity/certificate.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
-import { type ParsedPlan, type Plan, quorumOf, requireApproved, thresholdOf } from '../protos/plan.ts';
-import { digitCountAllowed } from '../protos/plan-mechanism.ts';
+import type { SharesOpener } from '../crypto/secagg/shares/index.ts';
+import type { Entry } from '../protos/keyholder-messages.ts';
+import { openersOf, type ParsedPlan, type Plan, quorumOf, requireApproved } from '../protos/plan.ts';
 import { type CohortCertificate, certificateStatement, type RoundBinding } from '../protos/statements.ts';
+import { repeatsItself } from './round-seeds.ts';
 import type { AcceptedEntry, RoundRef, StoredPartial, StoredStatement } from './store.ts';
+import { sumOf } from './sums.ts';
 
 export interface HolderSignature {
   readonly holderId: string;
@@ -133,7 +136,7 @@ export function countSignatures(
 
 /** Exactly t distinct holders of the plan, this one among them, in ascending order. */
 function activeSet(plan: Plan, indices: readonly number[], ownIndex: number): void {
-  const needed = thresholdOf(plan);
+  const needed = openersOf(plan);
   const ascending = indices.every((index, i) => i === 0 || index > indices[i - 1]!);
   const known = indices.every((index) => index >= 1 && index <= plan.holders.length);
   const fits = indices.length === needed && ascending && known;
@@ -160,11 +163,46 @@ function onePartial(stored: StoredPartial, certificate: Uint8Array, digits: numb
 
 /** Only lengths that the plan implies. */
 function digitCount(parsed: ParsedPlan, count: number): void {
-  ensure(
-    digitCountAllowed(parsed, count),
-    'VECTOR_LENGTH_MISMATCH',
-    `the plan has no sum of ${count} digits`,
-  );
+  sumOf(parsed, count);
+}
+
+/** Sealed seeds come with the entry under transport shares, and nothing does under bfv. */
+function entryParts(plan: Plan, { bodyDigest, holderPart }: Pick<Entry, 'bodyDigest' | 'holderPart'>): void {
+  const { transport } = plan.aggregation;
+  const fits =
+    transport === 'shares'
+      ? bodyDigest.length === 32 && holderPart.length > 0
+      : bodyDigest.length === 0 && holderPart.length === 0;
+  const wanted = transport === 'shares' ? 'the digest of its body and its holder part' : 'neither';
+  ensure(fits, 'MALFORMED_MESSAGE', `under transport ${transport} an entry carries ${wanted}`);
+}
+
+/**
+ * This holder's seeds, each with the hash that the device signed. A device that dealt others to other holders would
+ * make the round's sum fail for everybody, and an honest holder look like a liar.
+ */
+function openedSeeds(opener: SharesOpener, deviceId: string, holderPart: Uint8Array): Uint8Array {
+  return opener.open(deviceId, holderPart).seeds;
+}
+
+/**
+ * Seeds are fresh: none stands twice in an upload, and none is another device's in this round. Whoever dealt a seed knows
+ * what it masks.
+ */
+function freshSeeds(
+  tags: readonly Uint8Array[],
+  deviceId: string,
+  ownerOf: (tag: Uint8Array) => string | undefined,
+): void {
+  ensure(!repeatsItself(tags), 'SHARE_INCONSISTENT', 'two seeds of this upload are the same');
+  const fresh = tags.every((tag) => (ownerOf(tag) ?? deviceId) === deviceId);
+  ensure(fresh, 'SECOND_DIGEST', 'another device used one of these seeds in this round');
+}
+
+/** An opening names the devices of the certified cohort once each. */
+function ascending(previous: string | undefined, deviceId: string): void {
+  const after = previous === undefined || deviceId > previous;
+  ensure(after, 'CERTIFICATE_INVALID', 'the devices of an opening must be distinct and in ascending order');
 }
 
 /** A ceremony part is signed by the holder whose key stands in the plan. */
@@ -211,5 +249,9 @@ export const holderRules = Object.freeze({
   oneStep,
   notErased,
   announcedShare,
+  entryParts,
+  openedSeeds,
+  freshSeeds,
+  ascending,
 });
 export type HolderRules = typeof holderRules;

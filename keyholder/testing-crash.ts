@@ -10,7 +10,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificateDer } from '../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair, type SuiteName } from '../crypto/identity/suite.ts';
-import { loadBfv } from '../crypto/secagg/bfv.ts';
+import { loadSecagg } from '../crypto/secagg/scheme.ts';
 import { type PlanApproval, parsePlanBytes } from '../protos/plan.ts';
 import type { HolderPoint } from './context.ts';
 import { pack, unpack } from './packed.ts';
@@ -67,9 +67,11 @@ export function crashAt(
 
 async function runChild(file: string, done: string): Promise<void> {
   const scenario = unpack<Scenario>(new Uint8Array(readFileSync(file)));
+  const secagg = await loadSecagg();
   const world: World = {
     suite: getSuite(scenario.suite),
-    bfv: await loadBfv(),
+    bfv: secagg.bfv,
+    secagg,
     authority: { caPem: scenario.caPem, caKeyPem: '' },
     caDer: certificateDer(scenario.caPem),
     approver: scenario.approver,

@@ -11,8 +11,9 @@ import {
   subjectIdOf,
 } from '../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair } from '../crypto/identity/suite.ts';
+import type { SealedParts, SumScheme } from '../crypto/secagg/scheme.ts';
 import type { Entry, OpenHeader, OpenReply } from '../protos/keyholder-messages.ts';
-import { digitCountOf } from '../protos/plan-mechanism.ts';
+import { digitCountOf, schemeOf } from '../protos/plan-scheme.ts';
 import {
   entryLeaf,
   type RoundBinding,
@@ -63,8 +64,10 @@ export const createDevices = (world: World, count: number): Promise<Device[]> =>
 export interface Upload {
   readonly device: Device;
   readonly digits: Int32Array;
-  readonly c0: Uint8Array;
-  readonly c1: Uint8Array;
+  /** c0, or the masked words: what the coordinator folds. */
+  readonly body: Uint8Array;
+  /** c1, or the sealed seeds. */
+  readonly holderPart: Uint8Array;
   readonly entry: Entry;
 }
 
@@ -76,14 +79,40 @@ export const bindingOf = (world: World, round: number, keyId: Uint8Array): Round
   committeeKeyId: keyId,
 });
 
-/** Signs any ciphertext as `device`. */
-export function signEntry(world: World, device: Device, binding: RoundBinding, digest: Uint8Array): Entry {
+const none = new Uint8Array(0);
+export const isShares = (world: World): boolean => world.parsed.plan.aggregation.transport === 'shares';
+
+/** Signs any two parts as `device`; under shares they are what the entry carries. */
+export function signEntry(world: World, device: Device, binding: RoundBinding, parts: SealedParts): Entry {
+  const { body, holderPart } = parts;
+  const digest = uploadDigest(world.suite, body, holderPart);
   const statement: UploadStatement = { ...binding, deviceId: device.id, digest };
-  const signature = world.suite.sign(device.signing.secretKey, uploadStatement(statement));
-  return { certificate: device.certificate, ...binding, digest, signature };
+  return {
+    certificate: device.certificate,
+    ...binding,
+    digest,
+    signature: world.suite.sign(device.signing.secretKey, uploadStatement(statement)),
+    bodyDigest: isShares(world) ? world.suite.digest(body) : none,
+    holderPart: isShares(world) ? holderPart : none,
+  };
 }
 
-/** Encrypts digits, digit i of upload k being (k+1)·(i+1), and signs. */
+export const schemeOfWorld = (world: World): SumScheme => schemeOf(world.parsed, 'training').scheme;
+
+/** Seals `digits` as the device does, and signs. */
+export function sealUpload(
+  world: World,
+  device: Device,
+  binding: RoundBinding,
+  publicKey: Uint8Array,
+  digits: Int32Array,
+): Upload {
+  const context = { configHash: binding.configHash, deviceId: device.id };
+  const parts = world.secagg.seal(schemeOfWorld(world), context, publicKey, digits);
+  return { device, digits, ...parts, entry: signEntry(world, device, binding, parts) };
+}
+
+/** Seals digits, digit i of upload k being (k+1)·(i+1) modulo 1000, and signs. */
 export function createUpload(
   world: World,
   device: Device,
@@ -91,18 +120,9 @@ export function createUpload(
   publicKey: Uint8Array,
   number = 0,
 ): Upload {
-  const digits = Int32Array.from(
-    { length: digitCountOf(world.parsed, 'training') },
-    (_, i) => (number + 1) * (i + 1),
-  );
-  const { c0, c1 } = world.bfv.encrypt(publicKey, digits);
-  return {
-    device,
-    digits,
-    c0,
-    c1,
-    entry: signEntry(world, device, binding, uploadDigest(world.suite, c0, c1)),
-  };
+  const length = digitCountOf(world.parsed, 'training');
+  const digits = Int32Array.from({ length }, (_, i) => ((number + 1) * (i + 1)) % 1000);
+  return sealUpload(world, device, binding, publicKey, digits);
 }
 
 export const byDevice = (a: Upload, b: Upload): number => (a.device.id < b.device.id ? -1 : 1);
@@ -159,20 +179,28 @@ export function openHeader(
 }
 
 const CHUNK_BYTES = 16_384;
+/** Few, so that a test's cohort takes several messages. */
+const PARTS_PER_MESSAGE = 3;
 
-/** The messages of an opening: header, then every c1 in chunks. */
+/** The messages of an opening: header, then every c1 in chunks, or the devices of a cohort with their entries. */
 export async function* openMessages(header: OpenHeader, uploads: readonly Upload[]): AsyncGenerator<object> {
   yield { message: 'header', header };
-  for (const { device, c0, c1, entry } of uploads) {
-    for (let offset = 0; offset < c1.length; offset += CHUNK_BYTES) {
+  if (uploads[0]?.entry.holderPart.length) {
+    const parts = [...uploads].sort(byDevice).map(({ device, entry }) => ({ deviceId: device.id, entry }));
+    for (let at = 0; at < parts.length; at += PARTS_PER_MESSAGE)
+      yield { message: 'parts', parts: { parts: parts.slice(at, at + PARTS_PER_MESSAGE) } };
+    return;
+  }
+  for (const { device, body, holderPart, entry } of uploads) {
+    for (let offset = 0; offset < holderPart.length; offset += CHUNK_BYTES) {
       const first = offset === 0;
       yield {
         message: 'part',
         part: {
           deviceId: device.id,
-          c0Digest: first ? suiteOf(device).digest(c0) : new Uint8Array(0),
+          bodyDigest: first ? suiteOf(device).digest(body) : none,
           offset,
-          c1: c1.subarray(offset, offset + CHUNK_BYTES),
+          holderPart: holderPart.subarray(offset, offset + CHUNK_BYTES),
           entry: first ? entry : null,
         },
       };
@@ -219,16 +247,22 @@ export async function openAt(
   return partials;
 }
 
-/** What the coordinator does with partials: adds the c0 itself and opens. */
+/** What the coordinator does with partials: adds the bodies itself and opens. */
 export function openSum(
   world: World,
   uploads: readonly Upload[],
   partials: readonly OpenReply[],
 ): Int32Array {
-  const digitCount = digitCountOf(world.parsed, 'training');
-  const sum = world.bfv.accumulator('c0', digitCount);
-  for (const upload of uploads) sum.add(upload.c0);
-  return world.bfv.open({ c0Sum: sum.bytes(), partials: partials.map((reply) => reply.partial), digitCount });
+  const scheme = schemeOfWorld(world);
+  const folder = world.secagg.folder(scheme);
+  for (const upload of uploads) folder.add(upload.body);
+  return world.secagg.open(scheme, {
+    configHash: uploads[0]!.entry.configHash,
+    bodySum: folder.bytes(),
+    cohortCount: uploads.length,
+    activeSet: partials.map(({ holderId }) => world.holderKeys.findIndex(({ id }) => id === holderId) + 1),
+    partials: partials.map((reply) => reply.partial),
+  });
 }
 
 /** Digit-wise sum, to compare with. */

@@ -17,14 +17,18 @@ import {
 } from '../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair, type Suite, type SuiteName } from '../crypto/identity/suite.ts';
 import { systemRandom } from '../crypto/random.ts';
-import { type Bfv, loadBfv } from '../crypto/secagg/bfv.ts';
+import type { Bfv } from '../crypto/secagg/bfv.ts';
+import { loadSecagg, type Secagg } from '../crypto/secagg/scheme.ts';
 import {
+  type CeremonyPart,
   type CeremonyPhase,
   type CeremonyStepReply,
-  ceremonyPhases,
+  phasesOf,
   type SealedShare,
+  type Transport,
 } from '../protos/keyholder-messages.ts';
-import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval } from '../protos/plan.ts';
+import { approvePlan, finishPlan, openersOf, type ParsedPlan, type PlanApproval } from '../protos/plan.ts';
+import { ceremonyId, ceremonyPartStatement } from '../protos/statements.ts';
 import {
   type HolderContext,
   type HolderHooks,
@@ -47,6 +51,7 @@ export const holderIds = ['hospital', 'regulator', 'platform', 'university'] as 
 export interface World {
   readonly suite: Suite;
   readonly bfv: Bfv;
+  readonly secagg: Secagg;
   readonly authority: CertificateAuthority;
   readonly caDer: Uint8Array;
   readonly approver: KeyPair;
@@ -63,6 +68,10 @@ export interface World {
 
 export interface WorldOptions {
   readonly suite?: SuiteName;
+  readonly transport?: Transport;
+  readonly kem?: 'x25519' | 'x25519-ml-kem-768';
+  /** Units of hidden layers: for a model too long for a short sum. */
+  readonly hidden?: readonly number[];
   readonly cohortMin?: number;
   readonly cohortMax?: number;
 }
@@ -88,7 +97,9 @@ export function planOf(
       features: [feature('age'), feature('pulse')],
       complete: true,
     },
-    model: { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
+    model: options.hidden
+      ? { kind: 'mlp', inputs: 2, hidden: options.hidden, activation: 'relu' }
+      : { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
     training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1 },
     rounds: {
       training: 3,
@@ -100,6 +111,10 @@ export function planOf(
     },
     mechanism: { clip: '1', unitsPerClip: 1024 },
     privacy: null,
+    aggregation:
+      options.transport === 'shares'
+        ? { transport: 'shares', kem: options.kem ?? 'x25519' }
+        : { transport: 'bfv' },
     holders: world.holderKeys.map(({ id, signing, sealing }) => ({
       id,
       signingPublicKey: toHex(signing.publicKey),
@@ -125,9 +140,11 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const coordinatorKeys = { signing: suite.generateSigningKey(), sealing: suite.generateSealingKey() };
   const parsed = planOf({ suite, caDer, holderKeys, coordinatorKeys }, options);
   const approvals = [approvePlan(parsed, 'ethics', approver)];
+  const secagg = await loadSecagg();
   return {
     suite,
-    bfv: await loadBfv(),
+    bfv: secagg.bfv,
+    secagg,
     authority,
     caDer,
     approver,
@@ -202,6 +219,12 @@ export function startHolder(world: World, index: number, options: TestHolderOpti
   return { id: keys.id, index, directory, context, service, revoked, close: () => store.close() };
 }
 
+/** The last of `present` holders, as many as the transport needs to open a sum. */
+export function openersAmong(world: World, present: readonly number[]): number[] {
+  const count = openersOf(world.parsed.plan);
+  return present.slice(-count);
+}
+
 export interface CommitteeKey {
   readonly publicKey: Uint8Array;
   readonly keyId: Uint8Array;
@@ -255,7 +278,7 @@ export class Committee {
   ceremony(round: number, relay: Relay = (_phase, replies) => replies): CommitteeKey {
     const planHash = this.world.parsed.hash;
     let replies: readonly CeremonyStepReply[] = [];
-    for (const phase of ceremonyPhases) {
+    for (const phase of phasesOf(this.world.parsed.plan.aggregation.transport)) {
       const parts = replies.map((reply) => reply.part);
       const shares: SealedShare[] = replies.flatMap((reply) => reply.shares);
       const answered = this.holders.map((holder) =>
@@ -280,4 +303,23 @@ export class Committee {
 
 export function register(world: World, holder: TestHolder): void {
   holder.service.registerPlan({ plan: world.parsed.bytes, approvals: world.approvals });
+}
+
+/** `payload` as said and signed by holder `index` in `phase`. */
+export function signedPartOf(
+  world: World,
+  index: number,
+  phase: CeremonyPhase,
+  round: number,
+  payload: Uint8Array,
+): CeremonyPart {
+  const { id: holderId, signing } = world.holderKeys[index - 1]!;
+  const { suite, parsed } = world;
+  const statement = ceremonyPartStatement({
+    ceremonyId: ceremonyId(suite, parsed.hash, round),
+    phase,
+    holderId,
+    payloadDigest: suite.digest(payload),
+  });
+  return { holderId, payload, signature: suite.sign(signing.secretKey, statement) };
 }

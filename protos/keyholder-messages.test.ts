@@ -12,14 +12,17 @@ import {
   decodeCombinePayload,
   decodeCommitKeyPayload,
   decodeRevealPayload,
+  decodeRoundKeyPayload,
   decodeTestPayload,
   encodeBeginPayload,
   encodeCombinePayload,
   encodeCommitKeyPayload,
   encodeRevealPayload,
+  encodeRoundKeyPayload,
   encodeTestPayload,
   openHeaderSchema,
   phaseBefore,
+  phasesOf,
   readTranscript,
 } from './keyholder-messages.ts';
 
@@ -101,8 +104,27 @@ describe('ceremony payloads', () => {
   });
 
   it('follow one another', () => {
-    expect(phaseBefore('BEGIN')).toBeUndefined();
-    expect(phaseBefore('FINISH')).toBe('TEST');
+    for (const transport of ['bfv', 'shares'] as const) {
+      const phases = phasesOf(transport);
+      expect(phases.map((phase) => phaseBefore(transport, phase))).toEqual([
+        undefined,
+        ...phases.slice(0, -1),
+      ]);
+    }
+    expect(phaseBefore('bfv', 'FINISH')).toBe('TEST');
+    expect(phaseBefore('shares', 'FINISH')).toBe('BEGIN');
+    expect(() => phaseBefore('shares', 'REVEAL')).toThrow(coded('CEREMONY_FAILED'));
+  });
+
+  it('carry the round key of a holder', () => {
+    const publicKey = new Uint8Array(1216).fill(5);
+    expect(decodeRoundKeyPayload(encodeRoundKeyPayload(publicKey))).toEqual(publicKey);
+    for (const bad of [
+      new Uint8Array(0),
+      encodeRoundKeyPayload(publicKey).subarray(1),
+      transcript('ceremony-key', publicKey),
+    ])
+      expect(() => decodeRoundKeyPayload(bad)).toThrow(coded('MALFORMED_MESSAGE'));
   });
 });
 

@@ -35,6 +35,10 @@ export const CEREMONY_PAYLOAD_BYTES_MAX = 1024 * 1024;
 export const SEALED_SHARE_BYTES_MAX = 512 * 1024;
 export const ABORT_REASON_CHARACTERS_MAX = 200;
 export const DIGIT_COUNT_MAX = 10_000_000;
+/** Holder part of transport shares; the hybrid with ML-KEM-768 takes about 5 KB. */
+export const SEALED_SEEDS_BYTES_MAX = 16 * 1024;
+/** Parts of one message of an opening: with an entry in each, still below the message limit of a holder. */
+export const OPEN_PARTS_PER_MESSAGE_MAX = 500;
 /** A partial decryption is returned in one message. */
 export const PARTIAL_BYTES_MAX = 12 * 1024 * 1024;
 
@@ -43,9 +47,32 @@ const publicKey = bytesUpTo(65);
 export const ceremonyPhases = ['BEGIN', 'COMMIT_KEY', 'REVEAL', 'COMBINE', 'TEST', 'FINISH'] as const;
 export type CeremonyPhase = (typeof ceremonyPhases)[number];
 
-/** Phase whose parts are the input of `phase`; undefined for the first. */
-export const phaseBefore = (phase: CeremonyPhase): CeremonyPhase | undefined =>
-  ceremonyPhases[ceremonyPhases.indexOf(phase) - 1];
+/** How sums travel: `aggregation.transport` of the plan. */
+export type Transport = 'bfv' | 'shares';
+
+const phasesByTransport: Readonly<Record<Transport, readonly CeremonyPhase[]>> = {
+  bfv: ceremonyPhases,
+  // Four keys side by side hold no common secret: nothing to commit to, deal or test.
+  shares: ['BEGIN', 'FINISH'],
+};
+
+/** The phases of a ceremony, in order. */
+export const phasesOf = (transport: Transport): readonly CeremonyPhase[] => phasesByTransport[transport];
+
+/**
+ * Phase whose parts are the input of `phase`; undefined for the first. Throws CEREMONY_FAILED for a phase that the
+ * transport does not have.
+ */
+export function phaseBefore(transport: Transport, phase: CeremonyPhase): CeremonyPhase | undefined {
+  const phases = phasesOf(transport);
+  const at = phases.indexOf(phase);
+  ensure(
+    at >= 0,
+    'CEREMONY_FAILED',
+    `a ceremony of transport ${transport} has no phase ${phase}: ${phases.join(', ')}`,
+  );
+  return phases[at - 1];
+}
 
 export const holderInfoReplySchema = z.object({
   holderId,
@@ -103,6 +130,9 @@ export const entrySchema = z.object({
   committeeKeyId: digest,
   digest,
   signature,
+  /** Transport shares only, else empty. */
+  bodyDigest: bytesOrEmpty(32),
+  holderPart: bytesOrEmpty(SEALED_SEEDS_BYTES_MAX),
 });
 export type Entry = z.output<typeof entrySchema>;
 
@@ -165,16 +195,25 @@ export const openHeaderSchema = z.object({
 export type OpenHeader = z.output<typeof openHeaderSchema>;
 
 /**
- * `entry` and `c0Digest` stand in the first chunk (offset 0) of a device and are not looked at in later ones.
+ * `entry` and `bodyDigest` stand in the first chunk (offset 0) of a device and are not looked at in later ones.
  */
 export const openPartSchema = z.object({
   deviceId,
-  c0Digest: bytesOrEmpty(32),
+  bodyDigest: bytesOrEmpty(32),
   offset: integer(0, 2 ** 31),
-  c1: bytesUpTo(CHUNK_BYTES_MAX),
+  holderPart: bytesOrEmpty(CHUNK_BYTES_MAX),
   entry: z.unknown(),
 });
 export type OpenPart = z.output<typeof openPartSchema>;
+
+/** Parts of several devices in one message; each is parsed by itself. */
+export const openPartsSchema = z.object({ parts: listOf(z.unknown(), OPEN_PARTS_PER_MESSAGE_MAX) });
+
+/**
+ * Transport shares: a certified device. Its entry is needed only where this holder did not accept it; what else a part
+ * has is for transport bfv.
+ */
+export const openDeviceSchema = z.object({ deviceId, entry: z.unknown() });
 
 export const openReplySchema = z.object({ holderId, partial: bytesUpTo(PARTIAL_BYTES_MAX), signature });
 export type OpenReply = z.output<typeof openReplySchema>;
@@ -223,6 +262,12 @@ export function decodeBeginPayload(bytes: Uint8Array): BeginPayload {
   const [commitment, sealingPublicKey] = readTranscript('ceremony-begin', bytes, { minimum: 2, maximum: 2 });
   return { commitment: commitment!, sealingPublicKey: sealingPublicKey! };
 }
+
+/** BEGIN under transport shares: this holder's public key of the round. */
+export const encodeRoundKeyPayload = (publicKey: Uint8Array): Uint8Array =>
+  transcript('ceremony-round-key', publicKey);
+export const decodeRoundKeyPayload = (bytes: Uint8Array): Uint8Array =>
+  readTranscript('ceremony-round-key', bytes, { minimum: 1, maximum: 1 })[0]!;
 
 /** COMMIT_KEY: the key commitment. */
 export const encodeCommitKeyPayload = (keyCommitment: Uint8Array): Uint8Array =>

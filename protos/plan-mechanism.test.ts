@@ -3,14 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { chargeOf } from '../crypto/dp/filter.ts';
 import { roundEvent } from '../crypto/dp/plan-accounting.ts';
 import { finishPlan, type ParsedPlan } from './plan.ts';
-import {
-  accountPlan,
-  digitCountOf,
-  layoutOf,
-  realisedCharge,
-  roundMechanismOf,
-  vectorLength,
-} from './plan-mechanism.ts';
+import { accountPlan, realisedCharge, roundMechanismOf, vectorLength } from './plan-mechanism.ts';
+import { digitCountOf, layoutOf, schemeOf } from './plan-scheme.ts';
 
 const feature = (column: string) => ({ column, kind: 'number', minimum: 0, maximum: 1 });
 const person = {
@@ -75,28 +69,30 @@ describe('a noised plan', () => {
     expect(layoutOf(planOf({ ...changes, privacy: null }), 'training').digitCount).toBeGreaterThan(0);
   });
 
-  it('is refused when its sums would leave the coefficient, naming the grid', () => {
+  it('takes wider slots of the long cipher where its sums would leave the 15 bits of bfv', () => {
     const withUnits = (unitsPerClip: number, changes: object = {}) =>
       planOf({ ...changes, mechanism: { ...base.mechanism, unitsPerClip } });
-    expect(() => withUnits(64)).toThrow(refusal('mechanism.unitsPerClip'));
     const record4 = { privacy: record, rounds: hospitals };
-    withUnits(48, record4); // 300 · 48 + 12 · ~7
-    expect(() => withUnits(64, record4)).toThrow(refusal('mechanism.unitsPerClip'));
-    expect(() => planOf({ privacy: { ...person, noiseVariance: '4000' } })).toThrow(
-      refusal('mechanism.unitsPerClip'),
-    );
+    const narrow = schemeOf(withUnits(48, record4), 'training'); // 300 · 48 + 12 · ~7
+    expect(narrow).toMatchObject({ layout: { modulusBits: 15 }, scheme: { long: null } });
+    const wide = schemeOf(withUnits(64, record4), 'training');
+    expect(wide).toMatchObject({ layout: { modulusBits: 16 }, scheme: { long: { slotBits: 16 } } });
     // Without noise there are as many digits as it takes.
     expect(layoutOf(finishPlan({ ...base, privacy: null }), 'training').digitCount).toBeGreaterThan(1);
   });
 
-  it('is refused when an evaluation cell could leave the coefficient', () => {
-    const large = { eligibility: { recordsMax: 50_000 }, rounds: hospitals };
-    const mechanism = { clip: '1', unitsPerClip: 1, expectedBatch: '9000', recordsMax: 50_000 };
-    expect(() => planOf({ ...large, mechanism, privacy: record })).toThrow(refusal('rounds.evaluation'));
-    planOf({ ...large, mechanism: { ...mechanism, expectedBatch: '8000' }, privacy: record });
-    expect(() => planOf({ privacy: { ...person, evaluationNoiseVariance: '8000' } })).toThrow(
-      refusal('rounds.evaluation'),
-    );
+  it('is refused, naming the field, when no slot of 32 bits holds its sums', () => {
+    const huge = { ...person, noiseVariance: '4000000000000000' };
+    expect(() => planOf({ privacy: huge })).toThrow(refusal('mechanism.unitsPerClip'));
+    const cells = { ...person, evaluationNoiseVariance: '4000000000000000' };
+    expect(() => planOf({ privacy: cells })).toThrow(refusal('rounds.evaluation'));
+  });
+
+  it('under shares takes words of 16 bits, and 32 where they are too narrow', () => {
+    const aggregation = { transport: 'shares' };
+    const of = (changes: object) => schemeOf(planOf({ aggregation, ...changes }), 'training').scheme;
+    expect(of({})).toMatchObject({ long: null, wordBits: 16 });
+    expect(of({ privacy: { ...person, noiseVariance: '40000000' } })).toMatchObject({ long: null, wordBits: 32 });
   });
 
   it('is refused when a table could be cut, a sum has no proof, or δ is no small number', () => {

@@ -8,8 +8,6 @@ import { rdpToEpsilonAt, zcdpToEpsilon } from '../crypto/dp/conversion.ts';
 import type { DpEvent } from '../crypto/dp/events.ts';
 import { chargeOf } from '../crypto/dp/filter.ts';
 import {
-  type DigitLayout,
-  digitLayout,
   histogramNormBoundSquared,
   type MechanismParameters,
   normBoundSquared,
@@ -26,6 +24,7 @@ import { publicRotationSeed } from './statements.ts';
 
 const ZERO = parseRational('0');
 const ONE = parseRational('1');
+const NO_ROTATION = new Uint8Array(32);
 
 /** Entries of the summed vector: the model's parameters (and a weight), or 2 × bins histogram counts. */
 export function vectorLength(plan: Plan, kind: RoundKind): number {
@@ -34,8 +33,13 @@ export function vectorLength(plan: Plan, kind: RoundKind): number {
 }
 
 /** The integer mechanism of a round (crypto/dp/mechanism.ts). */
-export function mechanismOf(parsed: ParsedPlan, kind: RoundKind, round: number): MechanismParameters {
-  const { plan } = parsed;
+export const mechanismOf = (parsed: ParsedPlan, kind: RoundKind, round: number): MechanismParameters => ({
+  ...mechanismOfPlan(parsed.plan, kind),
+  rotationSeed: publicRotationSeed(getSuite(parsed.plan.suite), parsed.hash, round),
+});
+
+/** The same but for the rotation, which takes the plan's hash: for what depends on sizes only. */
+export function mechanismOfPlan(plan: Plan, kind: RoundKind): MechanismParameters {
   const evaluation = kind === 'evaluation';
   const noise = plan.privacy === null ? ZERO : parseRational(evaluationOrTraining(plan, evaluation));
   return {
@@ -43,7 +47,7 @@ export function mechanismOf(parsed: ParsedPlan, kind: RoundKind, round: number):
     dimension: vectorLength(plan, kind),
     clip: evaluation ? ONE : parseRational(plan.mechanism.clip),
     unitsPerClip: evaluation ? 1 : plan.mechanism.unitsPerClip,
-    rotationSeed: publicRotationSeed(getSuite(plan.suite), parsed.hash, round),
+    rotationSeed: NO_ROTATION,
     noiseVariance: noise,
     clients: plan.rounds.cohortMax,
     recordsMax: recordsMaxOf(plan, evaluation),
@@ -59,19 +63,6 @@ function recordsMaxOf(plan: Plan, evaluation: boolean): number {
 function evaluationOrTraining(plan: Plan, evaluation: boolean): string {
   if (!plan.privacy) return '0';
   return evaluation ? (plan.privacy.evaluationNoiseVariance ?? '0') : plan.privacy.noiseVariance;
-}
-
-export const layoutOf = (parsed: ParsedPlan, kind: RoundKind): DigitLayout =>
-  digitLayout(mechanismOf(parsed, kind, 1));
-
-/** Plaintext coefficients that a round of this kind uses. */
-export const digitCountOf = (parsed: ParsedPlan, kind: RoundKind): number =>
-  vectorLength(parsed.plan, kind) * layoutOf(parsed, kind).digitCount;
-
-/** What a holder may be asked to open: nothing but the lengths that the plan implies. */
-export function digitCountAllowed(parsed: ParsedPlan, digitCount: number): boolean {
-  const kinds: RoundKind[] = parsed.plan.rounds.evaluation > 0 ? ['training', 'evaluation'] : ['training'];
-  return kinds.some((kind) => digitCountOf(parsed, kind) === digitCount);
 }
 
 /**

@@ -4,16 +4,11 @@
  *
  * Trusts: each field's own form (protos/plan.ts). May be called by: protos/plan.ts.
  */
-import { fitsModulus } from '../crypto/dp/digits.ts';
-import {
-  compareRational,
-  divideRational,
-  ONE,
-  parseRational,
-  rationalToNumber,
-  ZERO,
-} from '../crypto/dp/rational.ts';
+import { compareRational, ONE, parseRational, ZERO } from '../crypto/dp/rational.ts';
+import { isPulsefoldError } from '../crypto/error.ts';
 import type { Plan, PrivacyTerms } from './plan.ts';
+import { schemeOfPlan } from './plan-scheme.ts';
+import type { RoundKind } from './round-config.ts';
 
 export interface PlanIssue {
   readonly path: string[];
@@ -27,8 +22,9 @@ const VARIANCE_MIN = parseRational('1/4');
 
 export function privacyIssues(plan: Plan): PlanIssue[] {
   const { privacy } = plan;
-  if (!privacy) return [];
-  return [...termIssues(plan, privacy), ...recordIssues(plan, privacy), ...capacityIssues(plan, privacy)];
+  const issues = privacy ? [...termIssues(plan, privacy), ...recordIssues(plan, privacy)] : [];
+  // Sizes are derived from terms that make sense.
+  return issues.length > 0 ? issues : capacityIssues(plan);
 }
 
 function termIssues(plan: Plan, privacy: PrivacyTerms): PlanIssue[] {
@@ -78,34 +74,19 @@ function recordIssues({ mechanism, eligibility }: Plan, { unit }: PrivacyTerms):
 }
 
 /**
- * One plaintext coefficient holds one entry of a noised sum (crypto/dp/digits.ts): it must fit where everything that
- * the plan expects points the same way. Person: cohortMax clips. Record: the expected batch of clips. Evaluation: all
- * rows in one cell, where the rows are cohortMax people (a person's histogram has norm 1), or for records the smaller
- * of cohortMax tables of eligibility.recordsMax and the records that the plan itself expects, expectedBatch/q: tables
- * of hospitals differ by orders of magnitude, so the first alone would refuse far too much.
+ * One slot holds one entry of a noised sum (crypto/dp/digits.ts): it must fit where everything that the plan expects
+ * points the same way, up to the plan's coherence (protos/plan-scheme.ts).
  */
-function capacityIssues(plan: Plan, privacy: PrivacyTerms): PlanIssue[] {
-  const issues: PlanIssue[] = [];
-  const { cohortMax } = plan.rounds;
-  const { unitsPerClip, expectedBatch } = plan.mechanism;
-  const batch = parseRational(expectedBatch ?? '0');
-  const clips = privacy.unit === 'person' ? cohortMax : rationalToNumber(batch);
-  if (!fitsModulus(clips * unitsPerClip, parseRational(privacy.noiseVariance), cohortMax))
-    issues.push({
-      path: ['mechanism', 'unitsPerClip'],
-      message:
-        `a sum of ${clips} clips of ${unitsPerClip} units and twelve deviations of the noise must stay within ` +
-        '2^14, half the plaintext modulus: lower unitsPerClip (and calibrate the noise again)',
-    });
-  const rate = parseRational(privacy.samplingRate);
-  if (plan.rounds.evaluation === 0 || !privacy.evaluationNoiseVariance || rate.numerator <= 0n) return issues;
-  const expected = Math.ceil(rationalToNumber(divideRational(batch, rate)));
-  const rows =
-    privacy.unit === 'person' ? cohortMax : Math.min(cohortMax * plan.eligibility.recordsMax, expected);
-  if (!fitsModulus(rows, parseRational(privacy.evaluationNoiseVariance), cohortMax))
-    issues.push({
-      path: ['rounds', 'evaluation'],
-      message: `a histogram cell may reach ${rows} rows and its noise, more than 2^14: evaluate with fewer clients`,
-    });
-  return issues;
+function capacityIssues(plan: Plan): PlanIssue[] {
+  const kinds: RoundKind[] = plan.rounds.evaluation > 0 ? ['training', 'evaluation'] : ['training'];
+  return kinds.flatMap((kind) => {
+    try {
+      schemeOfPlan(plan, kind);
+      return [];
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      const path = kind === 'evaluation' ? ['rounds', 'evaluation'] : ['mechanism', 'unitsPerClip'];
+      return [{ path, message: `nothing carries the sum of a ${kind} round: ${error.message}` }];
+    }
+  });
 }

@@ -34,6 +34,12 @@ const publicKey = z
     'expected a public key as hexadecimal (32 bytes, or 65 bytes in the gm suite)',
   );
 
+/**
+ * Norm that a sum of updates may reach, as a fraction of cohortMax clips that all point the same way: sizes the slots
+ * of a noised sum (crypto/dp/slots.ts). Too small a value costs accuracy, never privacy.
+ */
+const coherence = rational.default('1');
+
 export const trainingSchema = z.strictObject({
   strategy: z.enum(['fedavg', 'fedprox', 'fedavgm', 'fedadam']),
   epochs: z.int().min(1).max(1000),
@@ -123,12 +129,22 @@ export const planSchema = z
       })
       .default({ path: 'none', bins: 20 }),
     aggregation: z
-      .strictObject({
-        transport: z.literal('bfv'),
-        polyDegree: z.literal(4096),
-        plainModulusBits: z.literal(15),
-      })
-      .default({ transport: 'bfv', polyDegree: 4096, plainModulusBits: 15 }),
+      .discriminatedUnion('transport', [
+        /** Threshold BFV: the coordinator is trusted to follow the protocol (docs/threat-model.md). */
+        z.strictObject({
+          transport: z.literal('bfv'),
+          polyDegree: z.literal(4096).default(4096),
+          plainModulusBits: z.literal(15).default(15),
+          coherence,
+        }),
+        /** Masks from seeds that the holders share: coordinator and clients may be malicious. */
+        z.strictObject({
+          transport: z.literal('shares'),
+          kem: z.enum(['x25519', 'x25519-ml-kem-768']).default('x25519'),
+          coherence,
+        }),
+      ])
+      .default({ transport: 'bfv', polyDegree: 4096, plainModulusBits: 15, coherence: '1' }),
     holders: z
       .array(z.strictObject({ id: slug, signingPublicKey: publicKey, sealingPublicKey: publicKey }))
       .length(4, 'this version runs n = 4 holders (f = 1)'),
@@ -147,6 +163,8 @@ export const planSchema = z
       issue(['holders'], 'two holders share a signing key: they would not be independent');
     if (plan.rounds.evaluation > 0 && plan.evaluation.path === 'none')
       issue(['evaluation', 'path'], 'rounds.evaluation > 0 needs evaluation.path: federated');
+    if (plan.aggregation.transport === 'shares' && plan.aggregation.kem !== 'x25519' && plan.suite !== 'intl')
+      issue(['aggregation', 'kem'], 'the hybrid with ML-KEM-768 exists in suite intl only');
     for (const { path, message } of privacyIssues(plan)) issue(path, message);
   });
 
@@ -157,8 +175,14 @@ export type PrivacyTerms = z.output<typeof privacySchema>;
 export const quorumOf = (plan: Plan): number => Math.floor((plan.holders.length + faultsOf(plan)) / 2) + 1;
 /** Holders that may be corrupt or offline, n = 3f+1. */
 export const faultsOf = (plan: Plan): number => Math.floor((plan.holders.length - 1) / 3);
-/** Holders that open a sum together, t = f+1. */
+/** Threshold of a BFV committee key, t = f+1. */
 export const thresholdOf = (plan: Plan): number => faultsOf(plan) + 1;
+/**
+ * Holders whose answers open a sum. bfv: t = f+1 partial decryptions. shares: 2f+1, so that every summed expansion
+ * comes from f+1 holders and a lie of f of them cannot pass.
+ */
+export const openersOf = (plan: Plan): number =>
+  plan.aggregation.transport === 'shares' ? 2 * faultsOf(plan) + 1 : thresholdOf(plan);
 /** Committee keys made ahead: one per round, spares included. */
 export const committeeKeyCount = (plan: Plan): number =>
   plan.rounds.training + plan.rounds.evaluation + plan.rounds.spare;

@@ -32,20 +32,16 @@ export const checkInRequest = z.object({
 export const getBlobRequest = z.object({ digest, offset: integer(0, 2 ** 31) });
 
 export const uploadHeader = z.object({
-  planHash: digest,
-  round: roundNumber,
-  modelHash: digest,
   configHash: digest,
-  committeeKeyId: digest,
   digest,
   signature,
-  c0Bytes: integer(1, UPLOAD_BYTES_MAX),
-  c1Bytes: integer(1, UPLOAD_BYTES_MAX),
+  bodyBytes: integer(1, UPLOAD_BYTES_MAX),
+  holderBytes: integer(1, UPLOAD_BYTES_MAX),
 });
 
 export type UploadHeader = z.output<typeof uploadHeader>;
 
-export const getUploadStateRequest = z.object({ planHash: digest, round: roundNumber, digest });
+export const getUploadStateRequest = z.object({ configHash: digest, digest });
 
 /** A chunk over the cap has its own code, because a client can mend that by itself. */
 export const putUploadRequest = z.object({

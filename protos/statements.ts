@@ -30,7 +30,7 @@ export interface RoundBinding {
 
 export interface UploadStatement extends RoundBinding {
   readonly deviceId: string;
-  /** H(H(c0) ‖ H(c1)). */
+  /** H(H(body) ‖ H(holder part)). */
   readonly digest: Uint8Array;
 }
 
@@ -41,12 +41,15 @@ const bindingFields = (b: RoundBinding) =>
 export const uploadStatement = (s: UploadStatement): Uint8Array =>
   transcript('upload', ...bindingFields(s), s.deviceId, s.digest);
 
-/** Digest of a sealed update: H(H(c0) ‖ H(c1)), so that a holder can re-hash c1 alone. */
-export const uploadDigest = (suite: Suite, c0: Uint8Array, c1: Uint8Array): Uint8Array =>
-  uploadDigestOfParts(suite, suite.digest(c0), suite.digest(c1));
+/** Digest of a sealed update: H(H(body) ‖ H(holder part)), so that a holder can re-hash its part alone. */
+export const uploadDigest = (suite: Suite, body: Uint8Array, holderPart: Uint8Array): Uint8Array =>
+  uploadDigestOfParts(suite, suite.digest(body), suite.digest(holderPart));
 
-export const uploadDigestOfParts = (suite: Suite, c0Digest: Uint8Array, c1Digest: Uint8Array): Uint8Array =>
-  suite.digest(utf8('pulsefold/v1/upload-digest'), c0Digest, c1Digest);
+export const uploadDigestOfParts = (
+  suite: Suite,
+  bodyDigest: Uint8Array,
+  holderPartDigest: Uint8Array,
+): Uint8Array => suite.digest(utf8('pulsefold/v1/upload-digest'), bodyDigest, holderPartDigest);
 
 /**
  * Leaf of the cohort tree: the upload statement and nothing that has more than one encoding. The device id commits to

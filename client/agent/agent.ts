@@ -280,7 +280,7 @@ export class ClientAgent {
   /** Sends stored bytes and remembers the answer. A refusal by the coordinator leaves the charge standing. */
   async #send(upload: SealedUpload): Promise<RoundReport> {
     const { round, kind } = upload;
-    const uploadBytes = upload.c0Bytes + upload.c1Bytes;
+    const uploadBytes = upload.bodyBytes + upload.holderBytes;
     const answer = await sendRound(this.#participation(), upload);
     Object.assign(upload, answer.changes);
     const { refusal } = answer;
@@ -323,7 +323,7 @@ export class ClientAgent {
     const { session, pseudonym } = this.#joined!;
     const { parsed } = session;
     const { round, kind } = upload;
-    const uploadBytes = upload.c0Bytes + upload.c1Bytes;
+    const uploadBytes = upload.bodyBytes + upload.holderBytes;
     const base = { round, kind, uploadBytes };
     try {
       const request = { planHash: parsed.hash, round };

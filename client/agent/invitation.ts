@@ -19,7 +19,8 @@ import {
   parsePlanBytes,
   requireApproved,
 } from '../../protos/plan.ts';
-import { accountPlan, digitCountOf } from '../../protos/plan-mechanism.ts';
+import { accountPlan } from '../../protos/plan-mechanism.ts';
+import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../../protos/round-config.ts';
 import { committeeKeyStatement, type RoundBinding, shortId, weightsDigest } from '../../protos/statements.ts';
 import { firstNonFinite } from '../training/checks.ts';

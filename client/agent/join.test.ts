@@ -16,7 +16,8 @@ import type { KeyPair } from '../../crypto/identity/suite.ts';
 import { randomBytes } from '../../crypto/random.ts';
 import { loadBfv } from '../../crypto/secagg/bfv.ts';
 import { runCeremony } from '../../crypto/secagg/local-ceremony.ts';
-import { layoutOf, mechanismOf } from '../../protos/plan-mechanism.ts';
+import { mechanismOf } from '../../protos/plan-mechanism.ts';
+import { layoutOf } from '../../protos/plan-scheme.ts';
 import { formatToken } from '../../protos/transport/enrol.ts';
 import { type CallContext, type RunningServer, startServer } from '../../protos/transport/server.ts';
 import { serverCredentials } from '../../protos/transport/tls.ts';
@@ -179,7 +180,7 @@ describe('client join, over gRPC with mutual TLS and the real cipher', () => {
     const { parsed } = coordinator;
     const { header, received } = coordinator.rounds.get(2)!.upload!;
     const { digitCount } = coordinator.rounds.get(2)!.config.config;
-    const [c0Sum, c1Sum] = [received.subarray(0, header.c0Bytes), received.subarray(header.c0Bytes)];
+    const [c0Sum, c1Sum] = [received.subarray(0, header.bodyBytes), received.subarray(header.bodyBytes)];
     const activeSet = [2, 4];
     const partials = activeSet.map((holderIndex) =>
       bfv.partialDecrypt({

@@ -14,7 +14,8 @@ import { ensure } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import { scoreHistogram } from '../../protos/histogram-metrics.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
-import { layoutOf, mechanismOf } from '../../protos/plan-mechanism.ts';
+import { mechanismOf } from '../../protos/plan-mechanism.ts';
+import { layoutOf } from '../../protos/plan-scheme.ts';
 import type { RoundConfig } from '../../protos/round-config.ts';
 import type { TrainEngine, TrainingData } from '../training/engine.ts';
 

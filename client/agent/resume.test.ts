@@ -139,8 +139,8 @@ describe('a device that is killed', () => {
     expect(toHex(header.digest)).toBe(sealed!.digest);
     const digest = uploadDigest(
       coordinator.suite,
-      received.subarray(0, header.c0Bytes),
-      received.subarray(header.c0Bytes),
+      received.subarray(0, header.bodyBytes),
+      received.subarray(header.bodyBytes),
     );
     expect(toHex(digest)).toBe(sealed!.digest);
   });

@@ -9,6 +9,7 @@
 import { concat, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, type PulsefoldError } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
+import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
 import { type UploadStatement, uploadDigest, uploadStatement } from '../../protos/statements.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
@@ -110,12 +111,18 @@ async function makeUpload(
   const data = requireData(session.parsed.plan, p.data, config.kind);
   const { engine, random } = p;
   const digits = await protectContribution({ parsed: session.parsed, config, weights, data, engine, random });
-  const { c0, c1 } = p.sealer.encrypt(committeeKey, digits);
+  const { body, holderPart } = p.sealer.seal({
+    scheme: schemeOf(session.parsed, config.kind).scheme,
+    configHash: binding.configHash,
+    deviceId: identity.subjectId,
+    committeeKey,
+    digits,
+  });
   digits.fill(0);
   const statement: UploadStatement = {
     ...binding,
     deviceId: identity.subjectId,
-    digest: uploadDigest(session.suite, c0, c1),
+    digest: uploadDigest(session.suite, body, holderPart),
   };
   const signature = session.suite.sign(identity.signing.secretKey, uploadStatement(statement));
   const upload: SealedUpload = {
@@ -128,11 +135,11 @@ async function makeUpload(
     digest: toHex(statement.digest),
     signature: toHex(signature),
     certificate: toHex(identity.certificate),
-    c0Bytes: c0.length,
-    c1Bytes: c1.length,
+    bodyBytes: body.length,
+    holderBytes: holderPart.length,
     progress: 'sealed',
   };
-  await p.store.putUpload(name, concat(c0, c1));
+  await p.store.putUpload(name, concat(body, holderPart));
   const before = { undecided: state.undecided, finishedRounds: state.finishedRounds, turns: state.turns };
   state.undecided = [...state.undecided, upload];
   state.finishedRounds = { ...state.finishedRounds, [upload.planHash]: upload.round };
@@ -167,15 +174,15 @@ export interface SendAnswer {
 export async function sendRound(p: RoundParticipation, upload: SealedUpload): Promise<SendAnswer> {
   const { session } = p;
   const bytes = await p.store.getUpload(uploadName(upload));
-  const c0 = bytes.subarray(0, upload.c0Bytes);
-  const c1 = bytes.subarray(upload.c0Bytes);
+  const body = bytes.subarray(0, upload.bodyBytes);
+  const holderPart = bytes.subarray(upload.bodyBytes);
   const intact =
-    bytes.length === upload.c0Bytes + upload.c1Bytes &&
-    toHex(uploadDigest(session.suite, c0, c1)) === upload.digest;
+    bytes.length === upload.bodyBytes + upload.holderBytes &&
+    toHex(uploadDigest(session.suite, body, holderPart)) === upload.digest;
   ensure(intact, 'CHECKSUM_MISMATCH', 'the stored update was changed on disk; it is not sent');
   const statement = statementOf(upload, p.identity.subjectId);
-  const { planHash, round, modelHash, configHash, committeeKeyId, digest } = statement;
-  const { c0Bytes, c1Bytes } = upload;
+  const { configHash, digest } = statement;
+  const { bodyBytes, holderBytes } = upload;
   const signature = fromHex(upload.signature);
   try {
     const { progress, coordinatorSignature } = await uploadSealed({
@@ -183,7 +190,7 @@ export async function sendRound(p: RoundParticipation, upload: SealedUpload): Pr
       suite: session.suite,
       coordinatorPublicKey: fromHex(session.parsed.plan.coordinatorPublicKey),
       statement,
-      header: { planHash, round, modelHash, configHash, committeeKeyId, digest, signature, c0Bytes, c1Bytes },
+      header: { configHash, digest, signature, bodyBytes, holderBytes },
       bytes,
       clock: p.clock,
       random: p.random,

@@ -1,14 +1,31 @@
 /**
- * The port that turns signed digits into a ciphertext of which only sums can be opened (DESIGN §2.6).
+ * The port that turns signed digits into sealed bytes of which only sums can be opened (DESIGN §2.6).
  *
- * Trusts: a committee key that every holder signed (invitation.ts). May be called by: client/.
+ * Trusts: a committee key that every holder signed (invitation.ts), a scheme derived from the approved plan.
+ * May be called by: client/.
  */
-import { loadBfv } from '../../crypto/secagg/bfv.ts';
+import {
+  loadSecagg,
+  type SealContext,
+  type SealedParts,
+  type SumScheme,
+} from '../../crypto/secagg/scheme.ts';
 
-export interface Sealer {
-  /** `digits`: one signed digit per plaintext coefficient. */
-  encrypt(committeeKey: Uint8Array, digits: Int32Array): { readonly c0: Uint8Array; readonly c1: Uint8Array };
+export interface SealRequest extends SealContext {
+  readonly scheme: SumScheme;
+  readonly committeeKey: Uint8Array;
+  /** One signed digit per slot. */
+  readonly digits: Int32Array;
 }
 
-/** Threshold BFV, the only transport of this version. */
-export const loadSealer = (): Promise<Sealer> => loadBfv();
+export interface Sealer {
+  seal(request: SealRequest): SealedParts;
+}
+
+export async function loadSealer(): Promise<Sealer> {
+  const secagg = await loadSecagg();
+  return {
+    seal: ({ scheme, committeeKey, digits, ...context }) =>
+      secagg.seal(scheme, context, committeeKey, digits),
+  };
+}

@@ -23,8 +23,8 @@ const upload: SealedUpload = {
   digest: 'e'.repeat(64),
   signature: 'f'.repeat(128),
   certificate: '00',
-  c0Bytes: 10,
-  c1Bytes: 10,
+  bodyBytes: 10,
+  holderBytes: 10,
   progress: 'sealed',
 };
 const state: ClientState = {

@@ -30,8 +30,8 @@ export const sealedUploadSchema = z.strictObject({
   signature: hex(64),
   /** DER of the certificate it is sent under. */
   certificate: z.string().regex(/^([0-9a-f]{2}){1,4096}$/),
-  c0Bytes: z.int().min(1),
-  c1Bytes: z.int().min(1),
+  bodyBytes: z.int().min(1),
+  holderBytes: z.int().min(1),
   /** `sealed`: not known to have arrived. The others are what the coordinator said last. */
   progress: z.enum(['sealed', 'acknowledged', 'late', 'refused']),
   /** The coordinator's signature over its acknowledgement or late statement. */

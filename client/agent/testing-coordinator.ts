@@ -6,7 +6,7 @@
  * May be called by: *.test.ts in client/. Not exported by the package.
  */
 import { createHash } from 'node:crypto';
-import { concat, equalBytes, toHex, utf8 } from '../../crypto/bytes.ts';
+import { concat, equalBytes, fromHex, toHex, utf8 } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import { type CertificateAuthority, certificateDer } from '../../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair, type Suite, type SuiteName } from '../../crypto/identity/suite.ts';
@@ -23,7 +23,7 @@ import {
   type PlanApproval,
   quorumOf,
 } from '../../protos/plan.ts';
-import { digitCountOf } from '../../protos/plan-mechanism.ts';
+import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
 import { type EncodedRoundConfig, encodeRoundConfig, type RoundKind } from '../../protos/round-config.ts';
 import {
@@ -81,6 +81,7 @@ export class FakeCoordinator implements RoundsTransport {
   readonly on: Partial<Record<Method, Interceptor>> = {};
   readonly before: Partial<Record<Method, (request: never) => void>> = {};
   readonly #blobs = new Map<string, Uint8Array>();
+  readonly #roundsByConfig = new Map<string, number>();
 
   private constructor(
     parts: Pick<
@@ -165,6 +166,7 @@ export class FakeCoordinator implements RoundsTransport {
     );
     const opened: FakeRound = { kind, config, committeeKey, signatures: this.signKey(round, keyId), fate };
     this.rounds.set(round, opened);
+    this.#roundsByConfig.set(config.hashHex, round);
     return opened;
   }
 
@@ -214,9 +216,9 @@ export class FakeCoordinator implements RoundsTransport {
       };
     });
 
-  getUploadState = (request: RoundRequest & { digest: Uint8Array }): Promise<unknown> =>
+  getUploadState = (request: { configHash: Uint8Array; digest: Uint8Array }): Promise<unknown> =>
     this.#answer('getUploadState', request, () => {
-      const upload = this.rounds.get(request.round)?.upload;
+      const upload = this.rounds.get(this.roundOf(request.configHash))?.upload;
       const known = upload && equalBytes(upload.header.digest, request.digest);
       return {
         nextOffset: known ? upload.received.length : 0,
@@ -246,6 +248,11 @@ export class FakeCoordinator implements RoundsTransport {
     return this.on[method] ? this.on[method](honest as never, request as never) : honest;
   }
 
+  /** The round of a configuration that was ever shown; 0 for none. */
+  roundOf(configHash: Uint8Array): number {
+    return this.#roundsByConfig.get(toHex(configHash)) ?? 0;
+  }
+
   #round(number: number): FakeRound {
     const round = this.rounds.get(number);
     ensure(round, 'NOT_FOUND', `there is no round ${number}`);
@@ -253,9 +260,10 @@ export class FakeCoordinator implements RoundsTransport {
   }
 
   #store({ header, offset, data }: Sent): object {
-    const round = this.#round(header.round);
+    const number = this.roundOf(header.configHash);
+    const round = this.#round(number);
     const { upload } = round;
-    const total = header.c0Bytes + header.c1Bytes;
+    const total = header.bodyBytes + header.holderBytes;
     if (upload)
       ensure(
         equalBytes(upload.header.digest, header.digest),
@@ -272,12 +280,12 @@ export class FakeCoordinator implements RoundsTransport {
     round.upload = { header, received, acknowledged, late };
     const none = { nextOffset: received.length, acknowledged, late, signature: new Uint8Array(0) };
     if (!acknowledged) return none;
-    const statement = this.statement(header.round);
+    const statement = this.statement(number);
     if (!late) {
       const digest = uploadDigest(
         this.suite,
-        received.subarray(0, header.c0Bytes),
-        received.subarray(header.c0Bytes),
+        received.subarray(0, header.bodyBytes),
+        received.subarray(header.bodyBytes),
       );
       ensure(equalBytes(digest, header.digest), 'DIGEST_MISMATCH', 'other bytes than signed');
     }
@@ -287,16 +295,15 @@ export class FakeCoordinator implements RoundsTransport {
 
   /** What the device signed for a round. */
   statement(round: number): UploadStatement {
-    const { upload } = this.#round(round);
+    const { upload, config } = this.#round(round);
     ensure(upload, 'NOT_FOUND', 'this device has no upload in this round');
-    const { planHash, modelHash, configHash, committeeKeyId, digest } = upload.header;
     return {
-      planHash,
+      planHash: this.parsed.hash,
       round,
-      modelHash,
-      configHash,
-      committeeKeyId,
-      digest,
+      modelHash: fromHex(config.config.modelHash),
+      configHash: config.hash,
+      committeeKeyId: fromHex(config.config.committeeKeyId),
+      digest: upload.header.digest,
       deviceId: this.identity.subjectId,
     };
   }
@@ -370,7 +377,7 @@ export class FakeCoordinator implements RoundsTransport {
 
   /** Bytes of each attempt at a round's upload, reassembled from chunks by offset. */
   bytesSent(round: number): Uint8Array {
-    const chunks = this.sent.filter(({ header }) => header.round === round);
+    const chunks = this.sent.filter(({ header }) => this.roundOf(header.configHash) === round);
     const out = new Uint8Array(Math.max(0, ...chunks.map(({ offset, data }) => offset + data.length)));
     for (const { offset, data } of chunks) {
       const before = out.subarray(offset, offset + data.length);

@@ -14,6 +14,7 @@ import {
 } from '../../crypto/identity/certificate.ts';
 import type { KeyPair, Suite, SuiteName } from '../../crypto/identity/suite.ts';
 import { randomBytes, systemRandom } from '../../crypto/random.ts';
+import type { SealedParts } from '../../crypto/secagg/scheme.ts';
 import { assembleBundle, type IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { TrainingData } from '../training/engine.ts';
 import type { Clock } from './clock.ts';
@@ -34,16 +35,16 @@ export class FakeClock implements Clock {
   }
 }
 
-/** Random bytes of a ciphertext's shape; the agent never looks inside. `c0Bytes` of more than a chunk tests resuming. */
+/** Random bytes of a ciphertext's shape; the agent never looks inside. `bodyBytes` of more than a chunk tests resuming. */
 export class RandomSealer implements Sealer {
   calls = 0;
   readonly #bytes: number;
   constructor(bytes = 600_000) {
     this.#bytes = bytes;
   }
-  encrypt(): { c0: Uint8Array; c1: Uint8Array } {
+  seal(): SealedParts {
     this.calls++;
-    return { c0: randomBytes(this.#bytes), c1: randomBytes(this.#bytes) };
+    return { body: randomBytes(this.#bytes), holderPart: randomBytes(this.#bytes) };
   }
 }
 

@@ -15,15 +15,11 @@ export interface CheckInRequest {
 }
 
 export interface UploadHeader {
-  readonly planHash: Uint8Array;
-  readonly round: number;
-  readonly modelHash: Uint8Array;
   readonly configHash: Uint8Array;
-  readonly committeeKeyId: Uint8Array;
   readonly digest: Uint8Array;
   readonly signature: Uint8Array;
-  readonly c0Bytes: number;
-  readonly c1Bytes: number;
+  readonly bodyBytes: number;
+  readonly holderBytes: number;
 }
 
 export interface RoundRequest {
@@ -36,7 +32,7 @@ export interface RoundsTransport {
   /** Long poll: may take `waitMs` and a little more. */
   checkIn(request: CheckInRequest): Promise<unknown>;
   getBlob(request: { readonly digest: Uint8Array; readonly offset: number }): Promise<unknown>;
-  getUploadState(request: RoundRequest & { readonly digest: Uint8Array }): Promise<unknown>;
+  getUploadState(request: { readonly configHash: Uint8Array; readonly digest: Uint8Array }): Promise<unknown>;
   putUpload(request: {
     readonly header: UploadHeader;
     readonly offset: number;

@@ -46,7 +46,8 @@ const RESTARTS_MAX = 20;
 export async function uploadSealed(task: UploadTask): Promise<UploadOutcome> {
   const total = task.bytes.length;
   const lastChunkAt = Math.floor((total - 1) / CHUNK_BYTES_MAX) * CHUNK_BYTES_MAX;
-  let offset = await resumeOffset(task, lastChunkAt);
+  // An upload of one chunk has nothing to resume, so nothing is asked first.
+  let offset = lastChunkAt === 0 ? 0 : await resumeOffset(task, lastChunkAt);
   for (let restarts = 0; ; ) {
     const data = task.bytes.subarray(offset, Math.min(total, offset + CHUNK_BYTES_MAX));
     let reply: PutUploadReply;
@@ -89,10 +90,10 @@ const retry = <T>(task: UploadTask, operation: () => Promise<T>): Promise<T> => 
 
 /** Where to go on. When everything is there already, the last chunk is sent once more: its reply is the receipt. */
 async function resumeOffset(task: UploadTask, lastChunkAt: number): Promise<number> {
-  const { planHash, round, digest } = task.statement;
+  const { configHash, digest } = task.statement;
   const state = parse(
     getUploadStateReply,
-    await retry(task, () => task.transport.getUploadState({ planHash, round, digest })),
+    await retry(task, () => task.transport.getUploadState({ configHash, digest })),
   );
   return state.acknowledged ? lastChunkAt : Math.min(state.nextOffset, lastChunkAt);
 }

@@ -1,24 +1,17 @@
 /**
- * Folds the certified c0 parts and opens the sum with the holders' partial decryptions.
+ * Opens a folded sum with the holders' answers.
  *
- * Trusts: the caller that the parts are those of the certificate. May be called by: coordinator/rounds.
+ * Trusts: the caller that the sum is that of the certificate. May be called by: coordinator/rounds.
  */
 import { isPulsefoldError } from '../../crypto/error.ts';
-import type { Bfv } from '../../crypto/secagg/bfv.ts';
+import type { OpenInput, Secagg, SumScheme } from '../../crypto/secagg/scheme.ts';
 
-/** Exact digit sums, or null when these partial decryptions do not open (OPENING_FAILED). */
-export function foldAndOpen(
-  bfv: Bfv,
-  digitCount: number,
-  partials: readonly Uint8Array[],
-  c0Parts: Iterable<Uint8Array>,
-): Int32Array | null {
-  const accumulator = bfv.accumulator('c0', digitCount);
-  for (const part of c0Parts) accumulator.add(part);
+/** Exact slot sums, or the reason why these answers do not open it (OPENING_FAILED). */
+export function openSum(secagg: Secagg, scheme: SumScheme, input: OpenInput): Int32Array | string {
   try {
-    return bfv.open({ c0Sum: accumulator.bytes(), partials, digitCount });
+    return secagg.open(scheme, input);
   } catch (error) {
-    if (isPulsefoldError(error) && error.code === 'OPENING_FAILED') return null;
+    if (isPulsefoldError(error) && error.code === 'OPENING_FAILED') return error.message;
     throw error;
   }
 }

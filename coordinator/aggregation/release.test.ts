@@ -4,10 +4,12 @@
  */
 import { beforeAll, describe, expect, test } from 'vitest';
 import { protectPerson, protectRecords, toDigits } from '../../crypto/dp/mechanism.ts';
+import type { SumScheme } from '../../crypto/secagg/scheme.ts';
 import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
-import { layoutOf, mechanismOf } from '../../protos/plan-mechanism.ts';
+import { mechanismOf } from '../../protos/plan-mechanism.ts';
+import { layoutOf } from '../../protos/plan-scheme.ts';
 import { codeOf, createWorld, planOf, type TestWorld } from '../testing.ts';
-import { foldAndOpen } from './fold.ts';
+import { openSum } from './fold.ts';
 import {
   initialOptimizer,
   meanUpdate,
@@ -142,13 +144,24 @@ test('weights travel as little-endian float32', async () => {
   expect(await codeOf(() => weightsFromBytes(bytes.subarray(1)))).toBe('MALFORMED_MESSAGE');
 });
 
-describe('foldAndOpen', () => {
+describe('openSum', () => {
+  const scheme: SumScheme = {
+    transport: 'bfv',
+    suite: 'intl',
+    kem: 'x25519',
+    holderCount: 4,
+    slotCount: 3,
+    long: null,
+    shortCount: 3,
+    wordBits: 16,
+  };
   function sealed() {
     const { publicKey, shares } = world.committee(1);
     const digits = [Int32Array.of(1, -2, 3), Int32Array.of(10, 20, -30)];
-    const parts = digits.map((one) => world.bfv.encrypt(publicKey, one));
+    const context = { configHash: new Uint8Array(32), deviceId: '00' };
+    const parts = digits.map((one) => world.secagg.seal(scheme, context, publicKey, one));
     const sum = world.bfv.accumulator('c1', 3);
-    for (const { c1 } of parts) sum.add(c1);
+    for (const { holderPart } of parts) sum.add(holderPart);
     const partials = [1, 3].map((holderIndex) =>
       world.bfv.partialDecrypt({
         share: shares[holderIndex - 1]!.slice(),
@@ -158,26 +171,35 @@ describe('foldAndOpen', () => {
         activeSet: [1, 3],
       }),
     );
-    return { c0: parts.map((part) => part.c0), partials };
+    return { bodies: parts.map((part) => part.body), partials };
   }
+  const opened = (partials: readonly Uint8Array[], bodies: readonly Uint8Array[]) => {
+    const folder = world.secagg.folder(scheme);
+    for (const body of bodies) folder.add(body);
+    return openSum(world.secagg, scheme, {
+      configHash: new Uint8Array(32),
+      bodySum: folder.bytes(),
+      cohortCount: folder.count,
+      activeSet: [1, 3],
+      partials,
+    });
+  };
 
-  test('adds exactly the parts it is given', () => {
-    const { c0, partials } = sealed();
-    expect([...foldAndOpen(world.bfv, 3, partials, c0)!]).toEqual([11, 18, -27]);
+  test('opens exactly the bodies that were folded', () => {
+    const { bodies, partials } = sealed();
+    expect([...opened(partials, bodies)]).toEqual([11, 18, -27]);
   });
 
-  test('null when the partial decryptions are of another sum, or one is missing', () => {
-    const { c0, partials } = sealed();
-    expect(foldAndOpen(world.bfv, 3, partials, c0.slice(0, 1))).toBeNull();
-    expect(foldAndOpen(world.bfv, 3, partials.slice(0, 1), c0)).toBeNull();
-    expect(foldAndOpen(world.bfv, 3, [], c0)).toBeNull();
+  test('a reason when the partial decryptions are of another sum, or one is missing', () => {
+    const { bodies, partials } = sealed();
+    expect(opened(partials, bodies.slice(0, 1))).toMatch(/do not open/);
+    expect(opened(partials.slice(0, 1), bodies)).toMatch(/do not open/);
+    expect(opened([], bodies)).toMatch(/do not open/);
   });
 
   test('a coded error for what is no ciphertext at all', async () => {
-    const { c0, partials } = sealed();
-    const short = [c0[0]!.subarray(1)];
-    expect(await codeOf(() => foldAndOpen(world.bfv, 3, partials, short))).toBe(
-      'WRONG_CIPHERTEXT_PARAMETERS',
-    );
+    const { bodies, partials } = sealed();
+    const short = [bodies[0]!.subarray(1)];
+    expect(await codeOf(() => opened(partials, short))).toBe('WRONG_CIPHERTEXT_PARAMETERS');
   });
 });

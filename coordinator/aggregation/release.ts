@@ -10,7 +10,8 @@ import { ensure } from '../../crypto/error.ts';
 import { type HistogramMetrics, metricsFromHistogram } from '../../protos/histogram-metrics.ts';
 import { parameterCount } from '../../protos/model.ts';
 import type { ParsedPlan, Plan } from '../../protos/plan.ts';
-import { layoutOf, mechanismOf, vectorLength } from '../../protos/plan-mechanism.ts';
+import { mechanismOf, vectorLength } from '../../protos/plan-mechanism.ts';
+import { layoutOf } from '../../protos/plan-scheme.ts';
 import {
   initialServerState,
   parseServerState,

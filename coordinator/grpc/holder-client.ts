@@ -115,12 +115,13 @@ export class HolderClient implements HolderPort {
   }
 }
 
-/** Header, then every c1 in chunks; the entry travels with the first chunk of its upload. */
+/** Header, then every holder part in chunks; the entry travels with the first chunk of its upload. */
 function* openMessages(request: OpenRequest, parts: Iterable<OpenPart>): Iterable<object> {
   yield { header: request };
-  for (const { deviceId: id, c0Digest, c1, entry } of parts)
-    for (let offset = 0; offset < c1.length; offset += OPEN_CHUNK_BYTES) {
-      const chunk = c1.subarray(offset, offset + OPEN_CHUNK_BYTES);
-      yield { part: { deviceId: id, c0Digest, offset, c1: chunk, ...(offset === 0 ? { entry } : {}) } };
+  for (const { deviceId: id, bodyDigest, holderPart, entry } of parts)
+    for (let offset = 0; offset === 0 || offset < holderPart.length; offset += OPEN_CHUNK_BYTES) {
+      const chunk = holderPart.subarray(offset, offset + OPEN_CHUNK_BYTES);
+      const first = offset === 0 && entry !== null ? { entry } : {};
+      yield { part: { deviceId: id, bodyDigest, offset, holderPart: chunk, ...first } };
     }
 }

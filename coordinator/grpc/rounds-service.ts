@@ -20,7 +20,7 @@ import { Receipts } from '../rounds/receipts.ts';
 import * as repository from '../rounds/repository.ts';
 import type { PlanRunner } from '../rounds/runner.ts';
 import type { RoundServices } from '../rounds/services.ts';
-import { putUpload } from '../rounds/uploads.ts';
+import { putUpload, targetOf } from '../rounds/uploads.ts';
 
 /** The plan that clients join now; null before the first. */
 export interface PlanDirectory {
@@ -48,6 +48,7 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
     );
     return runner;
   };
+  const activeOf = (planHex: string) => plans.find(fromHex(planHex))?.active ?? null;
   return {
     name: 'Rounds',
     handlers: {
@@ -90,8 +91,9 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       getUploadState: (message: unknown, context: CallContext) => {
         const request = parse(getUploadStateRequest, message);
         const { deviceId } = deviceOf(context);
+        const { planHex, binding } = targetOf(services, request.configHash, activeOf);
         const row = services.store.read('upload', (db) =>
-          repository.getUpload(db, toHex(request.planHash), request.round, deviceId),
+          repository.getUpload(db, planHex, binding.round, deviceId),
         );
         if (!row || row.digest !== toHex(request.digest)) return { nextOffset: 0, acknowledged: false };
         return { nextOffset: row.received_bytes, acknowledged: row.acknowledged === 1 };
@@ -99,12 +101,8 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       putUpload: async (message: unknown, context: CallContext) => {
         requireChunkFits(message);
         const request = parse(putUploadRequest, message);
-        const runner = runnerOf(request.header.planHash);
-        return putUpload(services, runner.active, {
-          planHex: runner.parsed.hashHex,
-          device: deviceOf(context),
-          ...request,
-        });
+        const target = targetOf(services, request.header.configHash, activeOf);
+        return putUpload(services, { target, device: deviceOf(context), ...request });
       },
       getReceipt: (message: unknown, context: CallContext) => {
         const request = parse(getReceiptRequest, message);

@@ -9,8 +9,10 @@
 import { fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { merkleRoot } from '../../crypto/log/merkle.ts';
+import type { SealedParts, SumScheme } from '../../crypto/secagg/scheme.ts';
 import { ENTRIES_PER_MESSAGE_MAX } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { EncodedRoundConfig } from '../../protos/round-config.ts';
 import {
   abortStatement,
@@ -20,7 +22,7 @@ import {
   partialStatement,
   type RoundBinding,
 } from '../../protos/statements.ts';
-import { foldAndOpen } from '../aggregation/fold.ts';
+import { openSum } from '../aggregation/fold.ts';
 import type { HolderPort, OpenPart } from './holder-port.ts';
 import { advance, isFinal, type RoundEffect, type RoundEvent, type RoundState, resume } from './machine.ts';
 import * as repository from './repository.ts';
@@ -75,6 +77,10 @@ export class ActiveRound {
 
   get state(): RoundState {
     return this.#state;
+  }
+
+  get scheme(): SumScheme {
+    return schemeOf(this.#parsed, this.config.config.kind).scheme;
   }
 
   get binding(): RoundBinding {
@@ -254,7 +260,13 @@ export class ActiveRound {
   entries(devices: readonly string[]) {
     return this.#services.store.read('entries', (db) => {
       const row = repository.getRound(db, this.#parsed.hashHex, this.#state.round)!;
-      return repository.entriesOf(db, this.#parsed.hashHex, row, new Set(devices));
+      return repository.entriesOf(
+        db,
+        this.#parsed.hashHex,
+        row,
+        new Set(devices),
+        this.scheme.transport === 'shares',
+      );
     });
   }
 
@@ -352,7 +364,7 @@ export class ActiveRound {
         activeSet,
         digitCount: this.config.config.digitCount,
       },
-      this.#openParts(),
+      this.#openParts(holder),
     );
     const statement = partialStatement({
       certificate: certificateStatement(certificate),
@@ -362,7 +374,7 @@ export class ActiveRound {
     });
     this.#verifyHolder(holder.holderId, statement, reply.signature);
     // A malformed one must not be stored: no set with it could be opened, and folding it would throw.
-    this.#services.bfv.validatePart(reply.partial, 'c0', this.config.config.digitCount);
+    this.#services.secagg.validatePartial(this.scheme, reply.partial);
     this.#services.store.transaction('keep-partial', (db) =>
       repository.putPartial(db, this.#parsed.hashHex, this.#state.round, activeSet.join(','), {
         ...reply,
@@ -372,29 +384,46 @@ export class ActiveRound {
     this.notify({ type: 'partial_received', holderId: holder.holderId, activeSet });
   }
 
-  /** The certified c1 of every device, one at a time. */
-  *#openParts(): Iterable<OpenPart> {
-    const { suite, store } = this.#services;
+  /** What a holder needs of every certified device, one at a time: c1 under bfv, what it has not accepted under shares. */
+  *#openParts(holder: HolderPort): Iterable<OpenPart> {
+    const { suite } = this.#services;
+    const none = new Uint8Array(0);
+    const accepted = new Set(this.#state.verdicts[holder.holderId] ?? []);
+    const shares = this.scheme.transport === 'shares';
     for (const { deviceId, ...entry } of this.entries(this.#state.cohort!)) {
-      const { c0, c1 } = store.read('upload-bytes', (db) =>
-        repository.uploadParts(db, this.#parsed.hashHex, this.#state.round, deviceId),
-      );
-      yield { deviceId, c0Digest: suite.digest(c0), c1, entry };
+      if (shares) {
+        yield { deviceId, bodyDigest: none, holderPart: none, entry: accepted.has(deviceId) ? null : entry };
+        continue;
+      }
+      const { body, holderPart } = this.#uploadParts(deviceId);
+      yield { deviceId, bodyDigest: suite.digest(body), holderPart, entry };
     }
   }
 
+  #uploadParts(deviceId: string): SealedParts {
+    return this.#services.store.read('upload-bytes', (db) =>
+      repository.uploadParts(db, this.#parsed.hashHex, this.#state.round, deviceId),
+    );
+  }
+
   async #openSum(activeSet: readonly number[]): Promise<void> {
-    const { store, bfv, suite } = this.#services;
+    const { store, secagg, suite } = this.#services;
     const { round } = this.#state;
     const plan = this.#parsed.hashHex;
     const partials = store.read('partials', (db) =>
       repository.partialsOf(db, plan, round, activeSet.join(',')),
     );
-    const digits = foldAndOpen(bfv, this.config.config.digitCount, partials, this.#c0Parts());
-    if (!digits) {
+    const digits = openSum(secagg, this.scheme, {
+      configHash: this.config.hash,
+      bodySum: this.#foldCohort(),
+      cohortCount: this.#state.cohort!.length,
+      activeSet,
+      partials,
+    });
+    if (typeof digits === 'string') {
       this.#services.logger.error(
-        { round, activeSet },
-        'partial decryptions do not open the sum; trying another set',
+        { round, activeSet, reason: digits },
+        'the sum does not open; trying another set',
       );
       this.notify({ type: 'opening_failed', activeSet });
       return;
@@ -405,11 +434,10 @@ export class ActiveRound {
     this.notify({ type: 'sum_opened' });
   }
 
-  *#c0Parts(): Iterable<Uint8Array> {
-    for (const device of this.#state.cohort!)
-      yield this.#services.store.read('upload-bytes', (db) =>
-        repository.uploadParts(db, this.#parsed.hashHex, this.#state.round, device),
-      ).c0;
+  #foldCohort(): Uint8Array {
+    const folder = this.#services.secagg.folder(this.scheme);
+    for (const device of this.#state.cohort!) folder.add(this.#uploadParts(device).body);
+    return folder.bytes();
   }
 
   /** Leaves of the cohort tree in its order: by device id. */

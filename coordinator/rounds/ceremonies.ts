@@ -1,5 +1,5 @@
 /**
- * Relays the committee-key ceremonies between the key holders, one key per round, made ahead (DESIGN §4 `bfv`).
+ * Relays the committee-key ceremonies between the key holders, one key per round, made ahead (DESIGN §4).
  *
  * Trusts: nothing it relays; holders sign their parts and seal their shares, so the coordinator can only delay. It
  * checks every holder's signature over the finished key before it keeps it.
@@ -8,9 +8,10 @@
 import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import { getSuite } from '../../crypto/identity/suite.ts';
+import { phasesOf } from '../../protos/keyholder-messages.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { committeeKeyStatement } from '../../protos/statements.ts';
-import { type CeremonyReply, ceremonyPhases, type HolderPort } from './holder-port.ts';
+import type { CeremonyReply, HolderPort } from './holder-port.ts';
 
 export interface CommitteeKey {
   readonly round: number;
@@ -28,7 +29,7 @@ export async function runCeremony(
   patiently: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
 ): Promise<CommitteeKey> {
   let replies: readonly CeremonyReply[] = [];
-  for (const phase of ceremonyPhases) {
+  for (const phase of phasesOf(parsed.plan.aggregation.transport)) {
     const parts = replies.map((reply) => reply.part);
     const shares = replies.flatMap((reply) => reply.shares);
     replies = await Promise.all(

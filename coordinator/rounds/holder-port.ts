@@ -4,18 +4,11 @@
  * May be called by: coordinator/rounds; implemented by coordinator/grpc/holder-client.ts and experiments/simulation.
  */
 import { toHex } from '../../crypto/bytes.ts';
+import type { CeremonyPhase } from '../../protos/keyholder-messages.ts';
 import type { PlanApproval } from '../../protos/plan.ts';
 import type { RoundBinding } from '../../protos/statements.ts';
 
-export type CeremonyPhase = 'BEGIN' | 'COMMIT_KEY' | 'REVEAL' | 'COMBINE' | 'TEST' | 'FINISH';
-export const ceremonyPhases: readonly CeremonyPhase[] = [
-  'BEGIN',
-  'COMMIT_KEY',
-  'REVEAL',
-  'COMBINE',
-  'TEST',
-  'FINISH',
-];
+export type { CeremonyPhase } from '../../protos/keyholder-messages.ts';
 
 export interface CeremonyPart {
   readonly holderId: string;
@@ -42,6 +35,9 @@ export interface Entry extends RoundBinding {
   readonly certificate: Uint8Array;
   readonly digest: Uint8Array;
   readonly signature: Uint8Array;
+  /** Transport shares only, else empty: H(body) and the sealed seeds, which are what a holder accepts. */
+  readonly bodyDigest: Uint8Array;
+  readonly holderPart: Uint8Array;
 }
 
 export interface Acceptance {
@@ -68,9 +64,10 @@ export interface OpenRequest extends RoundBinding {
 
 export interface OpenPart {
   readonly deviceId: string;
-  readonly c0Digest: Uint8Array;
-  readonly c1: Uint8Array;
-  readonly entry: Entry;
+  readonly bodyDigest: Uint8Array;
+  readonly holderPart: Uint8Array;
+  /** Null where the holder has accepted this device before. */
+  readonly entry: Entry | null;
 }
 
 export interface PartialOpening {

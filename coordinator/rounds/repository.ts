@@ -4,6 +4,8 @@
  * All functions take the `Database` of a transaction, so that a caller groups what must be atomic.
  * Trusts: its own database. May be called by: coordinator/rounds, coordinator/grpc.
  */
+import { fromHex } from '../../crypto/bytes.ts';
+import type { RoundBinding } from '../../protos/statements.ts';
 import type { Database } from '../storage/store.ts';
 import type { CommitteeKey } from './ceremonies.ts';
 import type { StatementSignature } from './holder-port.ts';
@@ -11,8 +13,10 @@ import type { RoundState } from './machine.ts';
 import { type StatementKind, statementSignatures } from './openings-repository.ts';
 import { acknowledgedDevices } from './uploads-repository.ts';
 
+export * from './fold-repository.ts';
 export * from './openings-repository.ts';
 export * from './uploads-repository.ts';
+export * from './verdicts-repository.ts';
 
 export const ROUNDS_MIGRATIONS: readonly string[] = [
   `CREATE TABLE plans (
@@ -25,7 +29,8 @@ export const ROUNDS_MIGRATIONS: readonly string[] = [
    CREATE TABLE rounds (
      plan TEXT NOT NULL, round INTEGER NOT NULL, phase TEXT NOT NULL, state TEXT NOT NULL, config BLOB NOT NULL,
      config_hash TEXT NOT NULL, model_hash TEXT NOT NULL, committee_key_id TEXT NOT NULL, summary TEXT NOT NULL DEFAULT '',
-     PRIMARY KEY (plan, round));
+     invited INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (plan, round));
+   CREATE UNIQUE INDEX rounds_config ON rounds (config_hash);
    CREATE TABLE pseudonyms (
      epoch TEXT NOT NULL, device TEXT NOT NULL, pseudonym TEXT NOT NULL, PRIMARY KEY (epoch, device),
      UNIQUE (pseudonym));
@@ -34,11 +39,17 @@ export const ROUNDS_MIGRATIONS: readonly string[] = [
      PRIMARY KEY (plan, round, device));
    CREATE TABLE uploads (
      plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, signature BLOB NOT NULL,
-     certificate BLOB NOT NULL, c0_bytes INTEGER NOT NULL, c1_bytes INTEGER NOT NULL, received_bytes INTEGER NOT NULL,
-     acknowledged INTEGER NOT NULL, PRIMARY KEY (plan, round, device));
+     certificate BLOB NOT NULL, body_bytes INTEGER NOT NULL, holder_bytes INTEGER NOT NULL, received_bytes INTEGER NOT NULL,
+     acknowledged INTEGER NOT NULL, body_digest TEXT NOT NULL, PRIMARY KEY (plan, round, device));
    CREATE TABLE upload_chunks (
-     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, offset INTEGER NOT NULL, data BLOB NOT NULL,
-     PRIMARY KEY (plan, round, device, offset));
+     plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, offset INTEGER NOT NULL, segment INTEGER NOT NULL,
+     position INTEGER NOT NULL, length INTEGER NOT NULL, PRIMARY KEY (plan, round, device, offset)) WITHOUT ROWID;
+   CREATE TABLE verdicts (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, holder TEXT NOT NULL, device TEXT NOT NULL, accepted INTEGER NOT NULL,
+     PRIMARY KEY (plan, round, holder, device)) WITHOUT ROWID;
+   CREATE TABLE fold_state (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, shard INTEGER NOT NULL, sum BLOB NOT NULL, devices TEXT NOT NULL,
+     count INTEGER NOT NULL, PRIMARY KEY (plan, round, shard));
    CREATE TABLE lates (
      plan TEXT NOT NULL, round INTEGER NOT NULL, device TEXT NOT NULL, digest TEXT NOT NULL, signature BLOB NOT NULL,
      PRIMARY KEY (plan, round, device, digest));
@@ -193,6 +204,34 @@ export function setRoundSummary(db: Database, plan: string, round: number, summa
 export const listRounds = (db: Database, plan: string): RoundRow[] =>
   db.all<RoundRow>('SELECT * FROM rounds WHERE plan = ? ORDER BY round', plan);
 
+export type RoundKey = Pick<RoundRow, 'round' | 'config_hash' | 'model_hash' | 'committee_key_id'> & {
+  readonly plan: string;
+};
+
+/** The round of a configuration, with its plan; a configuration hash names one round only. Asked with every chunk. */
+export const roundByConfig = (db: Database, configHash: string): RoundKey | undefined =>
+  db.get<RoundKey>(
+    'SELECT plan, round, config_hash, model_hash, committee_key_id FROM rounds WHERE config_hash = ?',
+    configHash,
+  );
+
+/** What a round's uploads are bound to. */
+export function bindingOfRow({
+  plan,
+  round,
+  model_hash,
+  config_hash,
+  committee_key_id,
+}: RoundKey): RoundBinding {
+  return {
+    planHash: fromHex(plan),
+    round,
+    modelHash: fromHex(model_hash),
+    configHash: fromHex(config_hash),
+    committeeKeyId: fromHex(committee_key_id),
+  };
+}
+
 export const getRound = (db: Database, plan: string, round: number): RoundRow | undefined =>
   db.get<RoundRow>('SELECT * FROM rounds WHERE plan = ? AND round = ?', plan, round);
 
@@ -243,13 +282,16 @@ export function insertInvitation(
   device: string,
   pseudonym: string,
 ): void {
-  db.run(
+  const { changes } = db.run(
     'INSERT INTO invitations (plan, round, device, pseudonym) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
     plan,
     round,
     device,
     pseudonym,
   );
+  // Counted here: a COUNT over the rows at every check-in would make a round quadratic in its devices.
+  if (changes > 0)
+    db.run('UPDATE rounds SET invited = invited + 1 WHERE plan = ? AND round = ?', plan, round);
 }
 
 export const invitationOf = (db: Database, plan: string, round: number, device: string): string | undefined =>
@@ -271,11 +313,8 @@ export const planPseudonyms = (db: Database, plan: string): string[] =>
     .map((row) => row.pseudonym);
 
 export const countInvitations = (db: Database, plan: string, round: number): number =>
-  db.get<{ count: number }>(
-    'SELECT COUNT(*) AS count FROM invitations WHERE plan = ? AND round = ?',
-    plan,
-    round,
-  )?.count ?? 0;
+  db.get<{ invited: number }>('SELECT invited FROM rounds WHERE plan = ? AND round = ?', plan, round)
+    ?.invited ?? 0;
 
 export const invitedDevices = (db: Database, plan: string, round: number): string[] =>
   db
@@ -327,33 +366,6 @@ export const lateOf = (db: Database, plan: string, round: number, device: string
     round,
     device,
   )?.digest;
-
-export function putRejection(
-  db: Database,
-  plan: string,
-  round: number,
-  rejection: { device: string; holder: string; code: string; reason: string },
-): void {
-  db.run(
-    'INSERT INTO rejections (plan, round, device, holder, code, reason) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    plan,
-    round,
-    rejection.device,
-    rejection.holder,
-    rejection.code,
-    rejection.reason,
-  );
-}
-
-export const rejectionsOf = (db: Database, plan: string, round: number, device: string): string[] =>
-  db
-    .all<{ holder: string; code: string }>(
-      'SELECT holder, code FROM rejections WHERE plan = ? AND round = ? AND device = ? ORDER BY holder',
-      plan,
-      round,
-      device,
-    )
-    .map((row) => `${row.holder}: ${row.code}`);
 
 /** Holders that confirmed the erasure of a round's share. */
 export const erasedBy = (db: Database, plan: string, round: number): string[] =>

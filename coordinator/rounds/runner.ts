@@ -8,12 +8,12 @@ import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import { initialWeights } from '../../protos/model.ts';
 import {
   committeeKeyCount,
+  openersOf,
   type ParsedPlan,
   type PlanApproval,
   quorumOf,
-  thresholdOf,
 } from '../../protos/plan.ts';
-import { digitCountOf } from '../../protos/plan-mechanism.ts';
+import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { encodeRoundConfig, parseRoundConfig, type RoundKind } from '../../protos/round-config.ts';
 import { weightsDigest } from '../../protos/statements.ts';
 import { initialOptimizer } from '../aggregation/release.ts';
@@ -286,6 +286,6 @@ function termsOf(parsed: ParsedPlan): RoundTerms {
     holderDeadlineMs,
     holderIds: plan.holders.map((holder) => holder.id),
     quorum: quorumOf(plan),
-    threshold: thresholdOf(plan),
+    threshold: openersOf(plan),
   };
 }

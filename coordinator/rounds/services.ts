@@ -5,7 +5,7 @@
  */
 import type { Logger } from 'pino';
 import type { Suite } from '../../crypto/identity/suite.ts';
-import type { Bfv } from '../../crypto/secagg/bfv.ts';
+import type { Secagg } from '../../crypto/secagg/scheme.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import type { Store } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
@@ -30,7 +30,7 @@ export const systemClock: Clock = {
 export interface RoundServices {
   readonly store: Store;
   readonly suite: Suite;
-  readonly bfv: Bfv;
+  readonly secagg: Secagg;
   readonly budget: RoundBudget;
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;

@@ -1,21 +1,29 @@
 /**
- * The tables of uploads: rows, chunks, the signed entries that holders get. Split from repository.ts by idea.
+ * The tables of uploads: rows, where their chunks stand in the spool, the signed entries that holders get. Split from
+ * repository.ts by idea. The bytes themselves are in the spool (storage/spool.ts, upload-bytes.ts).
  *
  * Trusts: its own database. May be called by: coordinator/rounds through repository.ts.
  */
+import type { RoundBinding } from '../../protos/statements.ts';
+import type { SpoolPlace } from '../storage/spool.ts';
 import type { Database } from '../storage/store.ts';
-import type { Entry } from './holder-port.ts';
-import type { RoundRow } from './repository.ts';
 
 export interface UploadRow {
   readonly device: string;
   readonly digest: string;
   readonly signature: Uint8Array;
   readonly certificate: Uint8Array;
-  readonly c0_bytes: number;
-  readonly c1_bytes: number;
+  readonly body_bytes: number;
+  readonly holder_bytes: number;
   readonly received_bytes: number;
   readonly acknowledged: number;
+  /** H(body) in hexadecimal, once acknowledged. */
+  readonly body_digest: string;
+}
+
+/** Bytes `offset` … `offset + length` of an upload, and where they stand. */
+export interface ChunkRow extends SpoolPlace {
+  readonly offset: number;
 }
 
 export const getUpload = (db: Database, plan: string, round: number, device: string): UploadRow | undefined =>
@@ -23,40 +31,54 @@ export const getUpload = (db: Database, plan: string, round: number, device: str
 
 export function insertUpload(db: Database, plan: string, round: number, row: UploadRow): void {
   db.run(
-    `INSERT INTO uploads (plan, round, device, digest, signature, certificate, c0_bytes, c1_bytes, received_bytes, acknowledged)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO uploads (plan, round, device, digest, signature, certificate, body_bytes, holder_bytes, received_bytes, acknowledged, body_digest)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     plan,
     round,
     row.device,
     row.digest,
     row.signature,
     row.certificate,
-    row.c0_bytes,
-    row.c1_bytes,
+    row.body_bytes,
+    row.holder_bytes,
     row.received_bytes,
     row.acknowledged,
+    row.body_digest,
   );
 }
 
-export function appendChunk(
+export function insertChunk(
   db: Database,
   plan: string,
   round: number,
   device: string,
-  chunk: { offset: number; data: Uint8Array; complete: boolean },
+  chunk: ChunkRow,
 ): void {
   db.run(
-    'INSERT INTO upload_chunks (plan, round, device, offset, data) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO upload_chunks (plan, round, device, offset, segment, position, length) VALUES (?, ?, ?, ?, ?, ?, ?)',
     plan,
     round,
     device,
     chunk.offset,
-    chunk.data,
+    chunk.segment,
+    chunk.position,
+    chunk.length,
   );
+}
+
+/** `bodyDigest`, in hexadecimal, completes the upload; null: there is more to come. */
+export function updateReceived(
+  db: Database,
+  plan: string,
+  round: number,
+  device: string,
+  progress: { receivedBytes: number; bodyDigest: string | null },
+): void {
   db.run(
-    'UPDATE uploads SET received_bytes = ?, acknowledged = ? WHERE plan = ? AND round = ? AND device = ?',
-    chunk.offset + chunk.data.length,
-    chunk.complete ? 1 : 0,
+    'UPDATE uploads SET received_bytes = ?, acknowledged = ?, body_digest = ? WHERE plan = ? AND round = ? AND device = ?',
+    progress.receivedBytes,
+    progress.bodyDigest === null ? 0 : 1,
+    progress.bodyDigest ?? '',
     plan,
     round,
     device,
@@ -74,34 +96,49 @@ export function dropUpload(db: Database, plan: string, round: number, device: st
   );
 }
 
-/** The received bytes of an upload, c0 then c1. */
-export function uploadBytes(db: Database, plan: string, round: number, device: string): Uint8Array {
-  const chunks = db.all<{ data: Uint8Array }>(
-    'SELECT data FROM upload_chunks WHERE plan = ? AND round = ? AND device = ? ORDER BY offset',
+/** In the order of their bytes. */
+export const chunksOf = (db: Database, plan: string, round: number, device: string): ChunkRow[] =>
+  db.all<ChunkRow>(
+    `SELECT offset, segment, position, length FROM upload_chunks
+     WHERE plan = ? AND round = ? AND device = ? ORDER BY offset`,
     plan,
     round,
     device,
   );
-  return chunks.length === 1
-    ? chunks[0]!.data
-    : new Uint8Array(Buffer.concat(chunks.map((chunk) => chunk.data)));
+
+export interface DeviceChunks {
+  readonly device: string;
+  readonly bodyBytes: number;
+  readonly holderBytes: number;
+  readonly chunks: readonly ChunkRow[];
 }
 
-/** Ciphertexts of a finished round; the signed entries stay. */
-export function dropCiphertexts(db: Database, plan: string, round: number): void {
-  db.run('DELETE FROM upload_chunks WHERE plan = ? AND round = ?', plan, round);
-}
-
-/** A complete upload, split into its two ciphertext parts. */
-export function uploadParts(
+/** The chunks of several acknowledged uploads, by device id; those without any byte of the wanted part are left out. */
+export function chunksOfDevices(
   db: Database,
   plan: string,
   round: number,
-  device: string,
-): { c0: Uint8Array; c1: Uint8Array } {
-  const row = getUpload(db, plan, round, device)!;
-  const bytes = uploadBytes(db, plan, round, device);
-  return { c0: bytes.subarray(0, row.c0_bytes), c1: bytes.subarray(row.c0_bytes) };
+  devices: readonly string[],
+  part: 'body' | 'holder',
+): DeviceChunks[] {
+  const overlaps =
+    part === 'body' ? 'c.offset < u.body_bytes' : 'c.offset + c.length > u.body_bytes';
+  const rows = db.all<ChunkRow & { device: string; body_bytes: number; holder_bytes: number }>(
+    `SELECT u.device, u.body_bytes, u.holder_bytes, c.offset, c.segment, c.position, c.length
+     FROM uploads u JOIN upload_chunks c ON c.plan = u.plan AND c.round = u.round AND c.device = u.device
+     WHERE u.plan = ? AND u.round = ? AND u.device IN (SELECT value FROM json_each(?)) AND u.acknowledged = 1
+       AND ${overlaps} ORDER BY u.device, c.offset`,
+    plan,
+    round,
+    JSON.stringify(devices),
+  );
+  const found: (DeviceChunks & { chunks: ChunkRow[] })[] = [];
+  for (const { device, body_bytes: bodyBytes, holder_bytes: holderBytes, ...chunk } of rows) {
+    const last = found.at(-1);
+    if (last?.device === device) last.chunks.push(chunk);
+    else found.push({ device, bodyBytes, holderBytes, chunks: [chunk] });
+  }
+  return found;
 }
 
 export const acknowledgedDevices = (db: Database, plan: string, round: number): string[] =>
@@ -113,33 +150,37 @@ export const acknowledgedDevices = (db: Database, plan: string, round: number): 
     )
     .map((row) => row.device);
 
-/** The signed entries of acknowledged uploads among `devices`, as the holders get them, by device id. */
+/** A signed upload without its holder part; `bodyDigest` in hexadecimal. */
+export interface SignedEntry extends RoundBinding {
+  readonly deviceId: string;
+  readonly certificate: Uint8Array;
+  readonly digest: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly bodyDigestHex: string;
+}
+
+/** The signed entries of acknowledged uploads among `devices`, by device id. */
 export function entriesOf(
   db: Database,
   plan: string,
-  row: RoundRow,
-  devices: ReadonlySet<string>,
-): (Entry & { deviceId: string })[] {
-  const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'));
-  const binding = {
-    planHash: bytes(plan),
-    round: row.round,
-    modelHash: bytes(row.model_hash),
-    configHash: bytes(row.config_hash),
-    committeeKeyId: bytes(row.committee_key_id),
-  };
+  binding: RoundBinding,
+  devices: readonly string[],
+): SignedEntry[] {
   return db
     .all<UploadRow>(
-      'SELECT * FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1 ORDER BY device',
+      `SELECT device, digest, signature, certificate, body_digest FROM uploads
+       WHERE plan = ? AND round = ? AND device IN (SELECT value FROM json_each(?)) AND acknowledged = 1
+       ORDER BY device`,
       plan,
-      row.round,
+      binding.round,
+      JSON.stringify(devices),
     )
-    .filter((upload) => devices.has(upload.device))
     .map((upload) => ({
       deviceId: upload.device,
       ...binding,
       certificate: upload.certificate,
-      digest: bytes(upload.digest),
+      digest: new Uint8Array(Buffer.from(upload.digest, 'hex')),
       signature: upload.signature,
+      bodyDigestHex: upload.body_digest,
     }));
 }

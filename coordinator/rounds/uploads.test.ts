@@ -112,8 +112,8 @@ describe('chunks', () => {
     await expect(bench.putChunk(device, sealed, CHUNK + 1, 2 * CHUNK)).rejects.toMatchObject({
       message: `resume at offset ${CHUNK}`,
     });
-    const { digest } = sealed.header;
-    const state = await bench.call(device, 'getUploadState', { planHash: parsed.hash, round: 1, digest });
+    const { configHash, digest } = sealed.header;
+    const state = await bench.call(device, 'getUploadState', { configHash, digest });
     expect(state).toEqual({ nextOffset: CHUNK, acknowledged: false });
   });
 
@@ -132,11 +132,12 @@ describe('chunks', () => {
 describe('what does not belong to the round is refused with its own code', () => {
   const other = new Uint8Array(32).fill(9);
   const bindings: [string, object, string][] = [
-    ['another model', { modelHash: other }, 'WRONG_MODEL'],
     ['another configuration', { configHash: other }, 'WRONG_CONFIG'],
-    ['another committee key', { committeeKeyId: other }, 'WRONG_COMMITTEE_KEY'],
-    ['another plan', { planHash: other }, 'WRONG_PLAN'],
-    ['a round that does not exist', { round: 77 }, 'WRONG_ROUND'],
+    // The rest of the binding does not travel: the coordinator checks the signature over its own.
+    ['another model', { modelHash: other }, 'BAD_SIGNATURE'],
+    ['another committee key', { committeeKeyId: other }, 'BAD_SIGNATURE'],
+    ['another plan', { planHash: other }, 'BAD_SIGNATURE'],
+    ['another round', { round: 77 }, 'BAD_SIGNATURE'],
   ];
   for (const [name, change, code] of bindings)
     test(name, async () => {
@@ -149,11 +150,11 @@ describe('what does not belong to the round is refused with its own code', () =>
   test('a later chunk under another header: the coordinator signs no binding that it did not check', async () => {
     const { device, sealed } = await ready();
     await bench.putChunk(device, sealed, 0, CHUNK);
-    const changed = { ...sealed, header: { ...sealed.header, modelHash: other } };
-    expect(await codeOf(() => bench.putChunk(device, changed, CHUNK, 2 * CHUNK))).toBe('WRONG_MODEL');
+    const changed = { ...sealed, header: { ...sealed.header, configHash: other } };
+    expect(await codeOf(() => bench.putChunk(device, changed, CHUNK, 2 * CHUNK))).toBe('WRONG_CONFIG');
     await putInChunks(device, sealed, CHUNK);
     // Also when everything is there, and only the signature over the acknowledgement is wanted.
-    expect(await codeOf(() => bench.put(device, changed))).toBe('WRONG_MODEL');
+    expect(await codeOf(() => bench.put(device, changed))).toBe('WRONG_CONFIG');
   });
 
   test('a signature of somebody else, or over something else', async () => {
@@ -181,8 +182,8 @@ describe('what does not belong to the round is refused with its own code', () =>
 
   test('a ciphertext of other parameters: the length is right, the residues are not', async () => {
     const { device, config, sealed } = await ready();
-    const c0 = sealed.bytes.slice(0, sealed.header.c0Bytes);
-    for (const c1 of [new Uint8Array(sealed.header.c1Bytes).fill(0xff), flippedToFull(sealed)]) {
+    const c0 = sealed.bytes.slice(0, sealed.header.bodyBytes);
+    for (const c1 of [new Uint8Array(sealed.header.holderBytes).fill(0xff), flippedToFull(sealed)]) {
       const foreign = signUpload(world, device, bindingOf(config), { c0, c1 });
       expect(await codeOf(() => bench.put(device, foreign))).toBe('WRONG_CIPHERTEXT_PARAMETERS');
     }
@@ -200,7 +201,7 @@ describe('what does not belong to the round is refused with its own code', () =>
 
 /** One residue of c1 set to 2^40 − 1, above both primes. */
 function flippedToFull(sealed: Sealed): Uint8Array {
-  const c1 = sealed.bytes.slice(sealed.header.c0Bytes);
+  const c1 = sealed.bytes.slice(sealed.header.bodyBytes);
   c1.fill(0xff, 500, 505);
   return c1;
 }
@@ -211,8 +212,8 @@ describe('the digest', () => {
     await bench.putChunk(device, { ...sealed, bytes: flipped(sealed.bytes, 10) }, 0, CHUNK);
     expect(await codeOf(() => putInChunks(device, sealed, CHUNK))).toBe('DIGEST_MISMATCH');
     expect(uploaded(device)).toBe(false);
-    const { digest } = sealed.header;
-    const state = await bench.call(device, 'getUploadState', { planHash: parsed.hash, round: 1, digest });
+    const { configHash, digest } = sealed.header;
+    const state = await bench.call(device, 'getUploadState', { configHash, digest });
     expect(state).toEqual({ nextOffset: 0, acknowledged: false });
     expect(acknowledges(device, sealed, await putInChunks(device, sealed))).toBe(true);
   });

@@ -1,23 +1,28 @@
 /**
- * Upload intake: resumable, idempotent by (round, device), acknowledged only when durable.
+ * Upload intake: resumable, idempotent by (round, device), acknowledged only when durable: first the bytes in the
+ * spool, then the row that points at them.
  *
  * Trusts: nothing in a request. The caller has authenticated the device by its certificate; the signature over the
  * upload statement is checked here once more, because the holders will check it too and an upload that they would
  * reject must not take a place. May be called by: coordinator/grpc/rounds-service.ts.
  */
-import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
+import { equalBytes, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { UploadHeader } from '../../protos/rounds-messages.ts';
 import {
   acknowledgementStatement,
   lateStatement,
-  uploadDigest,
+  type RoundBinding,
+  type UploadStatement,
+  uploadDigestOfParts,
   uploadStatement,
 } from '../../protos/statements.ts';
+import type { Spool, SpoolRound } from '../storage/spool.ts';
 import type { Database } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
+import { PartHasher, placesOf, readPlaces } from './upload-bytes.ts';
 
 export interface UploadingDevice {
   readonly deviceId: string;
@@ -32,8 +37,16 @@ export interface PutUploadReply {
   readonly signature: Uint8Array;
 }
 
-interface Intake {
+/** The round that the configuration hash of a header names. */
+export interface UploadTarget {
   readonly planHex: string;
+  readonly binding: RoundBinding;
+  /** The round itself while it runs; null once it is over. */
+  readonly active: ActiveRound | null;
+}
+
+interface Intake {
+  readonly target: UploadTarget;
   readonly device: UploadingDevice;
   readonly header: UploadHeader;
   readonly offset: number;
@@ -43,87 +56,219 @@ interface Intake {
 /** What the transaction found; the reply is signed afterwards. */
 type Outcome = { readonly kind: 'stored' | 'acknowledged' | 'late'; readonly nextOffset: number };
 
-/** The check of a complete upload. `prefix`: the stored bytes it covered, so that no others are acknowledged by it. */
+/** The check of a complete upload. `prefix`: the stored chunks it covered, so that no others are acknowledged by it. */
 interface Verdict {
-  readonly prefix: Uint8Array;
+  readonly prefix: readonly repository.ChunkRow[];
+  readonly bodyDigest: string;
   readonly fault: unknown;
 }
 
-/** Stores one chunk. Errors: WRONG_*, BAD_SIGNATURE, NOT_INVITED, SECOND_DIGEST, UPLOAD_OFFSET_MISMATCH, DIGEST_MISMATCH. */
-export async function putUpload(
+/** What this process knows of uploads that are coming in; a restart forgets it. */
+class IntakeDesk {
+  /** One chunk per upload at a time; others wait and look again. */
+  readonly underWay = new Map<string, Promise<unknown>>();
+  readonly #hashers = new Map<string, PartHasher>();
+  readonly #faults = new Map<string, number>();
+
+  /** The hasher that has seen exactly the first `received` bytes of this upload. */
+  hasher(key: string, received: number): PartHasher | null {
+    const hasher = this.#hashers.get(key);
+    return hasher?.received === received ? hasher : null;
+  }
+
+  keep(key: string, hasher: PartHasher): void {
+    this.#hashers.delete(key);
+    this.#hashers.set(key, hasher);
+    if (this.#hashers.size > HASHERS_MAX) this.#hashers.delete(this.#hashers.keys().next().value!);
+  }
+
+  forget(key: string): void {
+    this.#hashers.delete(key);
+  }
+
+  noteFault(key: string): void {
+    this.#faults.set(key, (this.#faults.get(key) ?? 0) + 1);
+    if (this.#faults.size > FAULTY_KEYS_MAX) this.#faults.delete(this.#faults.keys().next().value!);
+  }
+
+  requirePatience(key: string): void {
+    ensure(
+      (this.#faults.get(key) ?? 0) < FAULTY_UPLOADS_MAX,
+      'DIGEST_MISMATCH',
+      'too many uploads of this device did not match their digest; none is taken any more in this round',
+    );
+  }
+}
+
+/** Uploads of several chunks whose hashes are kept up; others are read again at their end. */
+const HASHERS_MAX = 10_000;
+/** Every refused upload leaves its chunks in the spool until the round is over. */
+const FAULTY_UPLOADS_MAX = 16;
+const FAULTY_KEYS_MAX = 100_000;
+
+const desks = new WeakMap<RoundServices, IntakeDesk>();
+function deskOf(services: RoundServices): IntakeDesk {
+  const desk = desks.get(services) ?? new IntakeDesk();
+  desks.set(services, desk);
+  return desk;
+}
+
+const keyOf = ({ target, device }: Intake): string =>
+  `${target.planHex}/${target.binding.round}/${device.deviceId}`;
+
+/**
+ * The round of a header. The configuration hash commits to plan, round, model and committee key, so there is nothing
+ * else in a header that could name another one; a wrong statement fails at its signature. Throws WRONG_CONFIG.
+ */
+export function targetOf(
   services: RoundServices,
-  round: ActiveRound | null,
-  intake: Intake,
-): Promise<PutUploadReply> {
-  const { header, device, planHex } = intake;
-  const statement = { ...header, deviceId: device.deviceId };
-  const outcome = await storeChunk(services, round, intake);
-  if (outcome.kind === 'acknowledged' && round && round.state.round === header.round)
-    round.notify({ type: 'upload_acknowledged', deviceId: device.deviceId });
+  configHash: Uint8Array,
+  activeOf: (planHex: string) => ActiveRound | null,
+): UploadTarget {
+  const known = services.store.read('round-by-config', (db) =>
+    repository.roundByConfig(db, toHex(configHash)),
+  );
+  ensure(known, 'WRONG_CONFIG', 'no round has this configuration; check in again');
+  const active = activeOf(known.plan);
+  const isActive = active !== null && active.state.round === known.round;
+  return {
+    planHex: known.plan,
+    active: isActive ? active : null,
+    binding: repository.bindingOfRow(known),
+  };
+}
+
+const statementOf = ({ target, device, header }: Intake): UploadStatement => ({
+  ...target.binding,
+  deviceId: device.deviceId,
+  digest: header.digest,
+});
+
+/** Stores one chunk. Errors: BAD_SIGNATURE, NOT_INVITED, SECOND_DIGEST, UPLOAD_OFFSET_MISMATCH, DIGEST_MISMATCH. */
+export async function putUpload(services: RoundServices, intake: Intake): Promise<PutUploadReply> {
+  const { header, device, target } = intake;
+  const statement = statementOf(intake);
+  const outcome = await storeChunk(services, intake);
+  if (outcome.kind === 'acknowledged')
+    target.active?.notify({ type: 'upload_acknowledged', deviceId: device.deviceId });
   const { suite, signingKey } = services;
   if (outcome.kind === 'stored')
     return { nextOffset: outcome.nextOffset, acknowledged: false, late: false, signature: new Uint8Array(0) };
   const late = outcome.kind === 'late';
   const signature = suite.sign(
     signingKey.secretKey,
-    late ? lateStatement({ ...header, deviceId: device.deviceId }) : acknowledgementStatement(statement),
+    late ? lateStatement(statement) : acknowledgementStatement(statement),
   );
   if (late)
     await services.store.enqueue('late', (db) =>
-      repository.putLate(db, planHex, header.round, device.deviceId, toHex(header.digest), signature),
+      repository.putLate(
+        db,
+        target.planHex,
+        target.binding.round,
+        device.deviceId,
+        toHex(header.digest),
+        signature,
+      ),
     );
   return { nextOffset: outcome.nextOffset, acknowledged: true, late, signature };
 }
 
-async function storeChunk(
-  services: RoundServices,
-  round: ActiveRound | null,
-  intake: Intake,
-): Promise<Outcome> {
-  const { header, device, planHex, offset, data } = intake;
-  const totalBytes = header.c0Bytes + header.c1Bytes;
-  // With every chunk, also of a known upload: the coordinator signs these fields in its reply.
-  requireBinding(services, round, intake);
-  const earlier = services.store.read('upload', (db) =>
-    repository.getUpload(db, planHex, header.round, device.deviceId),
-  );
-  if (earlier) requireSameUpload(header, earlier);
-  if (earlier?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
-  // Also for a later chunk: its transaction may find the row gone and insert what this request carries.
-  checkNewUpload(services, round, intake);
+async function storeChunk(services: RoundServices, intake: Intake): Promise<Outcome> {
+  const desk = deskOf(services);
+  const key = keyOf(intake);
+  for (;;) {
+    const seen = look(services, intake);
+    if (seen.kind === 'late') return services.store.enqueue('upload-late', (db) => noteLate(db, intake));
+    if (seen.kind !== 'next') return seen;
+    const other = desk.underWay.get(key);
+    if (!other) {
+      desk.requirePatience(key);
+      const work = receive(services, desk, intake);
+      desk.underWay.set(key, work);
+      return work.finally(() => desk.underWay.delete(key));
+    }
+    await other.catch(() => {});
+  }
+}
+
+/** What is to be done with a chunk; nothing is spooled that its transaction would refuse anyway. */
+function look(services: RoundServices, intake: Intake): Outcome | { readonly kind: 'next' } {
+  const { header, device, target, offset, data } = intake;
+  const { planHex } = target;
+  const { round } = target.binding;
+  const totalBytes = header.bodyBytes + header.holderBytes;
+  const { row, invited, phase } = services.store.read('upload', (db) => ({
+    row: repository.getUpload(db, planHex, round, device.deviceId),
+    invited: repository.invitationOf(db, planHex, round, device.deviceId) !== undefined,
+    phase: repository.roundPhase(db, planHex, round),
+  }));
+  if (row) requireSameUpload(header, row);
+  if (row?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
+  if (!row) checkNewUpload(services, intake);
   ensure(
     offset + data.length <= totalBytes,
     'UPLOAD_TOO_LARGE',
     'the chunk goes past the announced upload size',
   );
-  const complete = offset + data.length === totalBytes;
-  // Hashing and range checks happen before the transaction: nobody waits for them in the commit queue.
-  const verdict = complete ? checkComplete(services, round, intake) : null;
-  const outcome = await services.store.enqueue('upload-chunk', (db): Outcome | 'bad' => {
-    const row = repository.getUpload(db, planHex, header.round, device.deviceId);
+  ensure(invited, 'NOT_INVITED', `check in to round ${round} first`);
+  if (phase !== 'collecting') return { kind: 'late', nextOffset: totalBytes };
+  ensure(target.active, 'UNAVAILABLE', 'the coordinator has just started and takes the round up again; retry');
+  const received = row?.received_bytes ?? 0;
+  // A repeated chunk, sent again because the reply was lost.
+  if (offset + data.length <= received) return { kind: 'stored', nextOffset: received };
+  ensure(
+    offset === received,
+    'UPLOAD_OFFSET_MISMATCH',
+    `resume at offset ${received}`,
+  );
+  return { kind: 'next' };
+}
+
+/** Checks, spools and commits one chunk, in this order. Nothing else happens to this upload meanwhile. */
+async function receive(services: RoundServices, desk: IntakeDesk, intake: Intake): Promise<Outcome> {
+  const { header, device, target, offset, data } = intake;
+  const { planHex } = target;
+  const { round } = target.binding;
+  const key = keyOf(intake);
+  const complete = offset + data.length === header.bodyBytes + header.holderBytes;
+  const verdict = complete ? checkComplete(services, desk, intake) : null;
+  if (verdict?.fault) {
+    desk.noteFault(key);
+    desk.forget(key);
+    if (offset > 0)
+      await services.store.enqueue('upload-chunk', (db) =>
+        repository.dropUpload(db, planHex, round, device.deviceId),
+      );
+    throw verdict.fault;
+  }
+  const place = await services.spool.append({ planHex, round }, data);
+  const outcome = await services.store.enqueue('upload-chunk', (db): Outcome => {
+    const row = repository.getUpload(db, planHex, round, device.deviceId);
     if (row) requireSameUpload(header, row);
-    if (row?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
-    ensure(
-      repository.invitationOf(db, planHex, header.round, device.deviceId) !== undefined,
-      'NOT_INVITED',
-      `check in to round ${header.round} first`,
-    );
-    if (repository.roundPhase(db, planHex, header.round) !== 'collecting') return noteLate(db, intake);
-    if (verdict?.fault) {
-      repository.dropUpload(db, planHex, header.round, device.deviceId);
-      return 'bad';
-    }
-    return append(db, intake, row, verdict, complete);
+    if (row?.acknowledged) return { kind: 'acknowledged', nextOffset: row.received_bytes };
+    if (repository.roundPhase(db, planHex, round) !== 'collecting') return noteLate(db, intake);
+    return append(db, intake, row, verdict, { offset, ...place });
   });
-  if (outcome === 'bad') throw verdict!.fault;
+  if (outcome.kind === 'stored') keepHash(services, desk, intake);
+  else desk.forget(key);
   return outcome;
 }
 
+/** Takes a durable chunk into the running hash, so that the last one need not read the others again. */
+function keepHash({ suite }: RoundServices, desk: IntakeDesk, intake: Intake): void {
+  const { header, offset, data } = intake;
+  const key = keyOf(intake);
+  const hasher = offset === 0 ? new PartHasher(suite, header.bodyBytes) : desk.hasher(key, offset);
+  hasher?.update(data);
+  if (hasher) desk.keep(key, hasher);
+  else desk.forget(key);
+}
+
 /** The first late update of a device stands, like the first one in time. */
-function noteLate(db: Database, { header, device, planHex }: Intake): Outcome {
-  const earlier = repository.lateOf(db, planHex, header.round, device.deviceId);
+function noteLate(db: Database, { header, device, target }: Intake): Outcome {
+  const earlier = repository.lateOf(db, target.planHex, target.binding.round, device.deviceId);
   ensure(earlier === undefined || earlier === toHex(header.digest), 'SECOND_DIGEST', SECOND_DIGEST);
-  return { kind: 'late', nextOffset: header.c0Bytes + header.c1Bytes };
+  return { kind: 'late', nextOffset: header.bodyBytes + header.holderBytes };
 }
 
 function append(
@@ -131,41 +276,52 @@ function append(
   intake: Intake,
   row: repository.UploadRow | undefined,
   verdict: Verdict | null,
-  complete: boolean,
+  chunk: repository.ChunkRow,
 ): Outcome {
-  const { header, device, planHex, offset, data } = intake;
+  const { header, device, target } = intake;
+  const { planHex } = target;
+  const { round } = target.binding;
   const received = row?.received_bytes ?? 0;
-  // A repeated chunk, sent again because the reply was lost.
-  if (offset + data.length <= received) return { kind: 'stored', nextOffset: received };
-  ensure(offset === received, 'UPLOAD_OFFSET_MISMATCH', `resume at offset ${received}`);
-  if (complete) requireChecked(db, intake, verdict);
-  if (!row)
-    repository.insertUpload(db, planHex, header.round, {
+  ensure(chunk.offset === received, 'UPLOAD_OFFSET_MISMATCH', `resume at offset ${received}`);
+  const receivedBytes = chunk.offset + chunk.length;
+  const bodyDigest = verdict?.bodyDigest ?? null;
+  if (verdict) requireChecked(db, intake, row, verdict);
+  if (row) repository.updateReceived(db, planHex, round, device.deviceId, { receivedBytes, bodyDigest });
+  else
+    repository.insertUpload(db, planHex, round, {
       device: device.deviceId,
       digest: toHex(header.digest),
       signature: header.signature,
       certificate: device.certificate,
-      c0_bytes: header.c0Bytes,
-      c1_bytes: header.c1Bytes,
-      received_bytes: 0,
-      acknowledged: 0,
+      body_bytes: header.bodyBytes,
+      holder_bytes: header.holderBytes,
+      received_bytes: receivedBytes,
+      acknowledged: verdict ? 1 : 0,
+      body_digest: bodyDigest ?? '',
     });
-  repository.appendChunk(db, planHex, header.round, device.deviceId, { offset, data, complete });
-  return { kind: complete ? 'acknowledged' : 'stored', nextOffset: offset + data.length };
+  repository.insertChunk(db, planHex, round, device.deviceId, chunk);
+  return { kind: verdict ? 'acknowledged' : 'stored', nextOffset: receivedBytes };
 }
 
 /**
- * Chunks of one upload may be sent at the same time. What was stored after this one was checked has not been: it must
- * be sent, and checked, again.
+ * What is acknowledged must be what was checked: exactly these stored chunks before the last one. Places are never
+ * used twice, so equal places are equal bytes.
  */
 function requireChecked(
   db: Database,
-  { header, device, planHex, offset }: Intake,
-  verdict: Verdict | null,
+  { device, target, offset }: Intake,
+  row: repository.UploadRow | undefined,
+  { prefix }: Verdict,
 ): void {
-  const stored = repository.uploadBytes(db, planHex, header.round, device.deviceId);
+  const stored = row ? repository.chunksOf(db, target.planHex, target.binding.round, device.deviceId) : [];
+  const same =
+    stored.length === prefix.length &&
+    stored.every(({ segment, position, length }, i) => {
+      const checked = prefix[i]!;
+      return segment === checked.segment && position === checked.position && length === checked.length;
+    });
   ensure(
-    verdict && Buffer.compare(stored, verdict.prefix) === 0,
+    same,
     'UPLOAD_OFFSET_MISMATCH',
     `send the chunks one after the other; resume at offset ${offset}`,
   );
@@ -175,94 +331,73 @@ const SECOND_DIGEST = 'this device already sent another update for this round; s
 
 function requireSameUpload(header: UploadHeader, row: repository.UploadRow): void {
   const same =
-    row.digest === toHex(header.digest) && row.c0_bytes === header.c0Bytes && row.c1_bytes === header.c1Bytes;
+    row.digest === toHex(header.digest) &&
+    row.body_bytes === header.bodyBytes &&
+    row.holder_bytes === header.holderBytes;
   ensure(same, 'SECOND_DIGEST', SECOND_DIGEST);
 }
 
-const isActive = (round: ActiveRound | null, header: UploadHeader): round is ActiveRound =>
-  round !== null && round.state.round === header.round;
-
-/** The round's own hashes, also of one that is over: the transaction will answer that it is late. */
-function bindingOf(services: RoundServices, round: ActiveRound | null, intake: Intake) {
-  const { header, planHex } = intake;
-  if (isActive(round, header)) return round.binding;
-  const known = services.store.read('round', (db) => repository.getRound(db, planHex, header.round));
-  ensure(known, 'WRONG_ROUND', `round ${header.round} is not open; check in again`);
-  return {
-    modelHash: fromHex(known.model_hash),
-    configHash: fromHex(known.config_hash),
-    committeeKeyId: fromHex(known.committee_key_id),
-  };
-}
-
-function requireBinding(services: RoundServices, round: ActiveRound | null, intake: Intake): void {
-  const { header } = intake;
-  const binding = bindingOf(services, round, intake);
-  ensure(
-    equalBytes(header.modelHash, binding.modelHash),
-    'WRONG_MODEL',
-    'the update was made from another model',
-  );
-  ensure(
-    equalBytes(header.configHash, binding.configHash),
-    'WRONG_CONFIG',
-    'the update was made under another configuration',
-  );
-  ensure(
-    equalBytes(header.committeeKeyId, binding.committeeKeyId),
-    'WRONG_COMMITTEE_KEY',
-    'the update is sealed under another committee key',
-  );
-}
-
 /** Size and signature of an upload that begins. */
-function checkNewUpload(services: RoundServices, round: ActiveRound | null, intake: Intake): void {
-  const { header, device } = intake;
-  if (isActive(round, header)) {
-    const sizes = services.bfv.ciphertextBytes(round.config.config.digitCount);
+function checkNewUpload(services: RoundServices, intake: Intake): void {
+  const { header, device, target } = intake;
+  if (target.active) {
+    const sizes = services.secagg.sizes(target.active.scheme);
     ensure(
-      header.c0Bytes === sizes.c0 && header.c1Bytes === sizes.c1,
+      header.bodyBytes === sizes.body && header.holderBytes === sizes.holderPart,
       'VECTOR_LENGTH_MISMATCH',
-      `expected c0 of ${sizes.c0} and c1 of ${sizes.c1} bytes`,
+      `expected a body of ${sizes.body} and a holder part of ${sizes.holderPart} bytes`,
     );
   }
   ensure(
-    services.suite.verify(
-      device.signingPublicKey,
-      uploadStatement({ ...header, deviceId: device.deviceId }),
-      header.signature,
-    ),
+    services.suite.verify(device.signingPublicKey, uploadStatement(statementOf(intake)), header.signature),
     'BAD_SIGNATURE',
     'the upload statement is not signed by the device key in its certificate',
   );
 }
 
-/**
- * Checks a complete upload against its digest and the ciphertext format. Null when there is nothing to check it with
- * or by: then the transaction says where to go on, or that it is late.
- */
-function checkComplete(services: RoundServices, round: ActiveRound | null, intake: Intake): Verdict | null {
-  const { header, device, planHex, offset, data } = intake;
-  if (!isActive(round, header)) return null;
-  const prefix = services.store.read('upload-bytes', (db) =>
-    repository.uploadBytes(db, planHex, header.round, device.deviceId),
-  );
-  if (prefix.length !== offset) return null;
-  const whole = new Uint8Array(header.c0Bytes + header.c1Bytes);
-  whole.set(prefix);
-  whole.set(data, offset);
-  const c0 = whole.subarray(0, header.c0Bytes);
-  const c1 = whole.subarray(header.c0Bytes);
+/** Checks a complete upload against its digest and the ciphertext format. */
+function checkComplete(services: RoundServices, desk: IntakeDesk, intake: Intake): Verdict {
+  const { suite, secagg, store, spool } = services;
+  const { header, device, target, offset, data } = intake;
+  const { planHex, active } = target;
+  const at = { planHex, round: target.binding.round };
+  const { scheme } = active!;
+  const prefix =
+    offset === 0
+      ? []
+      : store.read('upload-chunks', (db) => repository.chunksOf(db, planHex, at.round, device.deviceId));
+  // Words and packed residues are valid whatever they are; only BFV residues must be looked at.
+  const hasher = scheme.transport === 'shares' ? desk.hasher(keyOf(intake), offset) : null;
+  const whole = hasher ? null : wholeUpload(spool, at, prefix, intake);
   try {
+    const body = whole?.subarray(0, header.bodyBytes);
+    const holderPart = whole?.subarray(header.bodyBytes);
+    const digests = hasher?.digests(data) ?? {
+      body: suite.digest(body!),
+      holderPart: suite.digest(holderPart!),
+    };
     ensure(
-      equalBytes(uploadDigest(services.suite, c0, c1), header.digest),
+      equalBytes(uploadDigestOfParts(suite, digests.body, digests.holderPart), header.digest),
       'DIGEST_MISMATCH',
       'the bytes received do not have the signed digest; send the upload again from offset 0',
     );
-    services.bfv.validatePart(c0, 'c0', round.config.config.digitCount);
-    services.bfv.validatePart(c1, 'c1', round.config.config.digitCount);
-    return { prefix, fault: null };
+    if (body && holderPart) secagg.validate(scheme, { body, holderPart });
+    return { prefix, bodyDigest: toHex(digests.body), fault: null };
   } catch (error) {
-    return { prefix, fault: error };
+    return { prefix, bodyDigest: '', fault: error };
   }
+}
+
+/** The upload in one piece: the chunk itself where it is the only one. */
+function wholeUpload(
+  spool: Spool,
+  at: SpoolRound,
+  prefix: readonly repository.ChunkRow[],
+  { offset, data }: Intake,
+): Uint8Array {
+  if (offset === 0) return data;
+  const whole = new Uint8Array(offset + data.length);
+  readPlaces(spool, at, placesOf(prefix, 0, offset), whole.subarray(0, offset));
+  whole.set(data, offset);
+  return whole;
 }

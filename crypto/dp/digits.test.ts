@@ -38,12 +38,12 @@ const noised: MechanismParameters = {
   noiseVariance: rational(10n),
 };
 
-/** What a committee opens: every coefficient added modulo the plaintext modulus, centred. */
+/** What a committee opens: every slot added modulo 2^modulusBits, centred. */
 function openedOf(vectors: readonly Int32Array[], layout: DigitLayout): Int32Array {
   const sums = new Float64Array(vectors[0]!.length * layout.digitCount);
   for (const vector of vectors)
     for (const [i, digit] of toDigits(vector, layout).entries()) sums[i]! += digit;
-  return Int32Array.from(sums, (value) => centredResidue(value));
+  return Int32Array.from(sums, (value) => centredResidue(value, layout.modulusBits));
 }
 
 describe('a noised sum', () => {
@@ -59,26 +59,44 @@ describe('a noised sum', () => {
             clients,
             noiseVariance: parseRational(noiseVariance),
           });
-          expect(layout).toEqual({ digitBits: 15, digitCount: 1, plainModulusBits: 15 });
+          expect(layout).toEqual({ digitBits: 15, digitCount: 1, modulusBits: 15 });
         }
   });
 
   it('opens to a function of the sum: the centred residue, and nothing of the summands', () => {
+    const bits = fc.integer({ min: 2, max: 32 });
     fc.assert(
-      fc.property(fc.array(int32, { minLength: 1, maxLength: 50 }), (values) => {
+      fc.property(fc.array(int32, { minLength: 1, maxLength: 50 }), bits, (values, modulusBits) => {
+        const layout = digitLayout(noised, modulusBits);
+        expect(layout).toEqual({ digitBits: modulusBits, digitCount: 1, modulusBits });
         const opened = openedOf(
           values.map((value) => Int32Array.of(value)),
-          digitLayout(noised),
+          layout,
         );
-        const sum = values.reduce((total, value) => total + value, 0);
-        expect(opened).toEqual(Int32Array.of(centredResidue(sum)));
-        expect([...fromDigits(opened, digitLayout(noised), 1)]).toEqual([centredResidue(sum)]);
+        const residue = Number(
+          BigInt.asIntN(
+            modulusBits,
+            values.reduce((sum, value) => sum + BigInt(value), 0n),
+          ),
+        );
+        expect(opened).toEqual(Int32Array.of(residue));
+        expect([...fromDigits(opened, layout, 1)]).toEqual([residue]);
       }),
     );
   });
 
+  it('reaches both ends of a 32-bit slot, where sums wrap as int32 do', () => {
+    const layout = digitLayout(noised, 32);
+    const ends = Int32Array.of(2 ** 31 - 1, -(2 ** 31));
+    expect(toDigits(ends, layout)).toEqual(ends);
+    expect([...fromDigits(ends, layout, 2)]).toEqual([...ends]);
+    expect(openedOf([Int32Array.of(2 ** 31 - 1), Int32Array.of(1)], layout)).toEqual(
+      Int32Array.of(-(2 ** 31)),
+    );
+  });
+
   it('pairs of clients with equal sums open identically; digits tell them apart by the carry', () => {
-    const digits: DigitLayout = { digitBits: 6, digitCount: 2, plainModulusBits: 15 };
+    const digits: DigitLayout = { digitBits: 6, digitCount: 2, modulusBits: 15 };
     for (const [[a, b], [c, d]] of [
       [
         [31, 1],
@@ -129,7 +147,7 @@ describe('a noised sum', () => {
     };
     // The layout of 2,000 clients before: digits of 4 bits; one person's 256 units reach the third.
     const old = grid(256);
-    const digits = exactLayout(clients, 400);
+    const digits = exactLayout(clients, 400, 15);
     expect(digits.digitCount).toBeGreaterThan(2);
     const third = (victim: boolean, run: number) => columns(old, digits, victim, run).opened[2];
     for (const run of [0, 1]) {
@@ -153,6 +171,9 @@ describe('a noised sum', () => {
     expect(fitsModulus(300 * 64, rational(10n), 300)).toBe(false);
     expect(fitsModulus(0, rational(10n ** 6n), 1)).toBe(true);
     expect(fitsModulus(0, rational(2n * 10n ** 6n), 1)).toBe(false);
+    expect(fitsModulus(300 * 64, rational(10n), 300, 16)).toBe(true);
+    expect(fitsModulus(2 ** 31 - 24, rational(1n), 1, 32)).toBe(true);
+    expect(fitsModulus(2 ** 31 - 23, rational(1n), 1, 32)).toBe(false);
     // The rule itself: a sum of clients at the clip on one coordinate comes back exactly.
     const p = { ...noised, dimension: 1, clients: 300 };
     const random = seededRandom('fits');
@@ -168,10 +189,13 @@ describe('an exact sum', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 400 }),
-        fc.constantFrom(1, 50, 4096, 2 ** 20),
+        fc.constantFrom(1, 50, 4096, 2 ** 20, 2 ** 31 - 1),
+        fc.integer({ min: 10, max: 32 }),
         fc.array(fc.double({ min: -1, max: 1, noNaN: true }), { minLength: 8, maxLength: 8 }),
-        (clients, bound, shares) => {
-          const layout = exactLayout(clients, bound);
+        (clients, bound, modulusBits, shares) => {
+          if (clients > 2 ** (modulusBits - 2)) return;
+          const layout = exactLayout(clients, bound, modulusBits);
+          const half = 2 ** (modulusBits - 1);
           const sums = new Int32Array(8 * layout.digitCount);
           const expected = new Float64Array(8);
           for (let client = 0; client < clients; client++) {
@@ -180,7 +204,7 @@ describe('an exact sum', () => {
             for (let i = 0; i < digits.length; i++) sums[i]! += digits[i]!;
             for (let i = 0; i < 8; i++) expected[i]! += values[i]!;
           }
-          for (const sum of sums) expect(sum >= -(2 ** 14) && sum < 2 ** 14).toBe(true);
+          for (const sum of sums) expect(sum >= -half && sum < half).toBe(true);
           expect(fromDigits(sums, layout, 8)).toEqual(expected);
         },
       ),
@@ -194,7 +218,15 @@ describe('an exact sum', () => {
       expect(clients * 2 ** (digitBits - 1)).toBeLessThanOrEqual(2 ** 14);
       if (digitBits < 15) expect(clients * 2 ** digitBits).toBeGreaterThan(2 ** 14);
     }
-    expect(() => digitLayout({ ...plain, clients: 8193 })).toThrow(code('PARAMETER_UNSAFE'));
+    const many = { ...plain, clients: 8193 };
+    expect(() => digitLayout(many)).toThrow(code('PARAMETER_UNSAFE'));
+    expect(digitLayout(many, 16).digitCount).toBeGreaterThan(1);
+    expect(digitLayout(many, 32)).toEqual({ digitBits: 18, digitCount: 1, modulusBits: 32 });
+  });
+
+  it('refuses what its doubles could not add exactly', () => {
+    expect(() => exactLayout(3, 2 ** 31, 32)).toThrow(code('FIELD_OUT_OF_RANGE'));
+    expect(() => exactLayout(2 ** 24, 2 ** 30, 32)).toThrow(code('FIELD_OUT_OF_RANGE'));
   });
 
   it('covers the signal of every record', () => {
@@ -210,7 +242,7 @@ describe('an exact sum', () => {
   });
 
   it('drops what lies beyond the capacity', () => {
-    const layout = { digitBits: 6, digitCount: 2, plainModulusBits: 15 } as const;
+    const layout = { digitBits: 6, digitCount: 2, modulusBits: 15 } as const;
     const values = [2 ** 31 - 1, -(2 ** 31), 5000];
     const back = fromDigits(toDigits(Int32Array.from(values), layout), layout, 3);
     for (const [i, value] of values.entries()) expect(Math.abs((value - back[i]!) % 4096)).toBe(0);
@@ -218,8 +250,13 @@ describe('an exact sum', () => {
 });
 
 it('refuses sums of another length or outside the modulus', () => {
-  expect(() => fromDigits(new Int32Array(3), residueLayout, 13)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
+  expect(() => fromDigits(new Int32Array(3), residueLayout(15), 13)).toThrow(code('VECTOR_LENGTH_MISMATCH'));
   const sums = new Int32Array(13);
   sums[0] = 2 ** 14;
-  expect(() => fromDigits(sums, residueLayout, 13)).toThrow(code('FIELD_OUT_OF_RANGE'));
+  expect(() => fromDigits(sums, residueLayout(15), 13)).toThrow(code('FIELD_OUT_OF_RANGE'));
+  expect(fromDigits(sums, residueLayout(16), 13)[0]).toBe(2 ** 14);
+  sums[0] = -(2 ** 14) - 1;
+  expect(() => fromDigits(sums, residueLayout(15), 13)).toThrow(code('FIELD_OUT_OF_RANGE'));
+  for (const bits of [1, 33, 15.5, Number.NaN])
+    expect(() => residueLayout(bits)).toThrow(code('FIELD_OUT_OF_RANGE'));
 });

@@ -2,47 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom, systemRandom, uniform } from '../random.ts';
 import { sampleDiscreteGaussian, sampleDiscreteGaussianReference } from './discrete-gaussian.ts';
 import { parseRational, rational, rationalToNumber } from './rational.ts';
+import { discreteGaussianProbabilities, FIT_LIMIT, goodnessOfFit } from './testing-fit.ts';
 import { UniformBits } from './uniform-bits.ts';
 
-/** Probabilities of N_Z(0, σ²) on [−radius, radius]. */
-function discreteGaussianProbabilities(variance: number, radius: number): Float64Array {
-  const mass = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
-    Math.exp(-((i - radius) ** 2) / (2 * variance)),
-  );
-  const total = mass.reduce((a, b) => a + b, 0);
-  return mass.map((m) => m / total);
-}
-
-/**
- * G-test of samples against probabilities on [−radius, radius], as a standard normal deviate (Wilson–Hilferty).
- * Neighbouring values are pooled until a cell expects ≥ 50 samples.
- */
-function goodnessOfFit(samples: ArrayLike<number>, probabilities: Float64Array): number {
-  const radius = (probabilities.length - 1) / 2;
-  const counts = new Float64Array(probabilities.length);
-  for (let i = 0; i < samples.length; i++) counts[Math.max(0, Math.min(2 * radius, samples[i]! + radius))]!++;
-  let g = 0;
-  let cells = 0;
-  let expected = 0;
-  let observed = 0;
-  let restExpected = samples.length;
-  for (let i = 0; i < counts.length; i++) {
-    expected += probabilities[i]! * samples.length;
-    observed += counts[i]!;
-    restExpected -= probabilities[i]! * samples.length;
-    if ((expected >= 50 && restExpected >= 50) || i === counts.length - 1) {
-      if (observed > 0) g += 2 * observed * Math.log(observed / expected);
-      cells++;
-      expected = 0;
-      observed = 0;
-    }
-  }
-  const k = cells - 1;
-  return (Math.cbrt(g / k) - (1 - 2 / (9 * k))) / Math.sqrt(2 / (9 * k));
-}
-
-/** Chance of a false alarm per test below 1e-7 (one-sided). */
-const LIMIT = 5.2;
 const COUNT = 400_000;
 
 describe('exact discrete Gaussian', () => {
@@ -54,7 +16,7 @@ describe('exact discrete Gaussian', () => {
     );
     const samples = sampleDiscreteGaussian(variance, COUNT, systemRandom);
     if (text === '3/1024') expect(samples.every((x) => x === 0)).toBe(true);
-    else expect(goodnessOfFit(samples, expected)).toBeLessThan(LIMIT);
+    else expect(goodnessOfFit(samples, expected)).toBeLessThan(FIT_LIMIT);
   });
 
   it.each(['1/2', '4', '100', '10000'])(
@@ -67,7 +29,7 @@ describe('exact discrete Gaussian', () => {
         return Math.round(1.03 * Math.sqrt(variance) * radius * Math.cos(2 * Math.PI * uniform(random)));
       });
       const expected = discreteGaussianProbabilities(variance, Math.ceil(8 * Math.sqrt(variance)) + 2);
-      expect(goodnessOfFit(samples, expected)).toBeGreaterThan(LIMIT);
+      expect(goodnessOfFit(samples, expected)).toBeGreaterThan(FIT_LIMIT);
     },
   );
 
@@ -75,10 +37,10 @@ describe('exact discrete Gaussian', () => {
     const variance = parseRational('20.25');
     const expected = discreteGaussianProbabilities(20.25, 40);
     const reference = sampleDiscreteGaussianReference(variance, 30_000, seededRandom('reference'));
-    expect(goodnessOfFit(reference, expected)).toBeLessThan(LIMIT);
+    expect(goodnessOfFit(reference, expected)).toBeLessThan(FIT_LIMIT);
     expect(
       goodnessOfFit(sampleDiscreteGaussian(variance, 30_000, seededRandom('fast')), expected),
-    ).toBeLessThan(LIMIT);
+    ).toBeLessThan(FIT_LIMIT);
   });
 
   it('keeps variance and mean at large σ, on both paths', () => {

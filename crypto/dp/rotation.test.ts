@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRotation, rotateForward, rotateInverse } from './rotation.ts';
+import { createRotation, type Rotation, rotateBlock, rotateInverse } from './rotation.ts';
 
 const seed = new Uint8Array(32).fill(3);
+
+/** Rotates a whole vector of integers in place. */
+function rotateForward(rotation: Rotation, values: Float64Array): void {
+  const integers = Int32Array.from(values);
+  for (const block of rotation.blocks)
+    rotateBlock(rotation, block, integers, values.subarray(block.start, block.start + block.length));
+}
 
 /** Reads a rotated integer vector over its blocks' powers of two. */
 function descale(rotation: ReturnType<typeof createRotation>, values: Float64Array): Float64Array {

@@ -36,6 +36,18 @@ export class UniformBits {
     return this.#words[this.#at++]!;
   }
 
+  /** `count` words at once, 1 to 16,384: a view that holds until the next call of any method. */
+  words(count: number): Uint32Array {
+    if (count <= this.#words.length - this.#at) {
+      this.#at += count;
+      return this.#words.subarray(this.#at - count, this.#at);
+    }
+    const block = count <= this.#words.length ? this.#words : new Uint32Array(count);
+    this.#random.fill(block === this.#words ? this.#bytes : new Uint8Array(block.buffer));
+    if (block === this.#words) this.#at = count;
+    return block.subarray(0, count);
+  }
+
   /** 16 uniform bits. */
   half(): number {
     const spare = this.#spare;

@@ -18,8 +18,9 @@ import { type LedgerEvent, replay } from '../../coordinator/ledger/ledger-events
 import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import { parameterCount } from '../../protos/model.ts';
-import { committeeKeyCount, type ParsedPlan, quorumOf, thresholdOf } from '../../protos/plan.ts';
-import { accountPlan, digitCountOf, epsilonOfAmount } from '../../protos/plan-mechanism.ts';
+import { committeeKeyCount, openersOf, type ParsedPlan, quorumOf } from '../../protos/plan.ts';
+import { accountPlan, epsilonOfAmount } from '../../protos/plan-mechanism.ts';
+import { digitCountOf, schemeText } from '../../protos/plan-scheme.ts';
 import type { Dataset } from '../datasets/types.ts';
 import type { InvariantReport } from '../e2e/invariants.ts';
 import type { HarnessResult } from './harness.ts';
@@ -185,11 +186,11 @@ export class DemoReport {
       delta: plan.privacy?.delta ?? null,
       gamma: plan.privacy?.gamma ?? null,
       epsilon_budget: plan.privacy?.epsilon ?? null,
-      scheme: `threshold-bfv n=${plan.aggregation.polyDegree} t=2^${plan.aggregation.plainModulusBits}`,
+      scheme: schemeText(last.parsed),
       suite: plan.suite,
       engine: hosts.engine,
       engine_skipped: hosts.skipped,
-      key_holders: { n: plan.holders.length, t: thresholdOf(plan), quorum: quorumOf(plan) },
+      key_holders: { n: plan.holders.length, t: openersOf(plan), quorum: quorumOf(plan) },
       upload_bytes: { mean: Math.round(mean(uploads)), max: Math.max(...uploads) },
       repeats: results.length,
       ...(results.length > 1 ? { auc_per_repeat: results.map((r) => rounded(r.harness.federated.auc)) } : {}),
@@ -241,7 +242,7 @@ export class DemoReport {
         ['privacy', privacy],
         [
           'sums',
-          `${figures.scheme}; ${plan.holders.length} key holders, ${quorumOf(plan)} certify, ${thresholdOf(plan)} open`,
+          `${figures.scheme}; ${plan.holders.length} key holders, ${quorumOf(plan)} certify, ${openersOf(plan)} open`,
         ],
         [
           'upload',

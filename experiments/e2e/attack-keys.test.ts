@@ -123,14 +123,14 @@ describe('a swapped public key', () => {
     };
     const digest = uploadDigest(suite, c0, c1);
     const signed = suite.sign(signing.secretKey, uploadStatement({ ...binding, deviceId, digest }));
-    const header = { ...binding, digest, signature: signed, c0Bytes: c0.length, c1Bytes: c1.length };
+    const header = { ...binding, digest, signature: signed, bodyBytes: c0.length, holderBytes: c1.length };
     const answer = await rounds.putUpload({ header, offset: 0, data: concat(c0, c1) });
     expect(answer).toMatchObject({ acknowledged: true });
   }
 
   /** The coordinator opens what the victim sent, with nobody's help. */
   function openAlone({ services }: RunningCoordinator): Int32Array {
-    const { c0, c1 } = services.store.read('upload', (db) =>
+    const { body: c0, holderPart: c1 } = services.store.read('upload', (db) =>
       repository.uploadParts(db, world.parsed.hashHex, 1, victim.subjectId),
     );
     const digitCount = INPUTS + 1;

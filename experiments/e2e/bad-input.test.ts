@@ -21,7 +21,13 @@ import { loadBfv } from '../../crypto/secagg/bfv.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../../protos/round-config.ts';
 import type { UploadHeader } from '../../protos/rounds-messages.ts';
-import { checkInStatement, ledgerPseudonym, uploadDigest, uploadStatement } from '../../protos/statements.ts';
+import {
+  checkInStatement,
+  ledgerPseudonym,
+  type RoundBinding,
+  uploadDigest,
+  uploadStatement,
+} from '../../protos/statements.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import { channelCredentials } from '../../protos/transport/tls.ts';
 import {
@@ -101,7 +107,7 @@ function sign(
   config: EncodedRoundConfig,
   c0: Uint8Array,
   c1: Uint8Array,
-  changes: Partial<UploadHeader> = {},
+  changes: Partial<RoundBinding> = {},
 ): Sealed {
   const binding = {
     planHash: parsed.hash,
@@ -114,7 +120,7 @@ function sign(
   const digest = uploadDigest(suite, c0, c1);
   const statement = uploadStatement({ ...binding, deviceId: wire.identity.subjectId, digest });
   const signature = suite.sign(wire.identity.signing.secretKey, statement);
-  const header = { ...binding, digest, signature, c0Bytes: c0.length, c1Bytes: c1.length };
+  const header = { ...binding, digest, signature, bodyBytes: c0.length, holderBytes: c1.length };
   return { header, bytes: new Uint8Array(Buffer.concat([c0, c1])), digits: new Int32Array(0) };
 }
 
@@ -149,9 +155,9 @@ interface Stage {
 
 async function uploadRows({ config, own, earlier }: Stage): Promise<Row[]> {
   const other = new Uint8Array(32).fill(9);
-  const c0 = own.bytes.subarray(0, own.header.c0Bytes);
-  const c1 = own.bytes.subarray(own.header.c0Bytes);
-  const bound = (changes: Partial<UploadHeader>) => () =>
+  const c0 = own.bytes.subarray(0, own.header.bodyBytes);
+  const c1 = own.bytes.subarray(own.header.bodyBytes);
+  const bound = (changes: Partial<RoundBinding>) => () =>
     put(hostile, sign(hostile, config, c0, c1, changes));
   const uninvited = await seal(newcomer, config, 1);
   const flipped = { ...own, bytes: own.bytes.map((byte, i) => (i === 50 ? byte ^ 1 : byte)) };
@@ -196,22 +202,17 @@ async function uploadRows({ config, own, earlier }: Stage): Promise<Row[]> {
     ],
     [
       'an announced size beyond all caps',
-      () => hostile.call('PutUpload', { header: { ...own.header, c1Bytes: 2 ** 31 }, offset: 0, data }),
+      () => hostile.call('PutUpload', { header: { ...own.header, holderBytes: 2 ** 31 }, offset: 0, data }),
       'INVALID_ARGUMENT',
       'FIELD_OUT_OF_RANGE',
     ],
     ['a chunk from nowhere', () => put(hostile, own, 1000), 'OUT_OF_RANGE', 'UPLOAD_OFFSET_MISMATCH'],
-    ['another plan', bound({ planHash: other }), 'FAILED_PRECONDITION', 'WRONG_PLAN'],
-    ['another model', bound({ modelHash: other }), 'FAILED_PRECONDITION', 'WRONG_MODEL'],
+    // The configuration hash alone travels; the rest of the binding is the round's own and signed.
+    ['another plan', bound({ planHash: other }), 'UNAUTHENTICATED', 'BAD_SIGNATURE'],
+    ['another model', bound({ modelHash: other }), 'UNAUTHENTICATED', 'BAD_SIGNATURE'],
     ['another configuration', bound({ configHash: other }), 'FAILED_PRECONDITION', 'WRONG_CONFIG'],
-    ['another committee key', bound({ committeeKeyId: other }), 'FAILED_PRECONDITION', 'WRONG_COMMITTEE_KEY'],
-    ['a round to come', bound({ round: 9 }), 'FAILED_PRECONDITION', 'WRONG_ROUND'],
-    [
-      'an earlier upload as one of this round',
-      () => put(hostile, { ...earlier, header: { ...earlier.header, round: 2 } }),
-      'FAILED_PRECONDITION',
-      'WRONG_MODEL',
-    ],
+    ['another committee key', bound({ committeeKeyId: other }), 'UNAUTHENTICATED', 'BAD_SIGNATURE'],
+    ['a round to come', bound({ round: 9 }), 'UNAUTHENTICATED', 'BAD_SIGNATURE'],
     [
       '... with the hashes of this round',
       () =>

@@ -26,10 +26,11 @@ const file = join(directory, `${process.pid}.ndjson`);
 await serveHost(async (): Promise<Sealer> => {
   const inner = await loadSealer();
   return {
-    encrypt(committeeKey, digits) {
-      const sealed = inner.encrypt(committeeKey, digits);
+    seal(request) {
+      const { digits } = request;
+      const sealed = inner.seal(request);
       const digests = (['intl', 'gm'] as const).map((name) =>
-        toHex(uploadDigest(getSuite(name), sealed.c0, sealed.c1)),
+        toHex(uploadDigest(getSuite(name), sealed.body, sealed.holderPart)),
       );
       appendFileSync(file, `${JSON.stringify({ digests, digits: [...digits] } satisfies Observation)}\n`);
       return sealed;

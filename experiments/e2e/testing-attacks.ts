@@ -16,8 +16,8 @@ import { until } from '../../coordinator/testing.ts';
 import { toHex } from '../../crypto/bytes.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import { HolderStore, type StoredStatement } from '../../keyholder/store.ts';
-import { quorumOf, thresholdOf } from '../../protos/plan.ts';
-import { digitCountOf } from '../../protos/plan-mechanism.ts';
+import { openersOf, quorumOf } from '../../protos/plan.ts';
+import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, encodeRoundConfig } from '../../protos/round-config.ts';
 import { type RoundBinding, uploadDigest, uploadStatement } from '../../protos/statements.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
@@ -124,7 +124,7 @@ export class AttackedRound {
       ...plan.rounds,
       holderIds: plan.holders.map(({ id }) => id),
       quorum: quorumOf(plan),
-      threshold: thresholdOf(plan),
+      threshold: openersOf(plan),
       ...options.terms,
     };
     this.#state = openRound(ROUND, 'training', terms, Date.now());
@@ -178,10 +178,16 @@ export class AttackedRound {
     );
     this.#active.notify({ type: 'device_invited', deviceId });
     const data = Buffer.concat([c0, c1]);
-    await putUpload(this.services, shown, {
-      planHex: parsed.hashHex,
+    await putUpload(this.services, {
+      target: { planHex: parsed.hashHex, binding, active: shown },
       device: { deviceId, signingPublicKey: signing.publicKey, certificate },
-      header: { ...binding, digest, signature, c0Bytes: c0.length, c1Bytes: c1.length },
+      header: {
+        configHash: binding.configHash,
+        digest,
+        signature,
+        bodyBytes: c0.length,
+        holderBytes: c1.length,
+      },
       offset: 0,
       data,
     });

@@ -149,10 +149,12 @@ const CHUNK_BYTES = 16_384;
 
 function* openMessages(request: OpenRequest, parts: Iterable<OpenPart>): Iterable<object> {
   yield { header: request };
-  for (const { deviceId, c0Digest, c1, entry } of parts)
-    for (let offset = 0; offset < c1.length; offset += CHUNK_BYTES) {
-      const chunk = c1.subarray(offset, offset + CHUNK_BYTES);
-      yield { part: { deviceId, c0Digest, offset, c1: chunk, entry: offset === 0 ? entry : null } };
+  for (const { deviceId, bodyDigest, holderPart, entry } of parts)
+    for (let offset = 0; offset === 0 || offset < holderPart.length; offset += CHUNK_BYTES) {
+      const chunk = holderPart.subarray(offset, offset + CHUNK_BYTES);
+      yield {
+        part: { deviceId, bodyDigest, offset, holderPart: chunk, entry: offset === 0 ? entry : null },
+      };
     }
 }
 
@@ -195,7 +197,7 @@ export function servicesOf(
   return {
     store,
     suite,
-    bfv: world.bfv,
+    secagg: world.secagg,
     budget,
     clock,
     logger: { info: () => {}, warn: () => {}, error: () => {} },

@@ -67,6 +67,8 @@ export class SeizedRound {
   /** What each client sealed; an observer sits in the clients for the comparison, not for the attack. */
   readonly sealed: SealedUpdate[] = [];
   identities: readonly IdentityBundle[] = [];
+  /** Of round 1. */
+  configHash: Uint8Array = new Uint8Array(32);
   /** Every sealed share that the coordinator relayed. */
   readonly relayed: RelayedShare[] = [];
   /** Every partial decryption that the holders would give, by `holder@set`. */
@@ -234,10 +236,11 @@ export class SeizedRound {
 
   #observed(client: number): Sealer {
     return {
-      encrypt: (key, digits) => {
-        const ciphertext = this.world.bfv.encrypt(key, digits);
-        this.sealed[client] = { digits: digits.slice(), ...ciphertext };
-        return ciphertext;
+      seal: ({ committeeKey, digits, configHash }) => {
+        this.configHash = configHash;
+        const { c0, c1 } = this.world.bfv.encrypt(committeeKey, digits);
+        this.sealed[client] = { digits: digits.slice(), c0, c1 };
+        return { body: c0, holderPart: c1 };
       },
     };
   }
@@ -246,7 +249,7 @@ export class SeizedRound {
   ciphertexts(): Map<string, { c0: Uint8Array; c1: Uint8Array }> {
     const database = new DatabaseSync(join(this.directory, 'seized.db'));
     const rows = database
-      .prepare('SELECT device, c0_bytes FROM uploads WHERE round = 1 AND acknowledged = 1')
+      .prepare('SELECT device, body_bytes FROM uploads WHERE round = 1 AND acknowledged = 1')
       .all();
     const chunks = database.prepare(
       'SELECT data FROM upload_chunks WHERE round = 1 AND device = ? ORDER BY offset',
@@ -254,7 +257,7 @@ export class SeizedRound {
     const found = rows.map((row) => {
       const data = chunks.all(String(row.device)).map((chunk) => chunk.data as Uint8Array);
       const bytes = new Uint8Array(Buffer.concat(data));
-      const length = Number(row.c0_bytes);
+      const length = Number(row.body_bytes);
       return [String(row.device), { c0: bytes.slice(0, length), c1: bytes.slice(length) }] as const;
     });
     database.close();

@@ -16,6 +16,7 @@ import type { GetHolderInfoRequest as _pulsefold_v1_GetHolderInfoRequest, GetHol
 import type { KeyHolderClient as _pulsefold_v1_KeyHolderClient, KeyHolderDefinition as _pulsefold_v1_KeyHolderDefinition } from './pulsefold/v1/KeyHolder.ts';
 import type { OpenHeader as _pulsefold_v1_OpenHeader, OpenHeader__Output as _pulsefold_v1_OpenHeader__Output } from './pulsefold/v1/OpenHeader.ts';
 import type { OpenPart as _pulsefold_v1_OpenPart, OpenPart__Output as _pulsefold_v1_OpenPart__Output } from './pulsefold/v1/OpenPart.ts';
+import type { OpenParts as _pulsefold_v1_OpenParts, OpenParts__Output as _pulsefold_v1_OpenParts__Output } from './pulsefold/v1/OpenParts.ts';
 import type { OpenReply as _pulsefold_v1_OpenReply, OpenReply__Output as _pulsefold_v1_OpenReply__Output } from './pulsefold/v1/OpenReply.ts';
 import type { OpenRequest as _pulsefold_v1_OpenRequest, OpenRequest__Output as _pulsefold_v1_OpenRequest__Output } from './pulsefold/v1/OpenRequest.ts';
 import type { PlanApproval as _pulsefold_v1_PlanApproval, PlanApproval__Output as _pulsefold_v1_PlanApproval__Output } from './pulsefold/v1/PlanApproval.ts';
@@ -49,6 +50,7 @@ export interface ProtoGrpcType {
       KeyHolder: SubtypeConstructor<typeof grpc.Client, _pulsefold_v1_KeyHolderClient> & { service: _pulsefold_v1_KeyHolderDefinition }
       OpenHeader: MessageTypeDefinition<_pulsefold_v1_OpenHeader, _pulsefold_v1_OpenHeader__Output>
       OpenPart: MessageTypeDefinition<_pulsefold_v1_OpenPart, _pulsefold_v1_OpenPart__Output>
+      OpenParts: MessageTypeDefinition<_pulsefold_v1_OpenParts, _pulsefold_v1_OpenParts__Output>
       OpenReply: MessageTypeDefinition<_pulsefold_v1_OpenReply, _pulsefold_v1_OpenReply__Output>
       OpenRequest: MessageTypeDefinition<_pulsefold_v1_OpenRequest, _pulsefold_v1_OpenRequest__Output>
       PlanApproval: MessageTypeDefinition<_pulsefold_v1_PlanApproval, _pulsefold_v1_PlanApproval__Output>

@@ -16,15 +16,16 @@ import type {
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
-import type { Admission, CallContext, Handler } from './server.ts';
+import type { Admission } from './admission.ts';
+import type { CallContext, Handler } from './server.ts';
 import { toServiceError } from './status.ts';
 
 type AnyCall =
   | ServerUnaryCall<object, object>
   | ServerWritableStream<object, object>
   | ServerDuplexStream<object, object>;
-type Method = MethodDefinition<object, object>;
-type Invoke = (request: unknown, context: CallContext) => unknown;
+export type Method = MethodDefinition<object, object>;
+export type Invoke = (request: unknown, context: CallContext) => unknown;
 
 /** Stands in for a request that protobufjs could not decode. */
 const MALFORMED = Object.freeze({ malformed: true });
@@ -74,7 +75,8 @@ async function run<Result>(
 ): Promise<Result> {
   const controller = new AbortController();
   const certificate = peerCertificate(call);
-  const { identity, release } = admission.admit(path, certificate);
+  const identity = admission.authorise(path, certificate);
+  const release = admission.enter();
   const deadlineMs = deadlineOf(call, admission);
   const abort = (code: 'UNAVAILABLE' | 'DEADLINE_EXCEEDED', text: string): void =>
     controller.abort(new PulsefoldError(code, text));
@@ -161,6 +163,24 @@ function streaming(path: string, method: Method, handler: Invoke, admission: Adm
   };
 }
 
+/** Each method with its handler, by name. Throws CONFIG_INVALID for a missing handler or one too many. */
+export function pairHandlers(
+  fullName: string,
+  definition: ServiceDefinition,
+  handlers: Readonly<Record<string, Handler>>,
+): { name: string; method: Method; handler: Invoke }[] {
+  const unused = new Set(Object.keys(handlers));
+  const paired = Object.entries(definition).map(([name, method]) => {
+    const key = name.charAt(0).toLowerCase() + name.slice(1);
+    const handler = handlers[key] as Invoke | undefined;
+    ensure(handler, 'CONFIG_INVALID', `no handler ${key} for ${method.path}`);
+    unused.delete(key);
+    return { name, method: method as Method, handler };
+  });
+  ensure(unused.size === 0, 'CONFIG_INVALID', `${fullName} has no method ${[...unused].join(', ')}`);
+  return paired;
+}
+
 /** Definition, implementation and full method names for `server.addService`. Throws CONFIG_INVALID for a gap. */
 export function adaptService(
   fullName: string,
@@ -170,22 +190,12 @@ export function adaptService(
 ): { definition: ServiceDefinition; implementation: UntypedServiceImplementation; methods: string[] } {
   const tolerant: Record<string, Method> = {};
   const implementation: UntypedServiceImplementation = {};
-  const unused = new Set(Object.keys(handlers));
-  for (const [name, method] of Object.entries(definition) as [string, Method][]) {
-    const key = name.charAt(0).toLowerCase() + name.slice(1);
-    const handler = handlers[key] as Invoke | undefined;
-    ensure(handler, 'CONFIG_INVALID', `no handler ${key} for ${method.path}`);
-    unused.delete(key);
+  for (const { name, method, handler } of pairHandlers(fullName, definition, handlers)) {
     tolerant[name] = tolerantDefinition(method);
     const adapt = method.responseStream ? streaming : replying;
-    implementation[name] = adapt(
-      method.path,
-      method,
-      handler,
-      admission,
-    ) as UntypedServiceImplementation[string];
+    const adapted = adapt(method.path, method, handler, admission);
+    implementation[name] = adapted as UntypedServiceImplementation[string];
   }
-  ensure(unused.size === 0, 'CONFIG_INVALID', `${fullName} has no method ${[...unused].join(', ')}`);
   const methods = Object.values(tolerant).map((method) => method.path);
   return { definition: tolerant as ServiceDefinition, implementation, methods };
 }

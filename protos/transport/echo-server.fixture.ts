@@ -18,7 +18,7 @@ import {
 import { getSuite } from '../../crypto/identity/suite.ts';
 import { openClient, type RpcClient } from './channel.ts';
 import type { LoadedService } from './load.ts';
-import { type CallContext, type RunningServer, startServer } from './server.ts';
+import { type CallContext, type RunningServer, type ServerEngine, startServer } from './server.ts';
 import { channelCredentials, type ExpectedServer, serverCredentials } from './tls.ts';
 
 export const HOUR = 3_600_000;
@@ -115,13 +115,16 @@ export const handlers = {
   },
 };
 
+export const engines: readonly ServerEngine[] = ['grpc-js', 'http2'];
+
 /** For `beforeAll`. */
-export async function startEcho(): Promise<void> {
+export async function startEcho(engine: ServerEngine = 'grpc-js'): Promise<void> {
   const times = { notBeforeMs: Date.now() - 3 * HOUR, notAfterMs: Date.now() + 24 * HOUR };
   ca = await createCertificateAuthority({ name: 'test', ...times });
   coordinator = await leaf(ca, 'coordinator');
   client = await leaf(ca, 'client');
   server = await startServer({
+    engine,
     services: [{ name: echo, handlers }],
     credentials: serverCredentials({ ...coordinator, caPem: ca.caPem, requireClientCertificate: true }),
     address: '127.0.0.1:0',

@@ -10,8 +10,10 @@ import { type Metadata, Server, type ServerCredentials } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, type ServingStatus } from 'grpc-health-check';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
-import { CertificateVerifier, type Identity, type Role } from '../../crypto/identity/certificate.ts';
+import type { Identity, Role } from '../../crypto/identity/certificate.ts';
 import { adaptService } from './adapt.ts';
+import { checkAuthorisation, createAdmission } from './admission.ts';
+import { startHttp2Server } from './http2-server.ts';
 import { loadPackage, type ServiceReference, serviceDefinition } from './load.ts';
 import { assertTls13 } from './tls.ts';
 
@@ -46,7 +48,12 @@ export interface ServedService {
   readonly handlers: Readonly<Record<string, Handler>>;
 }
 
+/** `http2`: our own gRPC over node:http2, for uploads at wire speed. `grpc-js`: the stock server. Same wire, same rules. */
+export type ServerEngine = 'grpc-js' | 'http2';
+
 export interface ServerOptions {
+  /** Default `grpc-js`. */
+  readonly engine?: ServerEngine;
   readonly services: readonly ServedService[];
   readonly credentials: ServerCredentials;
   /** `host:port`; port 0 picks a free one. */
@@ -65,6 +72,10 @@ export interface ServerOptions {
   readonly callDurationMsMax?: number;
   /** Close connections without calls after this long. Default 5 minutes. */
   readonly connectionIdleMsMax?: number;
+  /** Engine http2 only: connections at a time; more are closed. Default 16,384. */
+  readonly connectionsMax?: number;
+  /** Engine http2 only: request and reply bytes held at a time over all peers. Default 192 MiB. */
+  readonly bytesInFlightMax?: number;
   readonly now?: () => number;
   /** Told about failures that are not coded errors; the caller only sees INTERNAL. */
   readonly onInternalError?: (method: string, error: unknown) => void;
@@ -80,8 +91,6 @@ export interface RunningServer {
 
 const DEFAULTS = {
   messageBytesMax: 4 * 1024 * 1024,
-  concurrentCallsMax: 4096,
-  callDurationMsMax: 600_000,
   connectionIdleMsMax: 300_000,
 };
 
@@ -99,62 +108,6 @@ function channelOptions(options: ServerOptions): Record<string, number> {
     'grpc.keepalive_timeout_ms': 20_000,
     'grpc.enable_channelz': 0,
   };
-}
-
-/** What adapt.ts needs to admit a call. */
-export interface Admission {
-  readonly now: () => number;
-  readonly callDurationMsMax: number;
-  readonly onInternalError: (method: string, error: unknown) => void;
-  /** Throws unless the call may proceed; `release` must be called once afterwards. */
-  admit(
-    method: string,
-    certificate: Uint8Array | undefined,
-  ): { identity: Identity | undefined; release(): void };
-}
-
-function createAdmission(options: ServerOptions): Admission {
-  const verifier = new CertificateVerifier(options.caPem);
-  const now = options.now ?? Date.now;
-  const callsMax = options.concurrentCallsMax ?? DEFAULTS.concurrentCallsMax;
-  let calls = 0;
-  const identify = (certificate: Uint8Array): Identity => {
-    const identity = verifier.verify(certificate, now());
-    ensure(!options.isRevoked(identity.serial), 'CERTIFICATE_REVOKED', 'certificate is revoked: enrol again');
-    return identity;
-  };
-  return {
-    now,
-    callDurationMsMax: options.callDurationMsMax ?? DEFAULTS.callDurationMsMax,
-    onInternalError: options.onInternalError ?? (() => {}),
-    admit(method, certificate) {
-      const allowed = options.authorise[method];
-      const identity = certificate ? identify(certificate) : undefined;
-      if (allowed !== 'anyone') {
-        ensure(identity, 'UNAUTHENTICATED', 'a certificate from the registrar is required: enrol first');
-        const fits = allowed?.includes(identity.role) ?? false;
-        ensure(fits, 'WRONG_ROLE', `role ${identity.role} may not call ${method}`);
-      }
-      ensure(calls < callsMax, 'UNAVAILABLE', 'too many calls at a time: try again later');
-      calls++;
-      let released = false;
-      const release = (): void => {
-        if (!released) calls--;
-        released = true;
-      };
-      return { identity, release };
-    },
-  };
-}
-
-/** Throws CONFIG_INVALID when the role table and the served methods differ. */
-function checkAuthorisation(options: ServerOptions, served: readonly string[]): void {
-  for (const method of served) {
-    ensure(Object.hasOwn(options.authorise, method), 'CONFIG_INVALID', `no role list for ${method}`);
-  }
-  for (const method of Object.keys(options.authorise)) {
-    ensure(served.includes(method), 'CONFIG_INVALID', `role list for ${method}, which is not served`);
-  }
 }
 
 function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
@@ -182,6 +135,10 @@ async function shutDown(server: Server, graceMs: number): Promise<void> {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   assertTls13();
   ensure(options.credentials._isSecure(), 'CONFIG_INVALID', 'plain-text gRPC is not served');
+  return options.engine === 'http2' ? await startHttp2Server(options) : await startGrpcJsServer(options);
+}
+
+async function startGrpcJsServer(options: ServerOptions): Promise<RunningServer> {
   const server = new Server(channelOptions(options));
   const admission = createAdmission(options);
   const names: string[] = [];
@@ -193,7 +150,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     names.push(fullName);
     served.push(...adapted.methods);
   }
-  checkAuthorisation(options, served);
+  checkAuthorisation(options.authorise, served);
   const health = new HealthImplementation(
     Object.fromEntries(['', ...names].map((name) => [name, 'SERVING'])),
   );

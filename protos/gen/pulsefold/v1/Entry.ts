@@ -10,6 +10,8 @@ export interface Entry {
   'committeeKeyId'?: (Buffer | Uint8Array | string);
   'digest'?: (Buffer | Uint8Array | string);
   'signature'?: (Buffer | Uint8Array | string);
+  'bodyDigest'?: (Buffer | Uint8Array | string);
+  'holderPart'?: (Buffer | Uint8Array | string);
 }
 
 export interface Entry__Output {
@@ -21,4 +23,6 @@ export interface Entry__Output {
   'committeeKeyId': (Buffer);
   'digest': (Buffer);
   'signature': (Buffer);
+  'bodyDigest': (Buffer);
+  'holderPart': (Buffer);
 }

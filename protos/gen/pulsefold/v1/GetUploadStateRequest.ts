@@ -2,13 +2,11 @@
 
 
 export interface GetUploadStateRequest {
-  'planHash'?: (Buffer | Uint8Array | string);
-  'round'?: (number);
+  'configHash'?: (Buffer | Uint8Array | string);
   'digest'?: (Buffer | Uint8Array | string);
 }
 
 export interface GetUploadStateRequest__Output {
-  'planHash': (Buffer);
-  'round': (number);
+  'configHash': (Buffer);
   'digest': (Buffer);
 }

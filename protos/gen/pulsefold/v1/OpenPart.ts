@@ -4,16 +4,16 @@ import type { Entry as _pulsefold_v1_Entry, Entry__Output as _pulsefold_v1_Entry
 
 export interface OpenPart {
   'deviceId'?: (string);
-  'c0Digest'?: (Buffer | Uint8Array | string);
+  'bodyDigest'?: (Buffer | Uint8Array | string);
   'offset'?: (number);
-  'c1'?: (Buffer | Uint8Array | string);
+  'holderPart'?: (Buffer | Uint8Array | string);
   'entry'?: (_pulsefold_v1_Entry | null);
 }
 
 export interface OpenPart__Output {
   'deviceId': (string);
-  'c0Digest': (Buffer);
+  'bodyDigest': (Buffer);
   'offset': (number);
-  'c1': (Buffer);
+  'holderPart': (Buffer);
   'entry': (_pulsefold_v1_Entry__Output | null);
 }
