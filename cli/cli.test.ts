@@ -140,7 +140,14 @@ describe('what only computes', () => {
   it('params prints figures that hold', async () => {
     const { code, stdout } = await pulsefold(['params', '--json']);
     expect(code).toBe(0);
-    const figures = JSON.parse(stdout) as Record<string, number> & { bytes: { upload4096: number } };
+    const [long, bfv] = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, number>);
+    expect(long!.logModulus).toBeLessThanOrEqual(long!.logModulusLimit!);
+    expect(long!.noiseMarginSigmas).toBeGreaterThanOrEqual(11);
+    expect(long!.ratioToFloat32).toBeLessThanOrEqual(0.55);
+    const figures = bfv as unknown as Record<string, number> & { bytes: { upload4096: number } };
     expect(figures.modulusBits).toBeLessThan(107);
     expect(figures.smudgingBits).toBeGreaterThanOrEqual(40);
     expect(figures.openingNoiseBits).toBeLessThan(figures.openingLimitBits!);

@@ -5,11 +5,10 @@
  * roles use.
  */
 import { rationalToNumber } from '../crypto/dp/rational.ts';
-import { loadBfv } from '../crypto/secagg/bfv.ts';
 import { parameterCount } from '../protos/model.ts';
 import { faultsOf, openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
 import { accountPlan, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
-import { digitCountOf } from '../protos/plan-scheme.ts';
+import { digitCountOf, schemeOf, schemeText } from '../protos/plan-scheme.ts';
 import { type Cell, formatBytes } from './terminal.ts';
 
 /** Throws BUDGET_EXCEEDED when the plan's noise does not keep its stated ε. */
@@ -17,8 +16,6 @@ export async function planFacts(parsed: ParsedPlan) {
   const { plan, hashHex } = parsed;
   const { rounds, privacy, holders, mechanism } = plan;
   const account = accountPlan(parsed);
-  const bfv = await loadBfv();
-  const upload = bfv.ciphertextBytes(digitCountOf(parsed, 'training'));
   const noise = roundMechanismOf(parsed, 'training', rounds.cohortMin);
   return {
     planHash: hashHex,
@@ -59,7 +56,8 @@ export async function planFacts(parsed: ParsedPlan) {
           rationalToNumber(mechanismOf(parsed, 'training', 1).noiseVariance) * Number(noise.noiseShares),
         )
       : 0,
-    uploadBytes: upload.c0 + upload.c1,
+    cipher: schemeText(parsed),
+    uploadBytes: schemeOf(parsed, 'training').uploadBytes,
   };
 }
 
@@ -81,7 +79,8 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     ],
     ...privacyFields(privacy),
     ['clip', `${facts.clip} on a grid of ${facts.unitsPerClip} units`],
-    ['upload', `${formatBytes(facts.uploadBytes)} (${facts.digits} digits)`],
+    ['sums', facts.cipher],
+    ['upload', `${formatBytes(facts.uploadBytes)} (${facts.digits} slots)`],
   ];
 
   function privacyFields(terms: PlanFacts['privacy']): (readonly [string, Cell])[] {

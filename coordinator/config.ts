@@ -4,6 +4,7 @@
  * Trusts: the operator's file, but names file and field of every mistake. May be called by: coordinator/server.ts, cli.
  */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
@@ -43,6 +44,12 @@ const schema = z
     /** Plans to run at start, in order: YAML or canonical JSON, with `<file>.approvals.json` beside it. */
     plans: z.array(path).max(100).default([]),
     logOrigin: z.string().min(1).max(200).default('pulsefold.example/log'),
+    /** Threads that add up uploads beside the main one; 0: none. Default: one core less than there are, at most 2. */
+    foldWorkers: z
+      .int()
+      .min(0)
+      .max(64)
+      .default(() => Math.max(0, Math.min(2, availableParallelism() - 1))),
     logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
     limits: z
       .strictObject({

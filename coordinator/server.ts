@@ -26,6 +26,7 @@ import { exportRun } from './export.ts';
 import { adminService } from './grpc/admin-service.ts';
 import { HolderClient } from './grpc/holder-client.ts';
 import { roundsService } from './grpc/rounds-service.ts';
+import { FoldPool } from './aggregation/fold-pool.ts';
 import { BudgetLedger } from './ledger/budget-ledger.ts';
 import { releaseRound } from './release-round.ts';
 import { RoundBudget } from './rounds/budget.ts';
@@ -34,6 +35,7 @@ import type { RoundState } from './rounds/machine.ts';
 import { ROUNDS_MIGRATIONS } from './rounds/repository.ts';
 import { type RoundServices, systemClock } from './rounds/services.ts';
 import { AppendLog } from './storage/append-log.ts';
+import { FileSpool } from './storage/file-spool.ts';
 import { openStore } from './storage/sqlite-store.ts';
 
 /** What a supervisor (the demo, a systemd unit's log) may follow. */
@@ -134,7 +136,7 @@ export async function runCoordinator(
       revocations.stop();
       await server.stop();
       await running;
-      parts.close();
+      await parts.close();
     },
   };
 }
@@ -188,8 +190,12 @@ async function buildServices(
   const holders = holderClients(config, identity, caPem);
   const exportPlan = (parsed: ParsedPlan) =>
     exportRun({ store, ledger, log, signer, runDirectory: runDirectoryOf(config, parsed) }, parsed);
+  const spool = new FileSpool({ directory: join(config.directory, 'spool') });
+  const foldPool = new FoldPool(config.foldWorkers);
   const services: RoundServices = {
     store,
+    spool,
+    foldPool,
     suite,
     secagg: await loadSecagg(),
     budget,
@@ -207,8 +213,10 @@ async function buildServices(
     onCeremony: (parsed, ready, wanted) =>
       options.onProgress?.({ type: 'ceremony', plan: parsed.hashHex, ready, wanted }),
   };
-  const close = (): void => {
+  const close = async (): Promise<void> => {
     for (const holder of holders.values()) holder.close();
+    await foldPool.close();
+    await spool.close();
     store.close();
   };
   return { services, export: exportPlan, close };

@@ -13,6 +13,7 @@ import type { UploadHeader } from '../protos/rounds-messages.ts';
 import { checkInStatement, type RoundBinding, uploadDigest, uploadStatement } from '../protos/statements.ts';
 import type { CallContext, ServedService } from '../protos/transport/server.ts';
 import { Coordinator } from './coordinator.ts';
+import type { FoldPool } from './aggregation/fold-pool.ts';
 import { exportRun } from './export.ts';
 import { adminService } from './grpc/admin-service.ts';
 import { roundsService } from './grpc/rounds-service.ts';
@@ -26,12 +27,15 @@ import type { RoundServices } from './rounds/services.ts';
 import type { PutUploadReply } from './rounds/uploads.ts';
 import { AppendLog } from './storage/append-log.ts';
 import { openMemoryStore } from './storage/sqlite-store.ts';
+import { MemorySpool, type Spool } from './storage/spool.ts';
 import type { Store } from './storage/store.ts';
 import { approvalsOf, TestClock, type TestDevice, type TestWorld } from './testing.ts';
 import type { FakeHolder } from './testing-holder.ts';
 
 export interface BenchOptions {
   readonly store?: Store;
+  readonly spool?: Spool;
+  readonly foldPool?: FoldPool;
   readonly clock?: TestClock;
   readonly onRoundChange?: (state: RoundState) => void;
   readonly runDirectory?: string;
@@ -81,6 +85,8 @@ export class Bench {
     const complain = (_fields: unknown, text?: string) => void this.complaints.push(text ?? '');
     this.services = {
       store,
+      spool: options.spool ?? new MemorySpool(),
+      ...(options.foldPool ? { foldPool: options.foldPool } : {}),
       suite,
       secagg: world.secagg,
       budget,
@@ -127,6 +133,7 @@ export class Bench {
   async stop(): Promise<void> {
     this.coordinator.stop();
     await this.#running;
+    await this.services.spool.close();
     this.store.close();
   }
 

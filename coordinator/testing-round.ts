@@ -11,6 +11,7 @@ import { mechanismOf } from '../protos/plan-mechanism.ts';
 import { layoutOf } from '../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../protos/round-config.ts';
 import type { PutUploadReply } from './rounds/uploads.ts';
+import { FileSpool } from './storage/file-spool.ts';
 import { openStore, type SqliteStore } from './storage/sqlite-store.ts';
 import type { Database, Store } from './storage/store.ts';
 import type { TestClock, TestDevice, TestWorld } from './testing.ts';
@@ -114,7 +115,8 @@ export class Host {
       (name, occurrence) => this.restarts === 0 && this.#dieBefore(name, occurrence),
       () => this.restart(store.writes),
     );
-    return new Bench(this.#world, this.#holders, { ...this.#options, store }).start();
+    const spool = new FileSpool({ directory: `${this.#path}.spool` });
+    return new Bench(this.#world, this.#holders, { ...this.#options, store, spool }).start();
   }
 
   /** As SIGKILL and a supervisor would: nothing of the old process gets another word in. */

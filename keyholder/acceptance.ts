@@ -196,7 +196,8 @@ function roundSeeds(context: HolderContext, at: RoundRef, holderIndex: number): 
     ensure(sealed, 'KEY_ERASED', 'the key of this round was erased: start another round');
     return context.custody.open('committee-key-share', at, sealed);
   };
-  return new RoundSeeds({ suite: context.identity.suite, at, holderIndex, openSecret });
+  const { identity, random } = context;
+  return new RoundSeeds({ suite: identity.suite, holderIndex, openSecret, random });
 }
 
 /**

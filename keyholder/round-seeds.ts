@@ -6,19 +6,68 @@
  * key that exists only inside that secret: erase it, and no seed of the round can be read again, whatever a disk keeps.
  * May be called by: keyholder/ only. DESIGN §2.8, §4.
  */
-import { equalBytes, toHex, transcript } from '../crypto/bytes.ts';
-import { ensure } from '../crypto/error.ts';
+import { createCipheriv, createDecipheriv, createSecretKey, type KeyObject } from 'node:crypto';
+import { concat, equalBytes, toHex, transcript, utf8 } from '../crypto/bytes.ts';
+import { ensure, PulsefoldError } from '../crypto/error.ts';
 import type { Suite } from '../crypto/identity/suite.ts';
 import { type RandomSource, randomBytes } from '../crypto/random.ts';
 import { SharesOpener } from '../crypto/secagg/shares/index.ts';
 import { readTranscript } from '../protos/keyholder-messages.ts';
-import type { RoundRef } from './store.ts';
 
 const KEY_BYTES = 32;
 const SEED_BYTES = 32;
 /** Collisions among 30,000 tags of a round stay below 2^-96. */
 const TAG_BYTES = 16;
 const LABEL = 'holder-round-secret';
+
+/** Encryption of seeds on this holder's own disk: thousands of short texts under one key that lives for one round. */
+interface SeedBox {
+  seal(seeds: Uint8Array, deviceId: string): Uint8Array;
+  /** Throws DECRYPTION_FAILED. */
+  open(sealed: Uint8Array, deviceId: string): Uint8Array;
+}
+
+const NONCE_BYTES = 12;
+const GCM_TAG_BYTES = 16;
+
+/** AES-256-GCM of node:crypto (NIST SP 800-38D), random nonces: at most 10,000 texts under one key. */
+class GcmBox implements SeedBox {
+  // Imported once: with raw bytes, setting up the key costs ten times the encryption.
+  readonly #key: KeyObject;
+  readonly #random: RandomSource;
+
+  constructor(key: Uint8Array, random: RandomSource) {
+    this.#key = createSecretKey(key);
+    this.#random = random;
+  }
+
+  seal(seeds: Uint8Array, deviceId: string): Uint8Array {
+    const nonce = randomBytes(NONCE_BYTES, this.#random);
+    const cipher = createCipheriv('aes-256-gcm', this.#key, nonce).setAAD(utf8(deviceId));
+    const text = concat(cipher.update(seeds), cipher.final());
+    return concat(nonce, text, cipher.getAuthTag());
+  }
+
+  open(sealed: Uint8Array, deviceId: string): Uint8Array {
+    const textEnd = sealed.length - GCM_TAG_BYTES;
+    try {
+      const options = { authTagLength: GCM_TAG_BYTES };
+      const decipher = createDecipheriv('aes-256-gcm', this.#key, sealed.subarray(0, NONCE_BYTES), options);
+      decipher.setAAD(utf8(deviceId)).setAuthTag(sealed.subarray(textEnd));
+      const text = decipher.update(sealed.subarray(NONCE_BYTES, textEnd));
+      decipher.final();
+      return text;
+    } catch (cause) {
+      throw new PulsefoldError('DECRYPTION_FAILED', 'the stored seeds of a device were altered', { cause });
+    }
+  }
+}
+
+/** The suite's own encryption; gm has no authenticated mode in node:crypto. */
+const suiteBox = (suite: Suite, key: Uint8Array, random: RandomSource): SeedBox => ({
+  seal: (seeds, deviceId) => suite.encrypt(key, seeds, utf8(deviceId), random),
+  open: (sealed, deviceId) => suite.decrypt(key, sealed, utf8(deviceId)),
+});
 
 /** The committee key share of this transport, for custody: round secret key, committee key, fresh storage keys. */
 export function makeRoundSecret(
@@ -41,11 +90,11 @@ export interface HeldSeeds {
 
 export interface RoundSeedsInput {
   readonly suite: Suite;
-  readonly at: RoundRef;
   /** 1-based. */
   readonly holderIndex: number;
   /** What `makeRoundSecret` made, out of custody; asked for at the first use, taken over, and wiped by `close`. */
   readonly openSecret: () => Uint8Array;
+  readonly random: RandomSource;
 }
 
 interface RoundSecret {
@@ -72,6 +121,7 @@ function readRoundSecret(whole: Uint8Array): RoundSecret {
 export class RoundSeeds {
   readonly #input: RoundSeedsInput;
   #secret: RoundSecret | undefined;
+  #box: SeedBox | undefined;
   /** Importing a key costs as much as opening an entry: the last configuration's opener is kept. */
   #opener: { readonly configHash: Uint8Array; readonly opener: SharesOpener } | undefined;
 
@@ -98,27 +148,33 @@ export class RoundSeeds {
   /** `seeds`: what the opener returned for this device; wiped here. */
   hold(deviceId: string, seeds: Uint8Array): HeldSeeds {
     const { suite } = this.#input;
-    const { storageKey, tagKey } = this.#opened;
+    const { tagKey } = this.#opened;
     const tags: Uint8Array[] = [];
     for (let at = 0; at < seeds.length; at += SEED_BYTES)
-      tags.push(suite.mac(tagKey, seeds.subarray(at, at + SEED_BYTES)).slice(0, TAG_BYTES));
-    const sealed = suite.encrypt(storageKey, seeds, this.#context(deviceId));
+      tags.push(
+        suite.digest(transcript('seed-tag', tagKey, seeds.subarray(at, at + SEED_BYTES))).slice(0, TAG_BYTES),
+      );
+    const sealed = this.#seedBox.seal(seeds, deviceId);
     seeds.fill(0);
     return { sealed, tags };
   }
 
   /** Inverse of `hold`: the caller wipes what it gets. Throws DECRYPTION_FAILED. */
   reveal(deviceId: string, sealed: Uint8Array): Uint8Array {
-    return this.#input.suite.decrypt(this.#opened.storageKey, sealed, this.#context(deviceId));
+    return this.#seedBox.open(sealed, deviceId);
   }
 
-  #context(deviceId: string): Uint8Array {
-    const { planHash, round } = this.#input.at;
-    return transcript('holder-seeds', planHash, round, deviceId);
+  get #seedBox(): SeedBox {
+    const { random, suite } = this.#input;
+    const { storageKey } = this.#opened;
+    this.#box ??=
+      suite.name === 'intl' ? new GcmBox(storageKey, random) : suiteBox(suite, storageKey, random);
+    return this.#box;
   }
 
   close(): void {
     this.#opener = undefined;
+    this.#box = undefined;
     this.#secret?.whole.fill(0);
     this.#secret = undefined;
   }

@@ -20,6 +20,7 @@ export interface DemoFlags extends CommonOptions {
   readonly model?: 'lr' | 'mlp';
   readonly strategy?: (typeof demoStrategies)[number];
   readonly suite: 'intl' | 'gm';
+  readonly transport: 'shares' | 'bfv';
   readonly seed: string;
   readonly evaluation: 'none' | 'federated';
   readonly killCoordinator?: true;
@@ -86,6 +87,14 @@ export function demoCommand(run: (options: DemoOptions) => Promise<void>): Comma
     .addOption(new Option('--model <model>', 'logistic regression or a small network').choices(['lr', 'mlp']))
     .addOption(new Option('--strategy <strategy>', 'server optimiser').choices([...demoStrategies]))
     .addOption(suiteOption())
+    .addOption(
+      new Option(
+        '--transport <transport>',
+        'how sums stay secret: seeds shared by the key holders, or threshold BFV',
+      )
+        .choices(['shares', 'bfv'])
+        .default('shares'),
+    )
     .option('--seed <text>', 'splits, initial weights and batches; never noise', parseSeed, '0')
     .addOption(
       new Option('--evaluation <path>', 'charge for an evaluation inside the guarantee')
@@ -120,6 +129,7 @@ export function demoOptionsOf(flags: DemoFlags): DemoOptions {
     dp,
     repeats: flags.repeats,
     suite: flags.suite,
+    transport: flags.transport,
     seed: flags.seed,
     evaluation: flags.evaluation,
     killCoordinator: flags.killCoordinator === true,

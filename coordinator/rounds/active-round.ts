@@ -1,50 +1,54 @@
 /**
- * Carries out one round: feeds the pure machine, persists what it decides, asks the holders, opens the sum.
+ * Carries out one round: feeds the pure machine, persists what it decides, has holders asked and the sum opened.
  *
  * Order matters for crashes: a freeze is durable before anyone is asked; a signature or partial decryption is stored
  * before the machine hears of it; settling is idempotent and done before the phase moves on. After SIGKILL the same
- * state is loaded, `resume`d and asks again.
- * Trusts: its store. Holders' answers are verified here. May be called by: coordinator/rounds/runner.ts.
+ * state is loaded, `resume`d and asks again. Its parts: acceptance.ts (verdicts on uploads), round-fold.ts (the running
+ * sum), holder-talk.ts (signatures), opening.ts.
+ * Trusts: its store. May be called by: coordinator/rounds/runner.ts.
  */
-import { fromHex, toHex } from '../../crypto/bytes.ts';
+import { fromHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { merkleRoot } from '../../crypto/log/merkle.ts';
-import type { SealedParts, SumScheme } from '../../crypto/secagg/scheme.ts';
+import type { SumScheme } from '../../crypto/secagg/scheme.ts';
 import { ENTRIES_PER_MESSAGE_MAX } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { EncodedRoundConfig } from '../../protos/round-config.ts';
-import {
-  abortStatement,
-  type CohortCertificate,
-  certificateStatement,
-  entryLeaf,
-  partialStatement,
-  type RoundBinding,
-} from '../../protos/statements.ts';
-import { openSum } from '../aggregation/fold.ts';
-import type { HolderPort, OpenPart } from './holder-port.ts';
+import { type CohortCertificate, entryLeaf, type RoundBinding } from '../../protos/statements.ts';
+import { LocalShard } from '../aggregation/fold-shard.ts';
+import type { SpoolRound } from '../storage/spool.ts';
+import { Acceptances } from './acceptance.ts';
+import type { Entry, HolderPort } from './holder-port.ts';
+import { askAbort, askAcceptance, askCertificate } from './holder-talk.ts';
 import { advance, isFinal, type RoundEffect, type RoundEvent, type RoundState, resume } from './machine.ts';
+import { Opening, withReusedAnswers } from './opening.ts';
 import * as repository from './repository.ts';
+import { RoundFold } from './round-fold.ts';
+import type { RoundNews, RoundView } from './round-view.ts';
 import type { RoundServices } from './services.ts';
-
-/** A `RoundEvent` without its time; the round adds the clock's. */
-export type RoundNews = RoundEvent extends infer E
-  ? E extends RoundEvent
-    ? Omit<E, 'nowMs'>
-    : never
-  : never;
+import { bodyPlacesOf, holderPartsOf } from './upload-bytes.ts';
 
 const TICK_MS = 100;
 /** Uploads are reported no more often than this. */
 const REPORT_MS = 300;
+const NONE = new Uint8Array(0);
 
-export class ActiveRound {
+/** What talks and folds for the round; made when first needed, from what is stored. */
+interface Parts {
+  readonly acceptances: Acceptances;
+  readonly fold: RoundFold;
+  readonly opening: Opening;
+}
+
+export class ActiveRound implements RoundView {
   readonly config: EncodedRoundConfig;
-  readonly #services: RoundServices;
-  readonly #parsed: ParsedPlan;
+  readonly services: RoundServices;
+  readonly parsed: ParsedPlan;
+  readonly at: SpoolRound;
   readonly #holders: ReadonlyMap<string, HolderPort>;
   #state: RoundState;
+  #made: Parts | null = null;
   #settled: Promise<RoundState>;
   #finish!: (state: RoundState) => void;
   #fail!: (error: unknown) => void;
@@ -62,11 +66,12 @@ export class ActiveRound {
     holders: readonly HolderPort[],
     state: RoundState,
   ) {
-    this.#services = services;
-    this.#parsed = parsed;
+    this.services = services;
+    this.parsed = parsed;
     this.config = config;
+    this.at = { planHex: parsed.hashHex, round: config.config.round };
     this.#holders = new Map(holders.map((holder) => [holder.holderId, holder]));
-    this.#state = resume(state);
+    this.#state = withReusedAnswers(resume(state), this.scheme);
     this.#settled = new Promise((resolve, reject) => {
       this.#finish = resolve;
       this.#fail = reject;
@@ -79,14 +84,18 @@ export class ActiveRound {
     return this.#state;
   }
 
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
   get scheme(): SumScheme {
-    return schemeOf(this.#parsed, this.config.config.kind).scheme;
+    return schemeOf(this.parsed, this.config.config.kind).scheme;
   }
 
   get binding(): RoundBinding {
     const { config } = this.config;
     return {
-      planHash: this.#parsed.hash,
+      planHash: this.parsed.hash,
       round: config.round,
       modelHash: fromHex(config.modelHash),
       configHash: this.config.hash,
@@ -94,17 +103,65 @@ export class ActiveRound {
     };
   }
 
+  get #parts(): Parts {
+    this.#made ??= this.#makeParts();
+    return this.#made;
+  }
+
+  #makeParts(): Parts {
+    const fold = this.#openFold();
+    const acceptances = new Acceptances(this, [...this.#holders.values()], (deviceId) => {
+      // Once the cohort is fixed, only it is folded.
+      if (['collecting', 'accepting'].includes(this.#state.phase)) fold.offer(deviceId);
+    });
+    return { acceptances, fold, opening: new Opening(this, acceptances, fold) };
+  }
+
+  #openFold(): RoundFold {
+    const { services, at, scheme, parsed } = this;
+    const { store, spool, secagg, foldPool, logger, clock } = services;
+    const directory = spool.directoryOf(at);
+    const planBytes = parsed.bytes;
+    const { kind } = this.config.config;
+    return new RoundFold({
+      store,
+      logger,
+      ...at,
+      bodyBytes: secagg.sizes(scheme).body,
+      nowMs: () => clock.nowMs(),
+      openShards: () => (directory && foldPool?.openShards({ planBytes, kind, directory })) || [],
+      openLocalShard: () =>
+        new LocalShard(secagg.folder(scheme), (place, target) => spool.read(at, place, target)),
+      folder: () => secagg.folder(scheme),
+      placesOf: (devices) =>
+        store.read('body-places', (db) => bodyPlacesOf(db, at, devices)).map(({ places }) => places),
+    });
+  }
+
   /** Runs to the end of the round; resolves with the final state. */
   run(): Promise<RoundState> {
-    this.#timer = this.#services.clock.every(TICK_MS, () => this.notify({ type: 'tick' }));
-    this.notify({ type: 'tick' });
+    this.#timer = this.services.clock.every(TICK_MS, () => this.#tick());
+    this.#tick();
     return this.#settled.finally(() => this.stop());
+  }
+
+  #tick(): void {
+    this.notify({ type: 'tick' });
+    if (this.#stopped || this.#stale) return;
+    try {
+      this.#parts.acceptances.tick();
+      this.#parts.fold.tick();
+    } catch (error) {
+      // The store is away while what earlier processes heard is read: the next tick tries again.
+      if (!isTransient(error)) this.#fail(error);
+    }
   }
 
   /** Ends `run` where the round stands; a later process resumes it. What holders still answer is only stored. */
   stop(): void {
     this.#stopped = true;
     this.#timer?.stop();
+    this.#made?.fold.stop();
     this.#fail(new PulsefoldError('UNAVAILABLE', 'stopped'));
   }
 
@@ -114,10 +171,11 @@ export class ActiveRound {
     if (this.#stale && !this.#reload()) return;
     const before = this.#state;
     try {
-      const event = { ...news, nowMs: this.#services.clock.nowMs() } as RoundEvent;
+      const event = { ...news, nowMs: this.services.clock.nowMs() } as RoundEvent;
       const step = advance(before, event);
       this.#state = step.state;
       this.#apply(before, step.effects);
+      if (news.type === 'upload_acknowledged') this.#parts.acceptances.offer(news.deviceId);
       if (isFinal(this.#state)) this.#finish(this.#state);
     } catch (error) {
       if (!isTransient(error)) {
@@ -125,7 +183,7 @@ export class ActiveRound {
         return;
       }
       // A busy database or a full disk passes. What happened is in the store or will be asked for again.
-      this.#services.logger.warn(
+      this.services.logger.warn(
         { round: before.round, message: error.message },
         'store is away; trying again',
       );
@@ -136,10 +194,11 @@ export class ActiveRound {
   /** After a failed write: what is durable is the truth, and what it lacks is asked for again. */
   #reload(): boolean {
     try {
-      const { hashHex } = this.#parsed;
-      this.#state = this.#services.store.read('reload-round', (db) =>
+      const { hashHex } = this.parsed;
+      this.#state = this.services.store.read('reload-round', (db) =>
         resume(repository.loadRoundState(db, hashHex, repository.getRound(db, hashHex, this.#state.round)!)),
       );
+      this.#state = withReusedAnswers(this.#state, this.scheme);
       this.#stale = false;
       return true;
     } catch (error) {
@@ -153,28 +212,38 @@ export class ActiveRound {
       if (effect.type === 'freeze') this.#freeze();
       else if (effect.type === 'settle') this.#settle();
       else if (effect.type === 'void') this.#void();
-      else if (effect.type === 'give_up') this.#services.budget.logUnopened(this.#parsed, this);
+      else if (effect.type === 'give_up') this.services.budget.logUnopened(this.parsed, this);
     }
     if (
       before.phase !== this.#state.phase ||
       before.stuck !== this.#state.stuck ||
       before.cohort !== this.#state.cohort
     ) {
-      this.#services.store.transaction('save-round', (db) =>
-        repository.saveRoundState(db, this.#parsed.hashHex, this.#state),
+      this.services.store.transaction('save-round', (db) =>
+        repository.saveRoundState(db, this.parsed.hashHex, this.#state),
       );
       this.#report();
     } else if (
-      this.#services.clock.nowMs() - this.#reportedAtMs >= REPORT_MS &&
+      this.services.clock.nowMs() - this.#reportedAtMs >= REPORT_MS &&
       before.uploaded !== this.#state.uploaded
     )
       this.#report();
     for (const effect of effects) this.#start(effect);
+    if (this.#state.cohort && before.cohort !== this.#state.cohort) this.#foldAhead(this.#state.cohort);
+  }
+
+  /** While the holders sign, what is missing in the sum is added; the opening waits for it. */
+  #foldAhead(cohort: readonly string[]): void {
+    this.#parts.fold.sumOf(cohort).catch((error: unknown) => {
+      if (this.#stopped) return;
+      const { message } = error as Error;
+      this.services.logger.warn({ round: this.at.round, message }, 'not folded yet; the opening tries again');
+    });
   }
 
   #report(): void {
-    this.#reportedAtMs = this.#services.clock.nowMs();
-    this.#services.onRoundChange(this.#parsed, this.#state);
+    this.#reportedAtMs = this.services.clock.nowMs();
+    this.services.onRoundChange(this.parsed, this.#state);
   }
 
   /**
@@ -182,20 +251,21 @@ export class ActiveRound {
    * transaction, so an upload is either in this list or late, never neither.
    */
   #freeze(): void {
-    const { store } = this.#services;
+    const { store } = this.services;
     store.transaction('freeze-cohort', (db) => {
-      const uploaded = repository.acknowledgedDevices(db, this.#parsed.hashHex, this.#state.round);
+      const uploaded = repository.acknowledgedDevices(db, this.parsed.hashHex, this.#state.round);
       this.#state = { ...this.#state, uploaded, candidates: uploaded };
       // What is set aside stands in the log before anybody signs or opens anything.
-      this.#services.budget.logReservations(db, this.#parsed, this.#state);
-      repository.saveRoundState(db, this.#parsed.hashHex, this.#state);
+      this.services.budget.logReservations(db, this.parsed, this.#state);
+      repository.saveRoundState(db, this.parsed.hashHex, this.#state);
     });
+    this.#parts.fold.tick(true);
   }
 
   #settle(): void {
     const certificate = this.certificate();
-    this.#services.budget.settle(
-      this.#parsed,
+    this.services.budget.settle(
+      this.parsed,
       this.config,
       certificate,
       this.#state,
@@ -204,12 +274,12 @@ export class ActiveRound {
   }
 
   #void(): void {
-    this.#services.budget.void(this.#parsed, this.#state, this.signatures('abort'));
+    this.services.budget.void(this.parsed, this.#state, this.signatures('abort'));
   }
 
   signatures(kind: repository.StatementKind) {
-    return this.#services.store.read('statement-signatures', (db) =>
-      repository.statementSignatures(db, this.#parsed.hashHex, this.#state.round, kind),
+    return this.services.store.read('statement-signatures', (db) =>
+      repository.statementSignatures(db, this.parsed.hashHex, this.#state.round, kind),
     );
   }
 
@@ -218,16 +288,17 @@ export class ActiveRound {
       const { holderId, stage } = effect;
       this.#ask(effect).catch((error: unknown) => {
         const message = isPulsefoldError(error) ? `${error.code}: ${error.message}` : 'no answer';
-        this.#services.logger.warn(
+        this.services.logger.warn(
           { holderId, stage, round: this.#state.round, message },
           'key holder failed',
         );
         this.notify({ type: 'holder_failed', holderId, stage, message });
       });
-    } else if (effect.type === 'open_sum') this.#background(() => this.#openSum(effect.activeSet));
+    } else if (effect.type === 'open_sum')
+      this.#background(() => this.#parts.opening.openSum(effect.activeSet));
     else if (effect.type === 'release')
       this.#background(async () => {
-        await this.#services.release(this.#parsed, this);
+        await this.services.release(this.parsed, this);
         this.notify({ type: 'released' });
       });
   }
@@ -244,212 +315,47 @@ export class ActiveRound {
 
   #ask(effect: Extract<RoundEffect, { type: 'ask' }>): Promise<void> {
     const holder = this.#holders.get(effect.holderId)!;
+    const { acceptances, opening } = this.#parts;
     switch (effect.stage) {
       case 'acceptance':
-        return this.#askAcceptance(holder);
+        return askAcceptance(this, acceptances, holder);
       case 'certificate':
-        return this.#askCertificate(holder);
+        return askCertificate(this, acceptances, holder);
       case 'abort':
-        return this.#askAbort(holder);
+        return askAbort(this, holder);
       case 'partial':
-        return this.#askPartial(holder, effect.activeSet!);
+        return opening.askPartial(holder, effect.activeSet!);
     }
   }
 
-  /** Entries as this coordinator stored them; only used to talk to holders, who check every one themselves. */
-  entries(devices: readonly string[]) {
-    return this.#services.store.read('entries', (db) => {
-      const row = repository.getRound(db, this.#parsed.hashHex, this.#state.round)!;
-      return repository.entriesOf(
-        db,
-        this.#parsed.hashHex,
-        row,
-        new Set(devices),
-        this.scheme.transport === 'shares',
-      );
+  entries(devices: readonly string[]): (Entry & { deviceId: string })[] {
+    const { services, at, scheme, binding } = this;
+    return services.store.read('entries', (db) => {
+      const entries = repository.entriesOf(db, at.planHex, binding, devices);
+      if (scheme.transport !== 'shares')
+        return entries.map((entry) => ({ ...entry, bodyDigest: NONE, holderPart: NONE }));
+      const digests = repository.bodyDigestsOf(db, at.planHex, at.round, devices);
+      const parts = holderPartsOf(services.spool, db, at, devices);
+      return entries.map((entry) => ({
+        ...entry,
+        bodyDigest: digests.get(entry.deviceId)!,
+        holderPart: parts.get(entry.deviceId)!,
+      }));
     });
-  }
-
-  async #acceptBy(holder: HolderPort, devices: readonly string[]): Promise<string[]> {
-    const entries = this.entries(devices);
-    const accepted: string[] = [];
-    for (let at = 0; at < entries.length; at += ENTRIES_PER_MESSAGE_MAX) {
-      const batch = entries.slice(at, at + ENTRIES_PER_MESSAGE_MAX);
-      const reply = await holder.accept(this.#parsed.hash, this.#state.round, batch);
-      accepted.push(...reply.accepted.filter((id) => batch.some((entry) => entry.deviceId === id)));
-      if (reply.rejected.length > 0)
-        this.#services.store.transaction('rejections', (db) => {
-          for (const { deviceId, code, reason } of reply.rejected)
-            repository.putRejection(db, this.#parsed.hashHex, this.#state.round, {
-              device: deviceId,
-              holder: holder.holderId,
-              code,
-              reason,
-            });
-        });
-    }
-    return accepted;
-  }
-
-  async #askAcceptance(holder: HolderPort): Promise<void> {
-    const deviceIds = await this.#acceptBy(holder, this.#state.candidates ?? []);
-    this.notify({ type: 'accepted', holderId: holder.holderId, deviceIds });
-  }
-
-  async #askCertificate(holder: HolderPort): Promise<void> {
-    const cohort = this.#state.cohort!;
-    const verdict = new Set(this.#state.verdicts[holder.holderId] ?? []);
-    if (!cohort.every((id) => verdict.has(id))) {
-      const accepted = new Set(await this.#acceptBy(holder, cohort));
-      const refused = cohort.filter((id) => !accepted.has(id)).length;
-      ensure(
-        refused === 0,
-        'QUORUM_NOT_REACHED',
-        `${holder.holderId} rejects ${refused} uploads of the cohort`,
-      );
-    }
-    const certificate = this.certificate();
-    const reply = await holder.certify({
-      ...this.binding,
-      cohortRoot: certificate.cohortRoot,
-      deviceIds: cohort,
-    });
-    this.#keepSignature(holder, 'certificate', certificateStatement(certificate), reply.signature);
-    this.notify({ type: 'certificate_signed', holderId: holder.holderId });
-  }
-
-  async #askAbort(holder: HolderPort): Promise<void> {
-    const { round } = this.#state;
-    const reason = this.#state.abortReason!;
-    const reply = await holder.abort(this.#parsed.hash, round, reason);
-    this.#keepSignature(
-      holder,
-      'abort',
-      abortStatement({ planHash: this.#parsed.hash, round, reason }),
-      reply.signature,
-    );
-    this.notify({ type: 'abort_signed', holderId: holder.holderId });
-  }
-
-  #keepSignature(
-    holder: HolderPort,
-    kind: repository.StatementKind,
-    statement: Uint8Array,
-    signature: Uint8Array,
-  ): void {
-    this.#verifyHolder(holder.holderId, statement, signature);
-    this.#services.store.transaction('keep-signature', (db) =>
-      repository.putStatementSignature(db, this.#parsed.hashHex, this.#state.round, kind, {
-        holderId: holder.holderId,
-        signature,
-      }),
-    );
-  }
-
-  #verifyHolder(holderId: string, statement: Uint8Array, signature: Uint8Array): void {
-    const key = this.#parsed.plan.holders.find((holder) => holder.id === holderId)!.signingPublicKey;
-    ensure(
-      this.#services.suite.verify(fromHex(key), statement, signature),
-      'BAD_SIGNATURE',
-      `the signature of ${holderId} does not verify under the key in the plan`,
-    );
-  }
-
-  async #askPartial(holder: HolderPort, activeSet: readonly number[]): Promise<void> {
-    const certificate = this.certificate();
-    const reply = await holder.open(
-      {
-        ...certificate,
-        signatures: this.signatures('certificate'),
-        activeSet,
-        digitCount: this.config.config.digitCount,
-      },
-      this.#openParts(holder),
-    );
-    const statement = partialStatement({
-      certificate: certificateStatement(certificate),
-      activeSet,
-      holderId: holder.holderId,
-      partialDigest: this.#services.suite.digest(reply.partial),
-    });
-    this.#verifyHolder(holder.holderId, statement, reply.signature);
-    // A malformed one must not be stored: no set with it could be opened, and folding it would throw.
-    this.#services.secagg.validatePartial(this.scheme, reply.partial);
-    this.#services.store.transaction('keep-partial', (db) =>
-      repository.putPartial(db, this.#parsed.hashHex, this.#state.round, activeSet.join(','), {
-        ...reply,
-        holderId: holder.holderId,
-      }),
-    );
-    this.notify({ type: 'partial_received', holderId: holder.holderId, activeSet });
-  }
-
-  /** What a holder needs of every certified device, one at a time: c1 under bfv, what it has not accepted under shares. */
-  *#openParts(holder: HolderPort): Iterable<OpenPart> {
-    const { suite } = this.#services;
-    const none = new Uint8Array(0);
-    const accepted = new Set(this.#state.verdicts[holder.holderId] ?? []);
-    const shares = this.scheme.transport === 'shares';
-    for (const { deviceId, ...entry } of this.entries(this.#state.cohort!)) {
-      if (shares) {
-        yield { deviceId, bodyDigest: none, holderPart: none, entry: accepted.has(deviceId) ? null : entry };
-        continue;
-      }
-      const { body, holderPart } = this.#uploadParts(deviceId);
-      yield { deviceId, bodyDigest: suite.digest(body), holderPart, entry };
-    }
-  }
-
-  #uploadParts(deviceId: string): SealedParts {
-    return this.#services.store.read('upload-bytes', (db) =>
-      repository.uploadParts(db, this.#parsed.hashHex, this.#state.round, deviceId),
-    );
-  }
-
-  async #openSum(activeSet: readonly number[]): Promise<void> {
-    const { store, secagg, suite } = this.#services;
-    const { round } = this.#state;
-    const plan = this.#parsed.hashHex;
-    const partials = store.read('partials', (db) =>
-      repository.partialsOf(db, plan, round, activeSet.join(',')),
-    );
-    const digits = openSum(secagg, this.scheme, {
-      configHash: this.config.hash,
-      bodySum: this.#foldCohort(),
-      cohortCount: this.#state.cohort!.length,
-      activeSet,
-      partials,
-    });
-    if (typeof digits === 'string') {
-      this.#services.logger.error(
-        { round, activeSet, reason: digits },
-        'the sum does not open; trying another set',
-      );
-      this.notify({ type: 'opening_failed', activeSet });
-      return;
-    }
-    const bytes = new Uint8Array(digits.buffer, digits.byteOffset, digits.byteLength);
-    const hash = toHex(suite.digest(bytes));
-    this.#services.budget.recordSum(this.#parsed, this, { digits: bytes, hash, activeSet });
-    this.notify({ type: 'sum_opened' });
-  }
-
-  #foldCohort(): Uint8Array {
-    const folder = this.#services.secagg.folder(this.scheme);
-    for (const device of this.#state.cohort!) folder.add(this.#uploadParts(device).body);
-    return folder.bytes();
   }
 
   /** Leaves of the cohort tree in its order: by device id. */
-  cohortLeaves(): Uint8Array[] {
-    return this.entries(this.#state.cohort ?? []).map(entryLeaf);
+  #cohortLeaves(cohort: readonly string[]): Uint8Array[] {
+    const leaves: Uint8Array[] = [];
+    for (let from = 0; from < cohort.length; from += ENTRIES_PER_MESSAGE_MAX)
+      leaves.push(...this.entries(cohort.slice(from, from + ENTRIES_PER_MESSAGE_MAX)).map(entryLeaf));
+    return leaves;
   }
 
-  /** The statement about the cohort, which is fixed once and for all before anyone is asked to sign it. */
   certificate(): CohortCertificate {
     if (this.#certificate) return this.#certificate;
     ensure(this.#state.cohort, 'INTERNAL', 'the cohort is not fixed yet');
-    const leaves = this.cohortLeaves();
+    const leaves = this.#cohortLeaves(this.#state.cohort);
     this.#certificate = { ...this.binding, cohortRoot: merkleRoot(leaves), cohortCount: leaves.length };
     return this.#certificate;
   }

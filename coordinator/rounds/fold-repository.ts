@@ -52,6 +52,10 @@ export function dropFold(db: Database, plan: string, round: number): void {
   db.run('DELETE FROM fold_state WHERE plan = ? AND round = ?', plan, round);
 }
 
+export const hasCiphertexts = (db: Database, plan: string, round: number): boolean =>
+  db.get('SELECT 1 FROM upload_chunks WHERE plan = ? AND round = ? LIMIT 1', plan, round) !== undefined ||
+  db.get('SELECT 1 FROM fold_state WHERE plan = ? AND round = ? LIMIT 1', plan, round) !== undefined;
+
 /** Where the ciphertexts of a finished round stood, and their sums; the signed entries stay. */
 export function dropCiphertexts(db: Database, plan: string, round: number): void {
   db.run('DELETE FROM upload_chunks WHERE plan = ? AND round = ?', plan, round);

@@ -69,6 +69,8 @@ export interface RoundState {
   readonly underWay: string | null;
   readonly stuck: boolean;
   readonly message: string;
+  /** Holders whose answers contradicted the majority's, for people to see; decides nothing. */
+  readonly contradicting?: readonly string[];
 }
 
 export type HolderStage = 'acceptance' | 'certificate' | 'partial' | 'abort';
@@ -92,6 +94,8 @@ export type RoundEvent =
       readonly activeSet: readonly number[];
       readonly nowMs: number;
     }
+  /** All holders have answered, and the answers of these differ from the majority's. */
+  | { readonly type: 'holders_contradict'; readonly holderIds: readonly string[]; readonly nowMs: number }
   | { readonly type: 'opening_failed'; readonly activeSet: readonly number[]; readonly nowMs: number }
   | { readonly type: 'sum_opened'; readonly nowMs: number }
   | { readonly type: 'released'; readonly nowMs: number }

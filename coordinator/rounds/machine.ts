@@ -113,10 +113,12 @@ function apply(state: RoundState, event: RoundEvent): Step {
       return still(discard(state, event.activeSet, event.nowMs));
     case 'sum_opened':
       if (state.phase !== 'opening') return still(state);
-      return still({ ...enter(state, 'opened', event.nowMs), message: 'sum opened' });
+      return still({ ...enter(state, 'opened', event.nowMs), message: `sum opened${blamed(state)}` });
+    case 'holders_contradict':
+      return still({ ...state, contradicting: event.holderIds });
     case 'released':
       if (state.phase !== 'opened') return still(state);
-      return still({ ...enter(state, 'released', event.nowMs), message: 'released' });
+      return still({ ...enter(state, 'released', event.nowMs), message: `released${blamed(state)}` });
     case 'holder_failed':
       return still(fail(state, event));
   }
@@ -244,7 +246,7 @@ function lookOpening(state: RoundState, nowMs: number): Step {
     return {
       state: {
         ...enter(state, 'unopened', nowMs),
-        message: 'no set of key holders opens the sum; the budget is charged',
+        message: `no set of key holders opens the sum; the budget is charged${blamed(state)}`,
       },
       effects: [{ type: 'give_up' }],
     };
@@ -387,6 +389,11 @@ function blame(state: RoundState, activeSet: readonly number[], nowMs: number): 
   }
   return holders;
 }
+
+const blamed = ({ contradicting = [] }: RoundState): string =>
+  contradicting.length > 0
+    ? `; the answer of ${contradicting.join(', ')} contradicts the other key holders'`
+    : '';
 
 const still = (state: RoundState): Step => ({ state, effects: [] });
 

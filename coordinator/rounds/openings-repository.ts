@@ -59,15 +59,23 @@ export function putPartial(
   );
 }
 
-export const partialsOf = (db: Database, plan: string, round: number, activeSet: string): Uint8Array[] =>
-  db
-    .all<{ partial: Uint8Array }>(
-      'SELECT partial FROM partials WHERE plan = ? AND round = ? AND active_set = ? ORDER BY holder',
-      plan,
-      round,
-      activeSet,
-    )
-    .map((row) => row.partial);
+/** The answers for one active set; null: for any, the first of each holder. */
+export function partialsOf(
+  db: Database,
+  plan: string,
+  round: number,
+  activeSet: string | null,
+): { readonly holder: string; readonly partial: Uint8Array }[] {
+  const rows = db.all<{ holder: string; partial: Uint8Array }>(
+    `SELECT holder, partial FROM partials WHERE plan = ? AND round = ? AND (? IS NULL OR active_set = ?)
+     ORDER BY holder, active_set`,
+    plan,
+    round,
+    activeSet,
+    activeSet,
+  );
+  return rows.filter(({ holder }, i) => holder !== rows[i - 1]?.holder);
+}
 
 export function putSum(
   db: Database,

@@ -133,6 +133,7 @@ export class PlanRunner {
     this.#services.budget.approvePlan(this.parsed, this.#approvals);
     await this.#makeKeys();
     this.#ensureModel();
+    this.#sweepSpool();
     const { rounds } = this.parsed.plan;
     while (!this.#stopped) {
       const rows = store.read('rounds', (db) => repository.listRounds(db, plan));
@@ -147,7 +148,7 @@ export class PlanRunner {
       this.#wake();
       const end = await active.run();
       this.#active = null;
-      this.#dropCiphertexts(end);
+      this.#dropCiphertexts(end.round);
       this.#eraser.sweep(false);
     }
     return { status: 'failed', message: 'stopped' };
@@ -264,11 +265,26 @@ export class PlanRunner {
     return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
   }
 
+  /** A crash after the end of a round leaves its ciphertexts. */
+  #sweepSpool(): void {
+    const { store, spool } = this.#services;
+    const planHex = this.parsed.hashHex;
+    const ended = store
+      .read('rounds', (db) => repository.listRounds(db, planHex))
+      .filter((row) => FINAL_PHASES.includes(row.phase));
+    for (const { round } of ended) {
+      const left = store.read('left', (db) => repository.hasCiphertexts(db, planHex, round));
+      if (left) this.#dropCiphertexts(round);
+      else spool.drop({ planHex, round });
+    }
+  }
+
   /** The round is over: its ciphertexts have no use left, its signed entries stay. */
-  #dropCiphertexts(end: RoundState): void {
-    this.#services.store.transaction('drop-ciphertexts', (db) =>
-      repository.dropCiphertexts(db, this.parsed.hashHex, end.round),
-    );
+  #dropCiphertexts(round: number): void {
+    const { store, spool } = this.#services;
+    const planHex = this.parsed.hashHex;
+    store.transaction('drop-ciphertexts', (db) => repository.dropCiphertexts(db, planHex, round));
+    spool.drop({ planHex, round });
   }
 }
 

@@ -7,6 +7,8 @@ import type { Logger } from 'pino';
 import type { Suite } from '../../crypto/identity/suite.ts';
 import type { Secagg } from '../../crypto/secagg/scheme.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import type { FoldPool } from '../aggregation/fold-pool.ts';
+import type { Spool } from '../storage/spool.ts';
 import type { Store } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
 import type { RoundBudget } from './budget.ts';
@@ -29,6 +31,10 @@ export const systemClock: Clock = {
 
 export interface RoundServices {
   readonly store: Store;
+  /** Bytes of uploads. */
+  readonly spool: Spool;
+  /** Worker threads that fold; without them the main thread does. */
+  readonly foldPool?: FoldPool;
   readonly suite: Suite;
   readonly secagg: Secagg;
   readonly budget: RoundBudget;

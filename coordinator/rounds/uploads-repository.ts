@@ -4,6 +4,7 @@
  *
  * Trusts: its own database. May be called by: coordinator/rounds through repository.ts.
  */
+import { fromHex } from '../../crypto/bytes.ts';
 import type { RoundBinding } from '../../protos/statements.ts';
 import type { SpoolPlace } from '../storage/spool.ts';
 import type { Database } from '../storage/store.ts';
@@ -150,13 +151,12 @@ export const acknowledgedDevices = (db: Database, plan: string, round: number): 
     )
     .map((row) => row.device);
 
-/** A signed upload without its holder part; `bodyDigest` in hexadecimal. */
+/** A signed upload without its holder part. */
 export interface SignedEntry extends RoundBinding {
   readonly deviceId: string;
   readonly certificate: Uint8Array;
   readonly digest: Uint8Array;
   readonly signature: Uint8Array;
-  readonly bodyDigestHex: string;
 }
 
 /** The signed entries of acknowledged uploads among `devices`, by device id. */
@@ -167,20 +167,38 @@ export function entriesOf(
   devices: readonly string[],
 ): SignedEntry[] {
   return db
-    .all<UploadRow>(
-      `SELECT device, digest, signature, certificate, body_digest FROM uploads
+    .all<Pick<UploadRow, 'device' | 'digest' | 'signature' | 'certificate'>>(
+      `SELECT device, digest, signature, certificate FROM uploads
        WHERE plan = ? AND round = ? AND device IN (SELECT value FROM json_each(?)) AND acknowledged = 1
        ORDER BY device`,
       plan,
       binding.round,
       JSON.stringify(devices),
     )
-    .map((upload) => ({
-      deviceId: upload.device,
+    .map(({ device, digest, signature, certificate }) => ({
+      deviceId: device,
       ...binding,
-      certificate: upload.certificate,
-      digest: new Uint8Array(Buffer.from(upload.digest, 'hex')),
-      signature: upload.signature,
-      bodyDigestHex: upload.body_digest,
+      certificate,
+      digest: fromHex(digest),
+      signature,
     }));
 }
+
+/** H(body) of acknowledged uploads among `devices`. */
+export const bodyDigestsOf = (
+  db: Database,
+  plan: string,
+  round: number,
+  devices: readonly string[],
+): Map<string, Uint8Array> =>
+  new Map(
+    db
+      .all<{ device: string; body_digest: string }>(
+        `SELECT device, body_digest FROM uploads
+         WHERE plan = ? AND round = ? AND device IN (SELECT value FROM json_each(?)) AND acknowledged = 1`,
+        plan,
+        round,
+        JSON.stringify(devices),
+      )
+      .map(({ device, body_digest }) => [device, fromHex(body_digest)]),
+  );

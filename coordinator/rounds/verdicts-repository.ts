@@ -5,7 +5,7 @@
  */
 import type { Database } from '../storage/store.ts';
 
-/** A later verdict of the same holder replaces the earlier one: it may accept what it could not check before. */
+/** Once accepted stays accepted; a holder may accept later what it could not check before. */
 export function putVerdict(
   db: Database,
   plan: string,
@@ -14,7 +14,7 @@ export function putVerdict(
 ): void {
   db.run(
     `INSERT INTO verdicts (plan, round, holder, device, accepted) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (plan, round, holder, device) DO UPDATE SET accepted = excluded.accepted`,
+     ON CONFLICT (plan, round, holder, device) DO UPDATE SET accepted = MAX(accepted, excluded.accepted)`,
     plan,
     round,
     verdict.holder,

@@ -98,9 +98,12 @@ function toFixedPoint(encoder: Encoder, vector: Float64Array | Float32Array, sta
     return;
   }
   const clipped = scale * relativeNorm > clip;
-  let squares = clipped
-    ? truncate(values, vector, start, scale, limit / relativeNorm)
-    : truncate(values, vector, start, 1, limit / clip);
+  const factor = clipped ? limit / relativeNorm : limit / clip;
+  let squares: number;
+  if (clipped && scale !== 1) {
+    const relative = Float64Array.from(values, (_, i) => vector[start + i]! / scale);
+    squares = truncate(values, relative, 0, factor);
+  } else squares = truncate(values, vector, start, factor);
   while (squares > limit * limit) {
     for (let i = 0; i < values.length; i++) values[i] = Math.trunc(values[i]! * (1 - 2 ** -24));
     squares = squaredNorm(values);
@@ -108,20 +111,18 @@ function toFixedPoint(encoder: Encoder, vector: Float64Array | Float32Array, sta
 }
 
 /**
- * `values` = vector / scale · factor toward zero; returns their squared norm. Magnitudes exceed the limit of 2^26 by
+ * `values` = vector · factor toward zero; returns their squared norm. Magnitudes exceed the limit of 2^26 by
  * rounding errors at most, so that `| 0` only truncates.
  */
 function truncate(
   values: Int32Array,
   vector: Float64Array | Float32Array,
   start: number,
-  scale: number,
   factor: number,
 ): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) {
-    const entry = vector[start + i]!;
-    const value = ((scale === 1 ? entry : entry / scale) * factor) | 0;
+    const value = (vector[start + i]! * factor) | 0;
     values[i] = value;
     sum += value * value;
   }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type RandomSource, seededRandom, systemRandom, uniform } from '../random.ts';
 import {
+  addNoise,
   conditionalNormBoundSquared,
   decodeSum,
   deterministicNormBoundSquared,
@@ -10,9 +11,11 @@ import {
   normBoundSquared,
   protectHistogram,
   protectPerson,
+  protectPersonWithoutNoise,
   protectRecords,
 } from './mechanism.ts';
-import { parseRational, rational, ZERO } from './rational.ts';
+import { parseRational, rational, rationalToNumber, ZERO } from './rational.ts';
+import { createRotation } from './rotation.ts';
 
 const base: MechanismParameters = {
   unit: 'person',
@@ -57,8 +60,8 @@ describe('protectPerson', () => {
   it('never leaves the bound, whatever the update and whatever the coins', () => {
     const coins: RandomSource[] = [
       systemRandom,
-      { seeded: true, fill: (t) => t.fill(0) }, // always rounds up, 64 times: ends in truncation
-      { seeded: true, fill: (t) => t.fill(255) },
+      { seeded: true, fill: (t) => t.fill(0) }, // always rounds down
+      { seeded: true, fill: (t) => t.fill(255) }, // always rounds up, 64 times: ends in truncation
     ];
     fc.assert(
       fc.property(
@@ -66,29 +69,14 @@ describe('protectPerson', () => {
         fc.constantFrom(1, 7, 1000, 2 ** 20),
         fc.constantFrom(0, 1, 2),
         (values, unitsPerClip, coin) => {
-          const p: MechanismParameters = { ...base, unitsPerClip, unit: 'person' };
-          // Constant coins would loop in the noise sampler; look at the signal through one noiseless record.
-          const quiet = { ...p, unit: 'record' as const };
-          const random = coins[coin]!;
-          const out =
-            coin === 0
-              ? protectPerson(Float64Array.from(values), p, random)
-              : signalOnly(Float64Array.from(values), quiet, random);
+          const p: MechanismParameters = { ...base, unitsPerClip };
+          const out = protectPersonWithoutNoise(Float64Array.from(values), p, coins[coin]!);
           expect(squared(out) <= normBoundSquared(p)).toBe(true);
         },
       ),
       { numRuns: 300 },
     );
   });
-
-  /** Runs the coins for rounding and the system for noise; for 13 entries they fill 64 and 624 bytes at a time. */
-  function signalOnly(values: Float64Array, p: MechanismParameters, coins: RandomSource): Int32Array {
-    const mixed: RandomSource = {
-      seeded: true,
-      fill: (target) => (target.length === 64 ? coins.fill(target) : systemRandom.fill(target)),
-    };
-    return protectRecords(values, 1, p, mixed);
-  }
 
   it('a weakened rounding without the bound would leave it', () => {
     // Rounding every coordinate away from zero of a vector on the clip sphere: what conditional rounding prevents.
@@ -168,6 +156,99 @@ describe('protectPerson', () => {
     const out = decodeSum(Float64Array.from(protectPerson(update, p)), p);
     for (let i = 0; i < 13; i++) expect(out[i]).toBeCloseTo(update[i]!, 5);
     expect(protectPerson(update, p)).toEqual(protectPerson(update, p));
+  });
+});
+
+/** docs/protocol.md, steps 2 to 4, in bigint and by the definition of the Hadamard matrix; every coin is `word`. */
+function referenceRounding(update: Float64Array, p: MechanismParameters, word: number): bigint[] {
+  const rotation = createRotation(p.rotationSeed, p.dimension);
+  const fractionBits = 26 - Math.ceil(Math.log2(p.unitsPerClip));
+  const steps = p.unitsPerClip * 2 ** fractionBits;
+  const fixed = Array.from(update, (value) => BigInt(Math.trunc(value * (steps / rationalToNumber(p.clip)))));
+  const parity = (n: number): number => (n === 0 ? 0 : (n & 1) ^ parity(n >> 1));
+  return rotation.blocks.flatMap(({ start, length, exponent }) => {
+    const shift = BigInt(fractionBits + exponent);
+    return Array.from({ length }, (_, row) => {
+      let sum = 0n;
+      for (let i = 0; i < length; i++)
+        sum += fixed[start + i]! * BigInt(rotation.signs[start + i]! * (parity(row & i) ? -1 : 1));
+      return (sum + (BigInt(word) >> (32n - shift))) >> shift; // >> of a bigint is a floor
+    });
+  });
+}
+
+describe('protectPersonWithoutNoise', () => {
+  const coin = (word: number): RandomSource => ({
+    seeded: true,
+    fill: (target) => {
+      new Uint32Array(target.buffer, target.byteOffset, target.length / 4).fill(word);
+      return target;
+    },
+  });
+
+  it.each([
+    [1, 1],
+    [13, 1],
+    [13, 2 ** 24],
+    [300, 32],
+    [1024, 1000],
+    [1300, 2 ** 14],
+  ])('is the protocol to the bit: %d entries, %d units', (dimension, unitsPerClip) => {
+    const p = { ...base, dimension, unitsPerClip };
+    const random = seededRandom(`reference/${dimension}`);
+    const update = Float64Array.from(
+      { length: dimension },
+      () => (0.4 * gaussian(random)) / Math.sqrt(dimension) / 2,
+    );
+    let accepted = 0;
+    for (const word of [0, 1, 0x1234_5678, 0x5555_5555, 0x8000_0000, 0xffff_ffff]) {
+      const expected = referenceRounding(update, p, word);
+      const out = protectPersonWithoutNoise(update, p, coin(word));
+      if (squared(expected.map(Number)) <= normBoundSquared(p)) {
+        expect(Array.from(out, BigInt)).toEqual(expected);
+        accepted++;
+      } else
+        expect(
+          out.every((value, i) => BigInt(value) === expected[i] || value > Number(expected[i]) - 2),
+        ).toBe(true);
+    }
+    expect(accepted).toBeGreaterThan(0);
+  });
+
+  it('starts again from the vector when a rounding leaves the bound, and ends in truncation', () => {
+    // All coins up: 64 attempts fail. The first coins up only: a later attempt must not see what they left.
+    const p = { ...base, dimension: 256, unitsPerClip: 1 };
+    const update = Float64Array.from({ length: 256 }, (_, i) => (i % 2 ? 0.02 : -0.03));
+    const up = coin(0xffff_ffff);
+    expect(squared(referenceRounding(update, p, 0xffff_ffff).map(Number)) > normBoundSquared(p)).toBe(true);
+    expect(protectPersonWithoutNoise(update, p, up)).toEqual(new Int32Array(256));
+    let fills = 0;
+    const turning: RandomSource = {
+      seeded: true,
+      fill: (target) => (fills++ < 3 ? up : coin(0x2000_0000)).fill(target),
+    };
+    const out = protectPersonWithoutNoise(update, p, turning);
+    expect(fills).toBe(4);
+    expect(Array.from(out, BigInt)).toEqual(referenceRounding(update, p, 0x2000_0000));
+  });
+
+  it('and then the noise is protectPerson; entries in units far from one are no different', () => {
+    const p = { ...base, dimension: 500, noiseVariance: rational(100n) };
+    const update = Float64Array.from({ length: 500 }, (_, i) => Math.sin(i));
+    const random = seededRandom('composition');
+    const apart = addNoise(protectPersonWithoutNoise(update, p, random), p, random);
+    expect(protectPerson(update, p, seededRandom('composition'))).toEqual(apart);
+    // The same direction at extreme scales: clipped to the same integers but for the last fixed-point step.
+    const quiet = (scale: number) =>
+      protectPersonWithoutNoise(
+        update.map((v) => v * scale),
+        { ...p, unitsPerClip: 2 ** 20 },
+        coin(0x8000_0000),
+      );
+    const usual = quiet(1);
+    for (const scale of [0.5, 1e150, 1e300])
+      for (const [i, value] of quiet(scale).entries())
+        expect(Math.abs(value - usual[i]!)).toBeLessThanOrEqual(1);
   });
 });
 

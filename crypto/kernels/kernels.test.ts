@@ -9,7 +9,7 @@ import { cumulativeTable, sampleSmallGaussian } from '../secagg/long/sampler.ts'
 import { Arena, compileKernels } from './instance.ts';
 import { expandA, streamBytesMax } from './ring.ts';
 import { loadHadamard } from './rotation.ts';
-import { loadGaussianScan } from './sampler.ts';
+import { createGaussianScan } from './sampler.ts';
 import { loadWordSums } from './words.ts';
 
 const random = seededRandom('kernels');
@@ -199,7 +199,7 @@ describe('packing at the end of memory', () => {
 
 describe('the Gaussian scan', () => {
   it('gives the samples of the twin from the same random words', async () => {
-    const scan = await loadGaussianScan();
+    const scan = createGaussianScan(await compileKernels());
     for (const [sigma256, count] of [
       [1170, 5000],
       [2048, 3],
@@ -220,7 +220,7 @@ describe('the Gaussian scan', () => {
   });
 
   it('counts entries exactly: words equal to an entry, one below, all ones, all zeros', async () => {
-    const scan = await loadGaussianScan();
+    const scan = createGaussianScan(await compileKernels());
     const table = Int32Array.of(5, 0, 9, 4, 1, 9, 0x7fff_ffff, 0x7fff_ffff, 0x7fff_fffe);
     const words = Int32Array.of(5, 0, 9, 4, 0, 9, 4, 1, 9, -1, -1, -1, 0, 0, 0, 3, 1, 9 | (1 << 31));
     const samples = new Int8Array(6);

@@ -9,7 +9,7 @@
  */
 import { ensure } from '../error.ts';
 import { ensureOpened } from '../secagg/long/decoder.ts';
-import type { LongEngine, OpenInput, SealInput } from '../secagg/long/engine.ts';
+import type { GaussianScan, LongEngine, OpenInput, SealInput } from '../secagg/long/engine.ts';
 import { ensureOpenInput } from '../secagg/long/engine-typescript.ts';
 import {
   ensureLongParameters,
@@ -20,6 +20,7 @@ import {
 import { Arena, compileKernels, type KernelModule } from './instance.ts';
 import { WasmFolder } from './long-folder.ts';
 import { expandA, type Factor, Rings, streamBytesMax } from './ring.ts';
+import { createGaussianScan } from './sampler.ts';
 
 /** Planes that one call of `addWeighted` may sum, see assembly/message.ts. */
 const planesMax = 48;
@@ -30,6 +31,7 @@ const strideOf = (polyDegree: number): number => 4 * polyDegree + 64;
 /** Exported for tests, which look at its memory; others call `loadWasmLongEngine`. */
 export class WasmLongEngine implements LongEngine {
   readonly name = 'wasm-simd';
+  readonly scan: GaussianScan;
   readonly #module: KernelModule;
   readonly #arena: Arena;
   readonly #rings: Rings;
@@ -38,6 +40,7 @@ export class WasmLongEngine implements LongEngine {
     this.#module = module;
     this.#arena = arena;
     this.#rings = new Rings(this.#arena);
+    this.scan = createGaussianScan(module);
   }
 
   folder(parameters: LongParameters): WasmFolder {

@@ -6,19 +6,14 @@
  * Trusts: its caller for the table. May be called by: crypto/secagg/long.
  */
 import { ensure } from '../error.ts';
-import { Arena, compileKernels } from './instance.ts';
+import type { GaussianScan } from '../secagg/long/engine.ts';
+import { Arena, type KernelModule } from './instance.ts';
 
 /** Samples at a time. */
 const batch = 2048;
 
-/**
- * Fills `out` from 3·out.length random words and a table of three 31-bit limbs an entry, as `scan` of sampler.ts.
- */
-export type GaussianScan = (table: Int32Array, words: Int32Array, out: Int8Array) => void;
-
-/** Throws UNAVAILABLE where SIMD kernels do not run. */
-export async function loadGaussianScan(): Promise<GaussianScan> {
-  const arena = new Arena(await compileKernels());
+export function createGaussianScan(module: KernelModule): GaussianScan {
+  const arena = new Arena(module);
   return (table, words, out) => {
     ensure(
       table.length % 3 === 0 && table.length <= 3 * 256 && words.length >= 3 * out.length,

@@ -104,6 +104,7 @@ async function startOurs(tls: TlsFiles): Promise<{ mtls: number; plain: number }
     caPem: tls.caPem,
     isRevoked: () => false,
     messageBytesMax: MESSAGE_BYTES_MAX,
+    recycledRequests: process.env.INGEST_RECYCLE === '0' ? [] : ['/pulsefold.v1.Rounds/PutUpload'],
     onInternalError: (_method: string, error: unknown) => console.error(error),
   };
   const credentials = serverCredentials({ ...tls, requireClientCertificate: true });

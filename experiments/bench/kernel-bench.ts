@@ -8,9 +8,10 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { compileKernels } from '../../crypto/kernels/instance.ts';
 import { loadWasmLongEngine } from '../../crypto/kernels/long-wasm.ts';
 import { loadHadamard } from '../../crypto/kernels/rotation.ts';
-import { loadGaussianScan } from '../../crypto/kernels/sampler.ts';
+import { createGaussianScan } from '../../crypto/kernels/sampler.ts';
 import { loadWordSums } from '../../crypto/kernels/words.ts';
 import { systemRandom } from '../../crypto/random.ts';
 import type { LongEngine } from '../../crypto/secagg/long/engine.ts';
@@ -172,7 +173,7 @@ async function measureSmall(): Promise<Row[]> {
   const count = 95_574;
   const words = systemRandom.fill(new Uint8Array(12 * count));
   const samples = new Int8Array(count);
-  const scan = await loadGaussianScan();
+  const scan = createGaussianScan(await compileKernels());
   const gaussian = timeInTurns(15, {
     wasm: () => scan(table, new Int32Array(words.buffer), samples),
     typescript: () => sampleSmallGaussian(1170, count, systemRandom),

@@ -25,6 +25,8 @@ export interface DemoOptions {
   readonly model?: 'lr' | 'mlp';
   readonly strategy?: (typeof demoStrategies)[number];
   readonly suite: 'intl' | 'gm';
+  /** How sums stay secret: seeds shared by the key holders, or threshold BFV. */
+  readonly transport: 'shares' | 'bfv';
   /** Public: splits, initial weights and batches. Never noise. 1 to 64 characters. */
   readonly seed: string;
   readonly evaluation: 'none' | 'federated';

@@ -99,6 +99,7 @@ export function planOf(request: PlanRequest): ParsedPlan {
     name: `${scenario.dataset.definition.name}-${options.dp ? 'dp' : 'no-dp'}`,
     purpose: `Demo: ${scenario.dataset.definition.title}. Research data, not for diagnosis.`,
     suite: request.suite,
+    aggregation: { transport: options.transport },
     seed: request.seed,
     features: scenario.dataset.schema,
     model: modelOf(request),

@@ -19,6 +19,7 @@ const figures = await runDemo({
   clients: 300,
   rounds: 3,
   suite: 'intl',
+  transport: 'shares',
   seed: '0',
   evaluation: 'none',
   killCoordinator: false,

@@ -26,6 +26,7 @@ import type { PlanOutcome } from '../../coordinator/rounds/runner.ts';
 import type { RoundServices } from '../../coordinator/rounds/services.ts';
 import { AppendLog } from '../../coordinator/storage/append-log.ts';
 import { openMemoryStore } from '../../coordinator/storage/sqlite-store.ts';
+import { MemorySpool, type Spool } from '../../coordinator/storage/spool.ts';
 import type { Store } from '../../coordinator/storage/store.ts';
 import {
   approvalsOf,
@@ -178,6 +179,7 @@ export function portOf({ id, service }: Pick<TestHolder, 'id' | 'service'>): Hol
 
 export interface ServicesOptions {
   readonly store?: Store;
+  readonly spool?: Spool;
   readonly onRoundChange?: RoundServices['onRoundChange'];
 }
 
@@ -196,6 +198,7 @@ export function servicesOf(
   const budget = new RoundBudget({ store, ledger, log, suite, nowMs: () => clock.nowMs() });
   return {
     store,
+    spool: options.spool ?? new MemorySpool(),
     suite,
     secagg: world.secagg,
     budget,

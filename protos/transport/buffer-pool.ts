@@ -26,7 +26,7 @@ export class BufferPool {
 
   /** A buffer of `bytes` with any content: its user overwrites all of it before anybody reads it. */
   take(bytes: number): Buffer {
-    if (bytes < SMALL_BYTES) return Buffer.allocUnsafeSlow(bytes);
+    if (bytes <= SMALL_BYTES) return Buffer.allocUnsafeSlow(bytes);
     const size = Math.ceil(bytes / STEP_BYTES) * STEP_BYTES;
     const memory = this.#free.get(size)?.pop();
     if (!memory) return Buffer.from(Buffer.allocUnsafeSlow(size).buffer, 0, bytes);

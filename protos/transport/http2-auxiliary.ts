@@ -14,7 +14,7 @@ import {
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import type { Invoke, Method } from './adapt.ts';
-import { StatusError } from './http2-call.ts';
+import { StatusError } from './grpc-status.ts';
 import { loadPackage } from './load.ts';
 import type { CallContext } from './server.ts';
 

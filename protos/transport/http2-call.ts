@@ -13,18 +13,12 @@ import type { Invoke } from './adapt.ts';
 import type { Admission } from './admission.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Allowance } from './byte-budget.ts';
-import {
-  CONTENT_TYPE,
-  encodeStatusMessage,
-  MessageReader,
-  messagePrefix,
-  parseTimeout,
-} from './grpc-framing.ts';
+import { CONTENT_TYPE, MessageReader, messagePrefix, parseTimeout } from './grpc-framing.ts';
+import { OK_TRAILERS, StatusError, type Trailers, trailersOf } from './grpc-status.ts';
 import { RequestQueue } from './http2-requests.ts';
 import type { CallContext } from './server.ts';
-import { toServiceError } from './status.ts';
 
-/** One method as it is served. `decode` and `encode` throw on what is not their message. */
+/** One method as it is served. `decode` throws MALFORMED_MESSAGE. */
 export interface Route {
   readonly path: string;
   readonly requestStream: boolean;
@@ -46,16 +40,6 @@ export interface Connection {
   streamingCalls: number;
 }
 
-/** A status outside the table of coded errors: what gRPC itself or a library answers. */
-export class StatusError extends Error {
-  readonly status: status;
-  constructor(code: status, message: string) {
-    super(message);
-    this.name = 'StatusError';
-    this.status = code;
-  }
-}
-
 /** A stream of messages may leave one window unread; this bounds how many such windows a peer gets. */
 const STREAMING_CALLS_PER_CONNECTION_MAX = 16;
 /** What is read of a request, and for how long, after it was answered. */
@@ -72,7 +56,6 @@ const REPLY_HEADERS = {
   'content-type': CONTENT_TYPE,
   'grpc-accept-encoding': 'identity',
 } as const;
-const OK_TRAILERS = { 'grpc-status': '0' } as const;
 const OWN_HEADERS = [
   'grpc-timeout',
   'grpc-encoding',
@@ -81,17 +64,6 @@ const OWN_HEADERS = [
   'te',
   'content-type',
 ];
-
-type Trailers = Record<string, string | string[]>;
-
-function trailersOf(error: unknown): Trailers {
-  if (error instanceof StatusError) {
-    return { 'grpc-status': String(error.status), 'grpc-message': encodeStatusMessage(error.message) };
-  }
-  const { code, details, metadata } = toServiceError(error);
-  const own = metadata.toHttp2Headers() as Trailers;
-  return { ...own, 'grpc-status': String(code), 'grpc-message': encodeStatusMessage(details) };
-}
 
 export class Http2Call implements CallContext {
   readonly method: string;
@@ -222,9 +194,11 @@ export class Http2Call implements CallContext {
     try {
       this.#reader.push(chunk, (message) => {
         if (this.#queue) this.#queue.push(message);
-        else if (this.#message)
+        else if (!this.#message) this.#message = message;
+        else {
+          this.#connection.allowance.release(message.length);
           throw new PulsefoldError('MALFORMED_MESSAGE', 'this method takes one message');
-        else this.#message = message;
+        }
       });
     } catch (error) {
       this.#abort(error);
@@ -242,32 +216,26 @@ export class Http2Call implements CallContext {
     } else if (this.#message) {
       const message = this.#message;
       this.#message = undefined;
-      void this.#run(() => this.#decode(message), message);
+      void this.#run(() => this.#route.decode(message), message);
     } else {
       this.#fail(new PulsefoldError('MALFORMED_MESSAGE', 'the request has no message'));
     }
   }
 
-  #decode(message: Buffer): object {
-    try {
-      return this.#route.decode(message);
-    } catch (error) {
-      if (isPulsefoldError(error)) throw error;
-      throw new PulsefoldError('MALFORMED_MESSAGE', 'request does not decode as its protobuf message');
-    }
-  }
-
   async #run(requestOf: () => unknown, message?: Buffer): Promise<void> {
+    const requestBytes = message?.length ?? 0;
     try {
       this.#leave = this.#admission.enter();
       const reply = await this.#route.handler(requestOf(), this);
       if (this.#route.responseStream) await this.#sendAll(reply as AsyncIterable<object>);
       else if (!this.#over) this.#sendLast(this.#encode(reply as object));
+      // Not after a failure: then part of the handler's work may still be under way.
+      if (message) this.#route.pool?.give(message);
     } catch (error) {
       this.#fail(error);
     } finally {
       // Until here the handler may have held the request, even when its caller was long gone.
-      if (message) this.#connection.allowance.release(message.length);
+      this.#connection.allowance.release(requestBytes);
       this.#queue?.discard();
     }
   }

@@ -6,7 +6,6 @@
  * travels on the stream.
  */
 import type { Readable } from 'node:stream';
-import { isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import type { Allowance } from './byte-budget.ts';
 
 export class RequestQueue implements AsyncIterable<object> {
@@ -14,6 +13,8 @@ export class RequestQueue implements AsyncIterable<object> {
   readonly #allowance: Allowance;
   readonly #decode: (bytes: Buffer) => object;
   #waiting: Buffer[] = [];
+  /** Of the message that the handler works on. */
+  #heldBytes = 0;
   #ended = false;
   #discarding = false;
   #error: unknown;
@@ -50,7 +51,13 @@ export class RequestQueue implements AsyncIterable<object> {
   discard(): void {
     this.#discarding = true;
     for (const message of this.#waiting.splice(0)) this.#allowance.release(message.length);
+    this.#releaseHeld();
     this.#source.resume();
+  }
+
+  #releaseHeld(): void {
+    this.#allowance.release(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<object> {
@@ -59,11 +66,9 @@ export class RequestQueue implements AsyncIterable<object> {
         if (this.#error !== undefined) throw this.#error;
         const message = this.#waiting.shift();
         if (message) {
-          try {
-            yield this.#decoded(message);
-          } finally {
-            this.#allowance.release(message.length);
-          }
+          this.#heldBytes = message.length;
+          yield this.#decode(message);
+          this.#releaseHeld();
         } else if (this.#ended) {
           return;
         } else {
@@ -76,15 +81,6 @@ export class RequestQueue implements AsyncIterable<object> {
       }
     } finally {
       this.discard();
-    }
-  }
-
-  #decoded(message: Buffer): object {
-    try {
-      return this.#decode(message);
-    } catch (error) {
-      if (isPulsefoldError(error)) throw error;
-      throw new PulsefoldError('MALFORMED_MESSAGE', 'request does not decode as its protobuf message');
     }
   }
 }

@@ -14,15 +14,17 @@ import {
   type ServerHttp2Stream,
   type ServerOptions as SessionOptions,
 } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
-import { pairHandlers } from './adapt.ts';
+import { type Invoke, type Method, pairHandlers } from './adapt.ts';
 import { type Admission, type AdmissionOptions, checkAuthorisation, createAdmission } from './admission.ts';
+import { BufferPool } from './buffer-pool.ts';
 import { ByteBudget } from './byte-budget.ts';
 import { isGrpcContentType } from './grpc-framing.ts';
+import { StatusError } from './grpc-status.ts';
 import { healthService, reflectionServices } from './http2-auxiliary.ts';
-import { Http2Call, type Route, StatusError } from './http2-call.ts';
+import { Http2Call, type Route } from './http2-call.ts';
 import { type ConnectionLimits, Connections } from './http2-connections.ts';
 import { serviceDefinition } from './load.ts';
 import { PUT_UPLOAD_PATH, putUploadReader } from './put-upload-reader.ts';
@@ -31,6 +33,8 @@ import type { RunningServer, ServerOptions } from './server.ts';
 const MiB = 1024 * 1024;
 const MESSAGE_BYTES_MAX = 4 * MiB;
 const BYTES_IN_FLIGHT_MAX = 192 * MiB;
+/** Memory of requests kept for the next ones. */
+const POOL_BYTES_MAX = 32 * MiB;
 const HANDSHAKE_MS_MAX = 20_000;
 
 /** Limits that nghttp2 and node:http2 enforce, for `createServer` as for `createSecureServer`. */
@@ -66,7 +70,12 @@ const CONNECTION_LIMITS: ConnectionLimits = {
 export type EngineOptions = AdmissionOptions &
   Pick<
     ServerOptions,
-    'services' | 'messageBytesMax' | 'bytesInFlightMax' | 'connectionsMax' | 'connectionIdleMsMax'
+    | 'services'
+    | 'messageBytesMax'
+    | 'bytesInFlightMax'
+    | 'connectionsMax'
+    | 'connectionIdleMsMax'
+    | 'recycledRequests'
   > & { readonly limits?: Partial<ConnectionLimits> };
 
 /** What is served on a server that somebody else opened. */
@@ -78,6 +87,23 @@ export interface AttachedEngine {
   close(graceMs: number): Promise<void>;
 }
 
+/** The loader's decoder, with a coded error. */
+const decoderOf =
+  (method: Method): Route['decode'] =>
+  (bytes) => {
+    try {
+      return method.requestDeserialize(bytes);
+    } catch {
+      throw new PulsefoldError('MALFORMED_MESSAGE', 'request does not decode as its protobuf message');
+    }
+  };
+
+function routeOf(method: Method, handler: Invoke): Route {
+  const { path, requestStream, responseStream, responseSerialize: encode } = method;
+  const decode = path === PUT_UPLOAD_PATH ? putUploadReader() : decoderOf(method);
+  return { path, requestStream, responseStream, decode, encode, handler };
+}
+
 function collectRoutes(options: EngineOptions): {
   routes: Map<string, Route>;
   names: string[];
@@ -85,15 +111,19 @@ function collectRoutes(options: EngineOptions): {
 } {
   const routes = new Map<string, Route>();
   const names: string[] = [];
+  const pool = new BufferPool(POOL_BYTES_MAX);
+  const recycled = new Set(options.recycledRequests ?? []);
   for (const service of options.services) {
     const { fullName, definition } = serviceDefinition(service.name);
     names.push(fullName);
     for (const { method, handler } of pairHandlers(fullName, definition, service.handlers)) {
-      const decode = method.path === PUT_UPLOAD_PATH ? putUploadReader() : method.requestDeserialize;
-      const { path, requestStream, responseStream, responseSerialize: encode } = method;
-      routes.set(path, { path, requestStream, responseStream, decode, encode, handler });
+      const route = routeOf(method, handler);
+      const unary = !method.requestStream && !method.responseStream;
+      routes.set(method.path, recycled.delete(method.path) && unary ? { ...route, pool } : route);
     }
   }
+  const [unknown] = recycled;
+  ensure(unknown === undefined, 'CONFIG_INVALID', `no method ${unknown} to recycle requests of`);
   return { routes, names, served: [...routes.keys()] };
 }
 
@@ -137,16 +167,7 @@ export function attachGrpc(server: Http2Server | Http2SecureServer, options: Eng
   checkAuthorisation(options.authorise, served);
   const { health, methods } = healthService(names);
   const auxiliary = [...methods, ...reflectionServices(names)];
-  for (const { method, handler } of auxiliary) {
-    const {
-      path,
-      requestStream,
-      responseStream,
-      requestDeserialize: decode,
-      responseSerialize: encode,
-    } = method;
-    routes.set(path, { path, requestStream, responseStream, decode, encode, handler });
-  }
+  for (const { method, handler } of auxiliary) routes.set(method.path, routeOf(method, handler));
   const open = Object.fromEntries(auxiliary.map(({ method }) => [method.path, 'anyone' as const]));
   const admission = createAdmission({ ...options, authorise: { ...options.authorise, ...open } });
   const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX;
@@ -206,6 +227,8 @@ export async function startHttp2Server(options: ServerOptions): Promise<RunningS
   server.on('tlsClientError', (_error, socket) => socket.destroy());
   server.on('unknownProtocol', (socket) => socket.destroy());
   server.on('sessionError', () => {});
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => sockets.add(socket.once('close', () => sockets.delete(socket))));
   const engine = attachGrpc(server, options);
   let port: number;
   try {
@@ -220,10 +243,13 @@ export async function startHttp2Server(options: ServerOptions): Promise<RunningS
     port,
     setHealth: engine.setHealth,
     stop(graceMs = 2000) {
-      stopped ??= Promise.all([
-        new Promise<void>((resolve) => server.close(() => resolve())),
-        engine.close(graceMs),
-      ]).then(() => {});
+      stopped ??= (async () => {
+        const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+        await engine.close(graceMs);
+        // Those that never came as far as HTTP/2.
+        for (const socket of sockets) socket.destroy();
+        await closed;
+      })();
       return stopped;
     },
   };

@@ -91,7 +91,13 @@ function headerDecoder(): (bytes: Buffer) => object {
     | MessageTypeDefinition<object, object>
     | undefined;
   ensure(definition, 'CONFIG_INVALID', 'no message UploadHeader in protos/pulsefold/v1');
-  return (bytes) => definition.deserialize(bytes);
+  return (bytes) => {
+    try {
+      return definition.deserialize(bytes);
+    } catch {
+      throw malformed('the header does not decode');
+    }
+  };
 }
 
 /** The reader of PutUpload requests. It throws MALFORMED_MESSAGE; `data` of its result is a view into `bytes`. */

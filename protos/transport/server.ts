@@ -76,6 +76,11 @@ export interface ServerOptions {
   readonly connectionsMax?: number;
   /** Engine http2 only: request and reply bytes held at a time over all peers. Default 192 MiB. */
   readonly bytesInFlightMax?: number;
+  /**
+   * Engine http2 only: unary methods, by full name, whose handlers neither keep their request nor have work under way
+   * on it once they reply. Its memory is used again, and views of it become empty. Saves most of the garbage collection.
+   */
+  readonly recycledRequests?: readonly string[];
   readonly now?: () => number;
   /** Told about failures that are not coded errors; the caller only sees INTERNAL. */
   readonly onInternalError?: (method: string, error: unknown) => void;

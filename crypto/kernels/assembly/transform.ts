@@ -4,7 +4,7 @@
  * Forward: Cooley–Tukey, coefficients in order to values in bit-reversed order, as SEAL's. Two layers at a time, so
  * that every value is loaded and stored half as often. A layer lets values grow by 2p; after 14 layers they are below
  * 30p < 2^31, so nothing is reduced on the way. Inverse: Gentleman–Sande, kept below 2p. The same instructions for all
- * data: constant-time as far as the engine compiles these operations to such instructions (docs/protocol.md).
+ * data: constant-time as far as the engine compiles these operations to such instructions (see long-wasm.ts).
  * AssemblyScript. Trusts: its caller (long-wasm.ts) for pointers, sizes and tables.
  */
 import { multiplyMontgomery, multiplyPrepared, subtractOnce } from './modular';

@@ -13,6 +13,7 @@ import { expandA } from './expansion.ts';
 import { centre, transformFor } from './ntt.ts';
 import { addUnpacked, blockCount, blockResidues, blockWords, packResidues } from './packing.ts';
 import { ensureLongParameters, type LongParameters } from './parameters.ts';
+import { scanTable } from './sampler.ts';
 
 /** 1.5·2^52, see ntt.ts. */
 const roundingUnit = 6_755_399_441_055_744;
@@ -323,6 +324,7 @@ function open(parameters: LongParameters, input: OpenInput): Int32Array {
 
 export const typescriptEngine: LongEngine = {
   name: 'typescript',
+  scan: scanTable,
   seal,
   folder: (parameters) => new TypescriptFolder(parameters),
   open,

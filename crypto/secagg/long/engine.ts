@@ -30,8 +30,13 @@ export interface OpenInput {
   readonly cohort: number;
 }
 
+/** Fills `out` from 3·out.length random words and a table of three 31-bit limbs an entry: `scanTable` of sampler.ts. */
+export type GaussianScan = (table: Int32Array, words: Int32Array, out: Int8Array) => void;
+
 export interface LongEngine {
   readonly name: 'wasm-simd' | 'typescript';
+  /** The inner loop of sampler.ts; the same samples from the same words, whichever engine. */
+  readonly scan: GaussianScan;
   /** Packed c = a·s + 2^(p·b)·e + Σ_j x_j·2^(b·j). Throws VECTOR_LENGTH_MISMATCH. Wipes nothing of its input. */
   seal(parameters: LongParameters, input: SealInput): Uint8Array;
   folder(parameters: LongParameters): LongFolder;

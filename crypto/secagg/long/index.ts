@@ -62,8 +62,8 @@ export function sealLong(
 ): LongSealed {
   ensureLongParameters(parameters);
   const { sigma256, polyDegree, coefficientCount } = parameters;
-  const secret = sampleSmallGaussian(sigma256, polyDegree, input.random);
-  const errors = sampleSmallGaussian(sigma256, coefficientCount, input.random);
+  const secret = sampleSmallGaussian(sigma256, polyDegree, input.random, engine.scan);
+  const errors = sampleSmallGaussian(sigma256, coefficientCount, input.random, engine.scan);
   try {
     const aSeed = aSeedOf(input.configHash);
     const packed = engine.seal(parameters, { aSeed, secret, errors, slots: input.slots });
