@@ -66,7 +66,7 @@ function cohortLeafHashes(
   cohort: readonly string[],
 ): string[] {
   return repository
-    .entriesOf(db, parsed.hashHex, row, new Set(cohort))
+    .entriesOf(db, parsed.hashHex, repository.bindingOfRow({ ...row, plan: parsed.hashHex }), cohort)
     .map((entry) => toHex(leafHash(entryLeaf(entry))));
 }
 

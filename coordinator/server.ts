@@ -20,13 +20,13 @@ import { loadIdentity, readPassphrase } from '../protos/transport/identity-store
 import { RevocationCache } from '../protos/transport/revocation-cache.ts';
 import { startServer } from '../protos/transport/server.ts';
 import { channelCredentials, serverCredentials } from '../protos/transport/tls.ts';
+import { FoldPool } from './aggregation/fold-pool.ts';
 import { type CoordinatorConfig, loadCoordinatorConfig } from './config.ts';
 import { Coordinator } from './coordinator.ts';
 import { exportRun } from './export.ts';
 import { adminService } from './grpc/admin-service.ts';
 import { HolderClient } from './grpc/holder-client.ts';
 import { roundsService } from './grpc/rounds-service.ts';
-import { FoldPool } from './aggregation/fold-pool.ts';
 import { BudgetLedger } from './ledger/budget-ledger.ts';
 import { releaseRound } from './release-round.ts';
 import { RoundBudget } from './rounds/budget.ts';

@@ -8,12 +8,13 @@ import { PulsefoldError } from '../crypto/error.ts';
 import type { Identity } from '../crypto/identity/certificate.ts';
 import type { NoteSigner } from '../crypto/log/checkpoint.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
+import { schemeOf } from '../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../protos/round-config.ts';
 import type { UploadHeader } from '../protos/rounds-messages.ts';
 import { checkInStatement, type RoundBinding, uploadDigest, uploadStatement } from '../protos/statements.ts';
 import type { CallContext, ServedService } from '../protos/transport/server.ts';
-import { Coordinator } from './coordinator.ts';
 import type { FoldPool } from './aggregation/fold-pool.ts';
+import { Coordinator } from './coordinator.ts';
 import { exportRun } from './export.ts';
 import { adminService } from './grpc/admin-service.ts';
 import { roundsService } from './grpc/rounds-service.ts';
@@ -26,10 +27,10 @@ import type { PlanOutcome } from './rounds/runner.ts';
 import type { RoundServices } from './rounds/services.ts';
 import type { PutUploadReply } from './rounds/uploads.ts';
 import { AppendLog } from './storage/append-log.ts';
-import { openMemoryStore } from './storage/sqlite-store.ts';
 import { MemorySpool, type Spool } from './storage/spool.ts';
+import { openMemoryStore } from './storage/sqlite-store.ts';
 import type { Store } from './storage/store.ts';
-import { approvalsOf, TestClock, type TestDevice, type TestWorld } from './testing.ts';
+import { approvalsOf, committeeOf, TestClock, type TestDevice, type TestWorld } from './testing.ts';
 import type { FakeHolder } from './testing-holder.ts';
 
 export interface BenchOptions {
@@ -219,6 +220,21 @@ export function signUpload(
   bytes.set(c1, c0.length);
   const header = { ...binding, digest, signature, bodyBytes: c0.length, holderBytes: c1.length };
   return { digits: parts.digits ?? new Int32Array(0), header, bytes };
+}
+
+/** Seals slots by the scheme of the plan, which this needs for anything but plain BFV, and signs. */
+export function sealFor(
+  world: TestWorld,
+  device: TestDevice,
+  parsed: ParsedPlan,
+  config: EncodedRoundConfig,
+  slots: Int32Array,
+): Sealed {
+  const { kind, round } = config.config;
+  const { publicKey } = committeeOf(world, parsed.plan, round);
+  const context = { configHash: config.hash, deviceId: device.deviceId };
+  const { body, holderPart } = world.secagg.seal(schemeOf(parsed, kind).scheme, context, publicKey, slots);
+  return signUpload(world, device, bindingOf(config), { c0: body, c1: holderPart, digits: slots });
 }
 
 /** Encrypts digits under the round's committee key and signs. */

@@ -5,10 +5,12 @@
  * to lie. The real one is keyholder/, which coordinator/ may not import.
  */
 import { equalBytes, fromHex } from '../crypto/bytes.ts';
-import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import { CertificateVerifier } from '../crypto/identity/certificate.ts';
 import { merkleRoot } from '../crypto/log/merkle.ts';
+import { SeedSum, SharesOpener } from '../crypto/secagg/shares/index.ts';
 import { type ParsedPlan, parsePlanBytes, quorumOf } from '../protos/plan.ts';
+import { digitCountOf, schemeOf } from '../protos/plan-scheme.ts';
 import {
   abortStatement,
   type CohortCertificate,
@@ -29,9 +31,12 @@ import type {
   PartialOpening,
   StatementSignature,
 } from './rounds/holder-port.ts';
-import type { HolderKeys, TestWorld } from './testing.ts';
+import { committeeOf, type HolderKeys, type TestWorld } from './testing.ts';
 
 interface HolderRound {
+  /** Transport shares: seeds of the devices that it accepted. */
+  readonly seeds: Map<string, Uint8Array>;
+  opener: SharesOpener | null;
   readonly leaves: Map<string, Uint8Array>;
   readonly partials: Map<string, PartialOpening>;
   /** The one statement of the round. */
@@ -44,6 +49,8 @@ export type HolderCall = 'registerPlan' | 'ceremonyStep' | 'accept' | 'certify' 
 export class FakeHolder implements HolderPort {
   readonly holderId: string;
   readonly calls: HolderCall[] = [];
+  /** Devices that it was asked about, once per time. */
+  readonly offered: string[] = [];
   /** Answers every call of these kinds with UNAVAILABLE. */
   readonly away = new Set<HolderCall>();
   /** Devices that it rejects, or everybody. */
@@ -79,6 +86,8 @@ export class FakeHolder implements HolderPort {
     const key = `${Buffer.from(planHash).toString('hex')}/${round}`;
     const known = this.#rounds.get(key) ?? {
       leaves: new Map(),
+      seeds: new Map(),
+      opener: null,
       partials: new Map(),
       statement: null,
       erased: false,
@@ -99,7 +108,8 @@ export class FakeHolder implements HolderPort {
     const part = { holderId: this.holderId, payload: none, signature: none };
     if (request.phase !== 'FINISH')
       return { part, shares: [], publicKey: none, keyId: none, keySignature: none };
-    const { publicKey, keyId } = this.#world.committee(request.round);
+    const parsed = this.#plan(request.planHash);
+    const { publicKey, keyId } = committeeOf(this.#world, parsed.plan, request.round);
     const signedKeyId = this.lie === 'ceremony' ? keyId.toReversed() : keyId;
     const { planHash, round } = request;
     const statement = committeeKeyStatement({ planHash, round, keyId: signedKeyId });
@@ -113,14 +123,43 @@ export class FakeHolder implements HolderPort {
     const rejected: { deviceId: string; code: string; reason: string }[] = [];
     for (const entry of entries) {
       const { deviceId, leaf } = this.#check(entry);
+      this.offered.push(deviceId);
       const refuse = this.rejects === 'everybody' || this.rejects.has(deviceId);
-      if (refuse) rejected.push({ deviceId, code: 'CERTIFICATE_REVOKED', reason: 'told to reject' });
+      const code = refuse ? 'CERTIFICATE_REVOKED' : this.#takeSeeds(at, deviceId, entry);
+      if (code) rejected.push({ deviceId, code, reason: 'refused' });
       else {
         at.leaves.set(deviceId, leaf);
         accepted.push(deviceId);
       }
     }
     return { accepted: this.claims ?? accepted, rejected };
+  }
+
+  /** Opens the sealed seeds of an entry and keeps them; the code of a refusal. */
+  #takeSeeds(at: HolderRound, deviceId: string, entry: Entry): string | null {
+    const { suite } = this.#world;
+    if (!this.#isShares(entry.planHash)) return null;
+    const digest = uploadDigestOfParts(suite, entry.bodyDigest, suite.digest(entry.holderPart));
+    if (!equalBytes(digest, entry.digest)) return 'DIGEST_MISMATCH';
+    const committee = this.#world.sharesCommittee(entry.round);
+    at.opener ??= new SharesOpener({
+      suite,
+      configHash: entry.configHash,
+      committeeKey: committee.publicKey,
+      holderIndex: this.#index,
+      secretKey: committee.secretKeys[this.#index - 1]!,
+    });
+    try {
+      at.seeds.set(deviceId, at.opener.open(deviceId, entry.holderPart).seeds);
+      return null;
+    } catch (error) {
+      if (isPulsefoldError(error)) return error.code;
+      throw error;
+    }
+  }
+
+  #isShares(planHash: Uint8Array): boolean {
+    return this.#plan(planHash).plan.aggregation.transport === 'shares';
   }
 
   #check(entry: Entry): { deviceId: string; leaf: Uint8Array } {
@@ -182,8 +221,9 @@ export class FakeHolder implements HolderPort {
     const certificate = this.#requireCertificate(request);
     const known = at.partials.get(request.activeSet.join(','));
     if (known) return known;
-    const c1Sum = this.#addCertified(request, parts);
-    const partial = this.#decrypt(request, c1Sum);
+    const partial = this.#isShares(request.planHash)
+      ? this.#sumSeeds(at, request, parts)
+      : this.#decrypt(request, this.#addCertified(request, parts));
     const statement = partialStatement({
       certificate,
       activeSet: request.activeSet,
@@ -230,6 +270,33 @@ export class FakeHolder implements HolderPort {
       'not the certified set',
     );
     return sum.bytes();
+  }
+
+  /** Transport shares: the expansions of the seeds of exactly the certified devices. */
+  #sumSeeds(at: HolderRound, request: OpenRequest, parts: Iterable<OpenPart>): Uint8Array {
+    const { suite } = this.#world;
+    const parsed = this.#plan(request.planHash);
+    const kind = digitCountOf(parsed, 'training') === request.digitCount ? 'training' : 'evaluation';
+    const { shortCount, wordBits } = schemeOf(parsed, kind).scheme;
+    const sum = new SeedSum(shortCount, wordBits, suite, request.configHash);
+    const leaves: Uint8Array[] = [];
+    for (const { deviceId, entry } of parts) {
+      if (entry && !at.leaves.has(deviceId)) {
+        at.leaves.set(deviceId, this.#check(entry).leaf);
+        ensure(!this.#takeSeeds(at, deviceId, entry), 'CERTIFICATE_INVALID', 'seeds do not open');
+      }
+      const leaf = at.leaves.get(deviceId);
+      ensure(leaf, 'CERTIFICATE_INVALID', `${deviceId} was not accepted`);
+      leaves.push(leaf);
+      sum.add(deviceId, at.seeds.get(deviceId)!);
+    }
+    const certified = equalBytes(merkleRoot(leaves), request.cohortRoot);
+    ensure(certified, 'CERTIFICATE_INVALID', 'not the certified set');
+    if (this.lie === 'malformed') return new Uint8Array(7).fill(1);
+    const partial = sum.bytes();
+    // One word of the first vector is another one than those of the two other holders that know its seed.
+    if (this.lie === 'wrong') partial[0] = partial[0]! ^ 1;
+    return partial;
   }
 
   #decrypt(request: OpenRequest, c1Sum: Uint8Array): Uint8Array {

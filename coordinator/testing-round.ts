@@ -15,7 +15,7 @@ import { FileSpool } from './storage/file-spool.ts';
 import { openStore, type SqliteStore } from './storage/sqlite-store.ts';
 import type { Database, Store } from './storage/store.ts';
 import type { TestClock, TestDevice, TestWorld } from './testing.ts';
-import { Bench, type BenchOptions, type Sealed, seal } from './testing-bench.ts';
+import { Bench, type BenchOptions, type Sealed, sealFor } from './testing-bench.ts';
 import type { FakeHolder } from './testing-holder.ts';
 
 /** Integers of one client's vector for a round: update (training) or histogram (evaluation), protected and packed. */
@@ -170,7 +170,7 @@ export async function participate(
     if (!invitation) throw new PulsefoldError('UNAVAILABLE', wait?.reason ?? 'no round');
     return parseRoundConfig(invitation.config, world.suite);
   });
-  const sealed = seal(world, device, config, digitsOf(parsed, config, vector(config)));
+  const sealed = sealFor(world, device, parsed, config, digitsOf(parsed, config, vector(config)));
   const reply = await host.persist((bench) => bench.put(device, sealed));
   return { config, sealed, reply };
 }

@@ -21,6 +21,8 @@ import { getSuite, type KeyPair, type Suite, type SuiteName } from '../crypto/id
 import type { Bfv } from '../crypto/secagg/bfv.ts';
 import { type LocalCommittee, runCeremony } from '../crypto/secagg/local-ceremony.ts';
 import { loadSecagg, type Secagg } from '../crypto/secagg/scheme.ts';
+import { joinRoundKeys, makeRoundKey } from '../crypto/secagg/shares/index.ts';
+import { committeeKeyIdOf } from '../protos/keyholder-messages.ts';
 import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval } from '../protos/plan.ts';
 import { ledgerPseudonym } from '../protos/statements.ts';
 
@@ -45,7 +47,34 @@ export interface TestWorld {
   readonly holderKeys: readonly HolderKeys[];
   /** Two real ceremonies serve all rounds of a test, odd ones the first: enough to tell rounds' keys apart. */
   committee(round: number): LocalCommittee;
+  /** Transport shares: the four round keys, joined. */
+  sharesCommittee(round: number): SharesCommittee;
 }
+
+export interface SharesCommittee {
+  readonly publicKey: Uint8Array;
+  readonly keyId: Uint8Array;
+  /** In holder order. */
+  readonly secretKeys: readonly Uint8Array[];
+}
+
+function makeSharesCommittee(suite: Suite): SharesCommittee {
+  const pairs = holderIds.map(() => makeRoundKey(suite));
+  const publicKey = joinRoundKeys(
+    suite,
+    pairs.map((pair) => pair.publicKey),
+  );
+  const secretKeys = pairs.map((pair) => pair.secretKey);
+  return { publicKey, keyId: committeeKeyIdOf(suite, publicKey), secretKeys };
+}
+
+/** The committee key of a round under the plan's transport. */
+export const committeeOf = (
+  world: TestWorld,
+  plan: ParsedPlan['plan'],
+  round: number,
+): { readonly publicKey: Uint8Array; readonly keyId: Uint8Array } =>
+  plan.aggregation.transport === 'shares' ? world.sharesCommittee(round) : world.committee(round);
 
 export async function createWorld(suiteName: SuiteName = 'intl'): Promise<TestWorld> {
   const suite = getSuite(suiteName);
@@ -59,6 +88,7 @@ export async function createWorld(suiteName: SuiteName = 'intl'): Promise<TestWo
   });
   const caDer = certificateDer(authority.caPem);
   const committees = new Map<number, LocalCommittee>();
+  const sharesCommittees = new Map<number, SharesCommittee>();
   return {
     suite,
     secagg,
@@ -79,6 +109,11 @@ export async function createWorld(suiteName: SuiteName = 'intl'): Promise<TestWo
       committees.set(which, made);
       return made;
     },
+    sharesCommittee(round) {
+      const made = sharesCommittees.get(round) ?? makeSharesCommittee(suite);
+      sharesCommittees.set(round, made);
+      return made;
+    },
   };
 }
 
@@ -89,6 +124,8 @@ export interface PlanOptions {
   readonly privacy?: Readonly<Record<string, unknown>> | null;
   readonly evaluation?: Readonly<Record<string, unknown>>;
   readonly training?: Readonly<Record<string, unknown>>;
+  readonly aggregation?: Readonly<Record<string, unknown>>;
+  readonly model?: Readonly<Record<string, unknown>>;
   readonly epoch?: string;
   readonly holderKeys?: readonly HolderKeys[];
 }
@@ -118,7 +155,7 @@ export function planOf(world: TestWorld, options: PlanOptions = {}): ParsedPlan 
       features: [feature('age'), feature('pulse')],
       complete: true,
     },
-    model: { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
+    model: options.model ?? { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
     training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1, ...options.training },
     rounds: {
       training: 1,
@@ -135,6 +172,7 @@ export function planOf(world: TestWorld, options: PlanOptions = {}): ParsedPlan 
     mechanism: { clip: '1', unitsPerClip: 64, recordsMax: 100 },
     privacy: options.privacy ?? null,
     evaluation: options.evaluation,
+    aggregation: options.aggregation,
     holders: (options.holderKeys ?? world.holderKeys).map(({ id, signing, sealing }) => ({
       id,
       signingPublicKey: toHex(signing.publicKey),

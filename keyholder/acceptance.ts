@@ -216,7 +216,10 @@ export async function accept(context: HolderContext, message: unknown): Promise<
     }
     // The round may have been erased between two turns: what it forgot must not come back.
     context.rules.notErased(context.store.isErased(at));
-    return context.store.transaction(() => remember(context, at, outcomes));
+    context.hooks.reached('entries:checked');
+    const reply = context.store.transaction(() => remember(context, at, outcomes));
+    context.hooks.reached('entries:stored');
+    return reply;
   } finally {
     check.seeds?.close();
   }

@@ -36,6 +36,8 @@ export type { Revocations } from '../protos/transport/revocation-cache.ts';
 
 /** Where tests may kill the process. */
 export type HolderPoint =
+  | 'entries:checked'
+  | 'entries:stored'
   | 'statement:before-sign'
   | 'statement:signed'
   | 'statement:stored'

@@ -1,7 +1,8 @@
-/** A holder killed at every point before and after it signs, decrypts and answers. */
+/** A holder killed at every point before and after it accepts, signs, opens and answers. */
 import { crashSuite } from './testing-crash-suite.ts';
 
 crashSuite({
+  accept: ['entries:checked', 'entries:stored'],
   certify: ['statement:before-sign', 'statement:signed', 'statement:stored'],
   open: ['partial:before', 'partial:computed', 'partial:stored'],
   ceremony: ['ceremony:answered', 'ceremony:stored'],

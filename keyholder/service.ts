@@ -27,8 +27,9 @@ export class KeyHolderService {
 
   constructor(context: HolderContext) {
     this.#context = context;
-    // A crash between an abort and the erasure of its key, or between erasure and truncation, is made good here.
-    for (const at of context.store.abortedUnerased()) context.store.erase(at);
+    // A crash between a statement and the erasure it entails, or between erasure and truncation, is made good here.
+    for (const at of [...context.store.abortedUnerased(), ...context.store.supersededUnerased()])
+      context.store.erase(at);
     context.store.truncateLog();
   }
 

@@ -226,6 +226,14 @@ export class HolderStore {
     );
     return rows.map((row) => ({ planHash: at.planHash, round: Number(row.round) }));
   }
+  /** Rounds that a certified later one of their plan has left behind, and whose share is still here. */
+  supersededUnerased(): RoundRef[] {
+    const rows = this.#database.all(
+      `SELECT plan_hash, round FROM committee_keys k WHERE sealed_share IS NOT NULL AND EXISTS (
+         SELECT 1 FROM statements s WHERE s.plan_hash = k.plan_hash AND s.round > k.round AND s.kind = 'certificate')`,
+    );
+    return rows.map((row) => ({ planHash: bytesIn(row, 'plan_hash'), round: Number(row.round) }));
+  }
   /** Rounds whose abort was signed before their key was erased. */
   abortedUnerased(): RoundRef[] {
     const rows = this.#database.all(

@@ -16,7 +16,7 @@ import type { HolderPoint } from './context.ts';
 import { pack, unpack } from './packed.ts';
 import { startHolder, type World } from './testing.ts';
 
-export type CrashAction = 'certify' | 'open' | 'ceremonyStep';
+export type CrashAction = 'accept' | 'certify' | 'open' | 'ceremonyStep';
 
 interface Scenario {
   readonly suite: SuiteName;
@@ -90,7 +90,7 @@ async function runChild(file: string, done: string): Promise<void> {
     yield* request as unknown[];
   }
   if (scenario.action === 'open') await service.open(messages());
-  else service[scenario.action](request);
+  else await service[scenario.action](request);
   writeFileSync(done, 'survived');
 }
 

@@ -126,6 +126,8 @@ export class ClientAgent {
       throw error;
     });
     await this.settle(ending.ended === 'interrupted' ? 0 : this.#timing.receiptPatienceMs);
+    // What was acknowledged and is still undecided: without this the next start would send those bytes again.
+    if (this.#state!.undecided.some((upload) => upload.progress === 'acknowledged')) await this.#save();
     const budget = this.#budget!.report(parsed);
     const rounds = [...this.#reports.values()].sort((a, b) => a.round - b.round);
     this.#logger.info(

@@ -14,8 +14,8 @@ import { parsePlanBytes } from '../../protos/plan.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import { readFully } from '../storage/file-spool.ts';
 import { type SpoolPlace, segmentName } from '../storage/spool.ts';
-import { readBody } from './fold-shard.ts';
 import type { FoldCall, FoldReply } from './fold-pool.ts';
+import { readBody } from './fold-shard.ts';
 
 interface Fold {
   readonly folder: BodyFolder;

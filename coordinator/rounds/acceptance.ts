@@ -193,10 +193,6 @@ export class Acceptances {
     const missing = () => cohort.filter((device) => lane.verdicts.get(device) !== true);
     if (missing().length > 0) await this.#alone(lane, () => this.#askAll(lane, missing()));
     const refused = missing().length;
-    ensure(
-      refused === 0,
-      'QUORUM_NOT_REACHED',
-      `${holderId} rejects ${refused} uploads of the cohort`,
-    );
+    ensure(refused === 0, 'QUORUM_NOT_REACHED', `${holderId} rejects ${refused} uploads of the cohort`);
   }
 }

@@ -28,11 +28,11 @@ import {
 import type { BudgetLedger, LedgerTransaction } from '../ledger/budget-ledger.ts';
 import type { AppendLog } from '../storage/append-log.ts';
 import type { Database, Store } from '../storage/store.ts';
-import type { ActiveRound } from './active-round.ts';
 import type { CommitteeKey } from './ceremonies.ts';
 import { hexSignatures, type StatementSignature } from './holder-port.ts';
 import type { RoundState } from './machine.ts';
 import * as repository from './repository.ts';
+import type { RoundView } from './round-view.ts';
 
 /** A leaf without the fields that every leaf has; distributes over the union. */
 type LeafBody = Leaf extends infer L ? (L extends Leaf ? Omit<L, 'version' | 'timeMs'> : never) : never;
@@ -239,7 +239,7 @@ export class RoundBudget {
 
   recordSum(
     parsed: ParsedPlan,
-    round: ActiveRound,
+    round: RoundView,
     sum: { digits: Uint8Array; hash: string; activeSet: readonly number[] },
   ): void {
     const plan = parsed.hashHex;
@@ -261,7 +261,7 @@ export class RoundBudget {
   }
 
   /** The budget is charged, and the log says that nothing came of it. */
-  logUnopened(parsed: ParsedPlan, round: ActiveRound): void {
+  logUnopened(parsed: ParsedPlan, round: RoundView): void {
     const { round: number, message: reason } = round.state;
     const planHash = parsed.hashHex;
     const certificateHash = this.#certificateHash(round.certificate());
@@ -303,15 +303,14 @@ export class RoundBudget {
     return epsilonOfAmount(account.order, most, account.delta);
   }
 
+  /** What a round charged each certified participant; null without DP. */
   chargeOfRound(
-    db: Database,
     parsed: ParsedPlan,
-    row: repository.RoundRow,
+    { kind, cohort }: Pick<RoundState, 'kind' | 'cohort'>,
   ): { order: string; amount: string } | null {
     const account = accountPlan(parsed);
     if (!account) return null;
-    const state = repository.loadRoundState(db, parsed.hashHex, row);
-    const amount = realisedCharge(parsed, state.kind, state.cohort?.length ?? 0, account.order);
+    const amount = realisedCharge(parsed, kind, cohort?.length ?? 0, account.order);
     return { order: String(account.order), amount: decimal(amount) };
   }
 }

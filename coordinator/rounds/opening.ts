@@ -156,10 +156,7 @@ export class Opening {
     });
     this.#nameLiars(answers);
     if (typeof slots === 'string') {
-      services.logger.error(
-        { round, activeSet, reason: slots },
-        'the sum does not open; trying another set',
-      );
+      services.logger.error({ round, activeSet, reason: slots }, 'the sum does not open; trying another set');
       this.#round.notify({ type: 'opening_failed', activeSet });
       return;
     }

@@ -9,6 +9,7 @@ import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
+import type { Database } from '../storage/store.ts';
 import { hexSignatures } from './holder-port.ts';
 import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
@@ -16,14 +17,28 @@ import type { RoundServices } from './services.ts';
 
 interface CohortTree {
   readonly tree: MerkleTree;
+  readonly root: string;
   readonly indexOf: ReadonlyMap<string, number>;
   readonly leafHashes: readonly string[];
 }
 
-/** Cohort trees are built once per round and kept for the few rounds that devices still ask about. */
+/** What all receipts of a decided round have in common; none of it changes any more. */
+type DecidedRound =
+  | { readonly outcome: 'aborted'; readonly reason: string }
+  | {
+      readonly outcome: 'certified';
+      readonly row: repository.RoundKey;
+      readonly cohort: CohortTree;
+      readonly charge: { order: string; amount: string } | null;
+    };
+
+/** Rounds that devices still ask about. */
+const ROUNDS_KEPT = 8;
+
+/** Whatever is the same for all devices is worked out once per round: a round state is megabytes of JSON. */
 export class Receipts {
   readonly #services: RoundServices;
-  readonly #trees = new Map<string, CohortTree>();
+  readonly #decided = new Map<string, DecidedRound>();
   constructor(services: RoundServices) {
     this.#services = services;
   }
@@ -35,9 +50,9 @@ export class Receipts {
     deviceId: string,
   ): { receipt: Uint8Array; signature: Uint8Array } | null {
     const receipt = this.#services.store.read('receipt', (db) => {
-      const row = repository.getRound(db, parsed.hashHex, round);
-      if (!row) throw new PulsefoldError('NOT_FOUND', `there is no round ${round}`);
-      const decided = ['opening', 'opened', ...FINAL_PHASES].includes(row.phase);
+      const phase = repository.roundPhase(db, parsed.hashHex, round);
+      if (phase === undefined) throw new PulsefoldError('NOT_FOUND', `there is no round ${round}`);
+      const decided = ['opening', 'opened', ...FINAL_PHASES].includes(phase);
       if (!decided) return null;
       const upload = repository.getUpload(db, parsed.hashHex, round, deviceId);
       const late = repository.lateOf(db, parsed.hashHex, round, deviceId);
@@ -46,19 +61,23 @@ export class Receipts {
       if (!digest || !pseudonym)
         throw new PulsefoldError('NOT_FOUND', 'this device has no upload in this round');
       const base = { version: 1 as const, planHash: parsed.hashHex, round, deviceId, digest, pseudonym };
-      if (row.phase === 'aborted') {
-        const signatures = hexSignatures(repository.statementSignatures(db, parsed.hashHex, round, 'abort'));
-        const reason = repository.loadRoundState(db, parsed.hashHex, row).abortReason ?? '';
-        return { ...base, outcome: 'aborted', abort: { reason, signatures } } satisfies Receipt;
-      }
-      const cohort = this.#cohort(parsed, row, db);
+      const common = this.#common(parsed, round, phase, db);
+      const signatures = (kind: repository.StatementKind) =>
+        hexSignatures(repository.statementSignatures(db, parsed.hashHex, round, kind));
+      if (common.outcome === 'aborted')
+        return {
+          ...base,
+          outcome: 'aborted',
+          abort: { reason: common.reason, signatures: signatures('abort') },
+        } satisfies Receipt;
+      const { row, cohort, charge } = common;
       const certificate = {
         modelHash: row.model_hash,
         configHash: row.config_hash,
         committeeKeyId: row.committee_key_id,
-        cohortRoot: toHex(cohort.tree.root()),
+        cohortRoot: cohort.root,
         cohortCount: cohort.leafHashes.length,
-        signatures: hexSignatures(repository.statementSignatures(db, parsed.hashHex, round, 'certificate')),
+        signatures: signatures('certificate'),
       };
       const index = cohort.indexOf.get(deviceId);
       if (index === undefined) {
@@ -80,7 +99,6 @@ export class Receipts {
         size: cohort.leafHashes.length,
         proof: cohort.tree.inclusionProof(index).map(toHex),
       };
-      const charge = this.#services.budget.chargeOfRound(db, parsed, row);
       return {
         ...base,
         outcome: 'certified',
@@ -97,26 +115,36 @@ export class Receipts {
     };
   }
 
-  #cohort(
-    parsed: ParsedPlan,
-    row: repository.RoundRow,
-    db: Parameters<typeof repository.getRound>[0],
-  ): CohortTree {
-    const key = `${parsed.hashHex}/${row.round}`;
-    const known = this.#trees.get(key);
+  #common(parsed: ParsedPlan, round: number, phase: string, db: Database): DecidedRound {
+    const key = `${parsed.hashHex}/${round}`;
+    const known = this.#decided.get(key);
     if (known) return known;
-    const cohort = repository.loadRoundState(db, parsed.hashHex, row).cohort ?? [];
-    const tree = new MerkleTree();
-    const indexOf = new Map<string, number>();
-    const leafHashes: string[] = [];
-    for (const entry of repository.entriesOf(db, parsed.hashHex, row, new Set(cohort))) {
-      const hash = leafHash(entryLeaf(entry));
-      indexOf.set(entry.deviceId, tree.appendHash(hash));
-      leafHashes.push(toHex(hash));
-    }
-    const built = { tree, indexOf, leafHashes };
-    this.#trees.set(key, built);
-    if (this.#trees.size > 8) this.#trees.delete(this.#trees.keys().next().value!);
-    return built;
+    const row = repository.getRound(db, parsed.hashHex, round)!;
+    const state = repository.loadRoundState(db, parsed.hashHex, row);
+    const roundKey = { ...row, plan: parsed.hashHex };
+    const made: DecidedRound =
+      phase === 'aborted'
+        ? { outcome: 'aborted', reason: state.abortReason ?? '' }
+        : {
+            outcome: 'certified',
+            row: roundKey,
+            cohort: cohortTree(db, roundKey, state.cohort ?? []),
+            charge: this.#services.budget.chargeOfRound(parsed, state),
+          };
+    this.#decided.set(key, made);
+    if (this.#decided.size > ROUNDS_KEPT) this.#decided.delete(this.#decided.keys().next().value!);
+    return made;
   }
+}
+
+function cohortTree(db: Database, row: repository.RoundKey, cohort: readonly string[]): CohortTree {
+  const tree = new MerkleTree();
+  const indexOf = new Map<string, number>();
+  const leafHashes: string[] = [];
+  for (const entry of repository.entriesOf(db, row.plan, repository.bindingOfRow(row), cohort)) {
+    const hash = leafHash(entryLeaf(entry));
+    indexOf.set(entry.deviceId, tree.appendHash(hash));
+    leafHashes.push(toHex(hash));
+  }
+  return { tree, root: toHex(tree.root()), indexOf, leafHashes };
 }

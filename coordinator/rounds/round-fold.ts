@@ -272,8 +272,7 @@ export class RoundFold {
     const { logger, round } = this.#parts;
     this.#lanes = this.#lanes.filter((other) => other !== lane);
     lane.shard.close();
-    if (lane.committed > 0)
-      this.#bases.push({ id: lane.id, devices: lane.devices.slice(0, lane.committed) });
+    if (lane.committed > 0) this.#bases.push({ id: lane.id, devices: lane.devices.slice(0, lane.committed) });
     this.#queue.unshift(...lane.devices.slice(lane.committed), ...batch);
     const message = (error as Error).message;
     if (lane.isLocal) {

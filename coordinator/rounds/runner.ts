@@ -22,7 +22,7 @@ import { ActiveRound } from './active-round.ts';
 import { runCeremony } from './ceremonies.ts';
 import type { HolderPort } from './holder-port.ts';
 import { KeyEraser } from './key-eraser.ts';
-import { openRound, type RoundState, type RoundTerms } from './machine.ts';
+import { openRound, type RoundTerms } from './machine.ts';
 import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';

@@ -122,8 +122,7 @@ export function chunksOfDevices(
   devices: readonly string[],
   part: 'body' | 'holder',
 ): DeviceChunks[] {
-  const overlaps =
-    part === 'body' ? 'c.offset < u.body_bytes' : 'c.offset + c.length > u.body_bytes';
+  const overlaps = part === 'body' ? 'c.offset < u.body_bytes' : 'c.offset + c.length > u.body_bytes';
   const rows = db.all<ChunkRow & { device: string; body_bytes: number; holder_bytes: number }>(
     `SELECT u.device, u.body_bytes, u.holder_bytes, c.offset, c.segment, c.position, c.length
      FROM uploads u JOIN upload_chunks c ON c.plan = u.plan AND c.round = u.round AND c.device = u.device

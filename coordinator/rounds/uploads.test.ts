@@ -21,7 +21,7 @@ import {
 } from '../testing.ts';
 import { Bench, bindingOf, type Sealed, seal, signUpload } from '../testing-bench.ts';
 import { createHolders } from '../testing-holder.ts';
-import * as repository from './repository.ts';
+import { uploadBytes } from './upload-bytes.ts';
 import type { PutUploadReply } from './uploads.ts';
 
 /** No round of these plans ends by itself. */
@@ -97,7 +97,7 @@ describe('chunks', () => {
     const again = await bench.put(device, sealed);
     expect(acknowledges(device, sealed, again)).toBe(true);
     const stored = bench.store.read('test', (db) =>
-      repository.uploadBytes(db, parsed.hashHex, 1, device.deviceId),
+      uploadBytes(bench.services.spool, db, { planHex: parsed.hashHex, round: 1 }, device.deviceId),
     );
     expect(Buffer.compare(stored, sealed.bytes)).toBe(0);
   });

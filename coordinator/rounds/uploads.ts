@@ -212,15 +212,15 @@ function look(services: RoundServices, intake: Intake): Outcome | { readonly kin
   );
   ensure(invited, 'NOT_INVITED', `check in to round ${round} first`);
   if (phase !== 'collecting') return { kind: 'late', nextOffset: totalBytes };
-  ensure(target.active, 'UNAVAILABLE', 'the coordinator has just started and takes the round up again; retry');
+  ensure(
+    target.active,
+    'UNAVAILABLE',
+    'the coordinator has just started and takes the round up again; retry',
+  );
   const received = row?.received_bytes ?? 0;
   // A repeated chunk, sent again because the reply was lost.
   if (offset + data.length <= received) return { kind: 'stored', nextOffset: received };
-  ensure(
-    offset === received,
-    'UPLOAD_OFFSET_MISMATCH',
-    `resume at offset ${received}`,
-  );
+  ensure(offset === received, 'UPLOAD_OFFSET_MISMATCH', `resume at offset ${received}`);
   return { kind: 'next' };
 }
 
@@ -320,11 +320,7 @@ function requireChecked(
       const checked = prefix[i]!;
       return segment === checked.segment && position === checked.position && length === checked.length;
     });
-  ensure(
-    same,
-    'UPLOAD_OFFSET_MISMATCH',
-    `send the chunks one after the other; resume at offset ${offset}`,
-  );
+  ensure(same, 'UPLOAD_OFFSET_MISMATCH', `send the chunks one after the other; resume at offset ${offset}`);
 }
 
 const SECOND_DIGEST = 'this device already sent another update for this round; send the stored bytes again';

@@ -113,6 +113,27 @@ describe('uniform bits', () => {
     expect(new UniformBits(script(0x5556), 16).bernoulli(1, 3)).toBe(false);
   });
 
+  it('gives words in blocks, each once, beyond its buffer too', () => {
+    let next = 0;
+    const counting = {
+      seeded: true,
+      fill<T extends Uint8Array>(target: T): T {
+        const words = new Uint32Array(target.buffer, target.byteOffset, target.length / 4);
+        for (let i = 0; i < words.length; i++) words[i] = next++;
+        return target;
+      },
+    };
+    const bits = new UniformBits(counting, 16);
+    const seen = new Set<number>();
+    let drawn = 0;
+    for (const count of [5, 11, 7, 16, 40, 1, 9]) {
+      for (const word of bits.words(count)) seen.add(word);
+      seen.add(bits.word());
+      drawn += count + 1;
+    }
+    expect(seen.size).toBe(drawn);
+  });
+
   it('exp events have their probability', () => {
     const bits = new UniformBits(systemRandom, 400_000);
     let single = 0;

@@ -204,13 +204,9 @@ describe('protectPersonWithoutNoise', () => {
     for (const word of [0, 1, 0x1234_5678, 0x5555_5555, 0x8000_0000, 0xffff_ffff]) {
       const expected = referenceRounding(update, p, word);
       const out = protectPersonWithoutNoise(update, p, coin(word));
-      if (squared(expected.map(Number)) <= normBoundSquared(p)) {
-        expect(Array.from(out, BigInt)).toEqual(expected);
-        accepted++;
-      } else
-        expect(
-          out.every((value, i) => BigInt(value) === expected[i] || value > Number(expected[i]) - 2),
-        ).toBe(true);
+      if (squared(expected.map(Number)) > normBoundSquared(p)) continue; // redrawn: the next test
+      expect(Array.from(out, BigInt)).toEqual(expected);
+      accepted++;
     }
     expect(accepted).toBeGreaterThan(0);
   });

@@ -63,11 +63,6 @@ export interface Kernels {
     slots: number,
   ): number;
   scanGaussian(words: number, count: number, table: number, entries: number, out: number): void;
-  addWords16(target: number, source: number, bytes: number): void;
-  subtractWords16(target: number, source: number, bytes: number): void;
-  addWords32(target: number, source: number, bytes: number): void;
-  subtractWords32(target: number, source: number, bytes: number): void;
-  hadamard(values: number, length: number): void;
 }
 
 /** What is used of WebAssembly: neither Node's types nor the ES library declare it. */

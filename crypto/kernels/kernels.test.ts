@@ -8,9 +8,7 @@ import { longPrimes } from '../secagg/long/parameters.ts';
 import { cumulativeTable, sampleSmallGaussian } from '../secagg/long/sampler.ts';
 import { Arena, compileKernels } from './instance.ts';
 import { expandA, streamBytesMax } from './ring.ts';
-import { loadHadamard } from './rotation.ts';
 import { createGaussianScan } from './sampler.ts';
-import { loadWordSums } from './words.ts';
 
 const random = seededRandom('kernels');
 const module = await compileKernels();
@@ -228,80 +226,5 @@ describe('the Gaussian scan', () => {
     expect(Array.from(samples)).toEqual([1, 0, 2, -3, 0, 1]);
     expect(codeOf(() => scan(table.subarray(1), words, samples))).toBe('VECTOR_LENGTH_MISMATCH');
     expect(codeOf(() => scan(table, words.subarray(1), samples))).toBe('VECTOR_LENGTH_MISMATCH');
-  });
-});
-
-describe('word sums', () => {
-  it('add and subtract modulo 2^16 and 2^32 at any offset and length', async () => {
-    const make = await loadWordSums();
-    for (const wordBits of [16, 32] as const) {
-      const count = 50_003;
-      const sum = make(count, wordBits);
-      const expected = wordBits === 16 ? new Uint16Array(count) : new Uint32Array(count);
-      const width = wordBits / 8;
-      for (const [at, length] of [
-        [0, count],
-        [7, 1],
-        [count - 3, 3],
-        [1, count - 1],
-        [5, 0],
-      ] as const) {
-        const part = randomBytes(width * length, random);
-        const values = wordBits === 16 ? new Uint16Array(part.buffer) : new Uint32Array(part.buffer);
-        sum.add(part, width * at);
-        for (const [i, value] of values.entries()) expected[at + i]! += value;
-        const back = part.subarray(0, width * (length >> 1));
-        sum.subtract(back, width * at);
-        for (let i = 0; i < length >> 1; i++) expected[at + i]! -= values[i]!;
-      }
-      expect(Buffer.from(sum.bytes()).equals(Buffer.from(expected.buffer))).toBe(true);
-      for (const [bytes, at] of [
-        [width * count + width, 0],
-        [width, width * count],
-        [1, 0],
-        [width, 1],
-        [width, -width],
-      ] as const) {
-        expect(codeOf(() => sum.add(new Uint8Array(bytes), at))).toBe('VECTOR_LENGTH_MISMATCH');
-      }
-      sum.wipe();
-      expect(sum.bytes().every((byte) => byte === 0)).toBe(true);
-    }
-  });
-});
-
-/** As crypto/dp/rotation.ts, layer by layer. */
-function plainHadamard(values: Float64Array): void {
-  for (let half = 1; half < values.length; half *= 2) {
-    for (let i = 0; i < values.length; i++) {
-      if (i & half) continue;
-      const [a, b] = [values[i]!, values[i + half]!];
-      values[i] = a + b;
-      values[i + half] = a - b;
-    }
-  }
-}
-
-describe('the Walsh–Hadamard transform', () => {
-  it('has the bits of the plain loop, for numbers that round too', async () => {
-    const kernel = await loadHadamard();
-    for (const length of [1, 4, 16, 64, 256, 1024, 4096]) {
-      const values = Float64Array.from(randomWords(length + 2), (word) => (word - 2 ** 31) / 3);
-      const expected = values.slice();
-      plainHadamard(expected.subarray(1, 1 + length));
-      kernel.transform(values, 1, length);
-      expect(Buffer.from(values.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
-    }
-    kernel.wipe();
-    for (const [start, length] of [
-      [0, 8],
-      [0, 16_384],
-      [1, 16],
-      [-1, 4],
-      [0, 0],
-    ] as const) {
-      const run = () => kernel.transform(new Float64Array(16), start, length);
-      expect(codeOf(run)).toBe('VECTOR_LENGTH_MISMATCH');
-    }
   });
 });

@@ -10,9 +10,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { compileKernels } from '../../crypto/kernels/instance.ts';
 import { loadWasmLongEngine } from '../../crypto/kernels/long-wasm.ts';
-import { loadHadamard } from '../../crypto/kernels/rotation.ts';
 import { createGaussianScan } from '../../crypto/kernels/sampler.ts';
-import { loadWordSums } from '../../crypto/kernels/words.ts';
 import { systemRandom } from '../../crypto/random.ts';
 import type { LongEngine } from '../../crypto/secagg/long/engine.ts';
 import { typescriptEngine } from '../../crypto/secagg/long/engine-typescript.ts';
@@ -143,19 +141,6 @@ function measureLong(wasm: LongEngine, parameters: LongParameters): Row {
   };
 }
 
-function plainHadamard(values: Float64Array, start: number, length: number): void {
-  for (let half = 1; half < length; half *= 2) {
-    for (let group = start; group < start + length; group += 2 * half) {
-      for (let i = group; i < group + half; i++) {
-        const a = values[i]!;
-        const b = values[i + half]!;
-        values[i] = a + b;
-        values[i + half] = a - b;
-      }
-    }
-  }
-}
-
 const row = (kernel: string, work: string, times: { wasm: number; typescript: number }): Row => ({
   bench: 'kernels-small',
   kernel,
@@ -178,35 +163,7 @@ async function measureSmall(): Promise<Row[]> {
     wasm: () => scan(table, new Int32Array(words.buffer), samples),
     typescript: () => sampleSmallGaussian(1170, count, systemRandom),
   });
-  const wordCount = 16_384;
-  const sum = (await loadWordSums())(wordCount, 16);
-  const addend = new Uint16Array(wordCount).fill(40_000);
-  const plain = new Uint16Array(wordCount);
-  const wordSum = timeInTurns(15, {
-    wasm: () => {
-      for (let i = 0; i < 100; i++) sum.add(new Uint8Array(addend.buffer));
-    },
-    typescript: () => {
-      for (let i = 0; i < 100; i++) for (let j = 0; j < wordCount; j++) plain[j]! += addend[j]!;
-    },
-  });
-  const hadamard = await loadHadamard();
-  const values = new Float64Array(2 ** 20).fill(1);
-  const rotation = timeInTurns(15, {
-    wasm: () => {
-      for (let start = 0; start < values.length; start += 4096) hadamard.transform(values, start, 4096);
-      values.fill(1);
-    },
-    typescript: () => {
-      for (let start = 0; start < values.length; start += 4096) plainHadamard(values, start, 4096);
-      values.fill(1);
-    },
-  });
-  return [
-    row('gaussian scan (TypeScript: with random words)', `${count} samples`, gaussian),
-    row('word sum', `100 x ${wordCount} words of 16 bits`, wordSum),
-    row('Walsh-Hadamard', '2^20 doubles in blocks of 4096', rotation),
-  ];
+  return [row('gaussian scan (TypeScript: with random words)', `${count} samples`, gaussian)];
 }
 
 function printTable(rows: readonly Row[]): void {

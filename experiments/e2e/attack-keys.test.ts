@@ -7,6 +7,7 @@ import { type CommitteeKey, runCeremony } from '../../coordinator/rounds/ceremon
 import type { CeremonyReply, HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import * as repository from '../../coordinator/rounds/repository.ts';
 import { ROUNDS_MIGRATIONS } from '../../coordinator/rounds/repository.ts';
+import { uploadParts } from '../../coordinator/rounds/upload-bytes.ts';
 import { openMemoryStore } from '../../coordinator/storage/sqlite-store.ts';
 import type { Store } from '../../coordinator/storage/store.ts';
 import { until } from '../../coordinator/testing.ts';
@@ -131,7 +132,7 @@ describe('a swapped public key', () => {
   /** The coordinator opens what the victim sent, with nobody's help. */
   function openAlone({ services }: RunningCoordinator): Int32Array {
     const { body: c0, holderPart: c1 } = services.store.read('upload', (db) =>
-      repository.uploadParts(db, world.parsed.hashHex, 1, victim.subjectId),
+      uploadParts(services.spool, db, { planHex: world.parsed.hashHex, round: 1 }, victim.subjectId),
     );
     const digitCount = INPUTS + 1;
     const partials = [1, 2].map((holderIndex) =>

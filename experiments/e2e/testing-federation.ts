@@ -25,8 +25,8 @@ import { ROUNDS_MIGRATIONS } from '../../coordinator/rounds/repository.ts';
 import type { PlanOutcome } from '../../coordinator/rounds/runner.ts';
 import type { RoundServices } from '../../coordinator/rounds/services.ts';
 import { AppendLog } from '../../coordinator/storage/append-log.ts';
-import { openMemoryStore } from '../../coordinator/storage/sqlite-store.ts';
 import { MemorySpool, type Spool } from '../../coordinator/storage/spool.ts';
+import { openMemoryStore } from '../../coordinator/storage/sqlite-store.ts';
 import type { Store } from '../../coordinator/storage/store.ts';
 import {
   approvalsOf,

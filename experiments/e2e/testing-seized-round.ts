@@ -5,15 +5,17 @@
  * For key-test.test.ts only. The coordinator relays honestly, keeps everything and asks for every partial decryption
  * that the holders will give.
  */
-import { copyFileSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { JoinSummary } from '../../client/agent/agent.ts';
 import type { Sealer } from '../../client/agent/seal.ts';
 import { MemoryClientStore, openVaultStore } from '../../client/agent/store.ts';
 import { createVault } from '../../client/vault/vault.ts';
 import type { CeremonyReply, HolderPort } from '../../coordinator/rounds/holder-port.ts';
+import * as repository from '../../coordinator/rounds/repository.ts';
+import { uploadParts } from '../../coordinator/rounds/upload-bytes.ts';
+import { FileSpool } from '../../coordinator/storage/file-spool.ts';
 import { openStore } from '../../coordinator/storage/sqlite-store.ts';
 import { randomBytes } from '../../crypto/random.ts';
 import { subsetsOf } from '../../crypto/secagg/ceremony.ts';
@@ -92,6 +94,7 @@ export class SeizedRound {
     const ports = this.committee.holders.map((holder) => this.#curious(holder));
     const services = servicesOf(world, ports, {
       store: openStore(join(this.directory, 'coordinator.db')),
+      spool: new FileSpool({ directory: join(this.directory, 'spool') }),
       onRoundChange: (_parsed, state) => state.phase === 'opened' && this.#copyEverything(),
     });
     this.coordinator = new RunningCoordinator(world, services);
@@ -165,6 +168,7 @@ export class SeizedRound {
     for (const holder of this.committee.holders) this.#filesDuring.set(holder.index, this.#copyOf(holder));
     for (const end of ['', '-wal'])
       copyFileSync(join(this.directory, `coordinator.db${end}`), join(this.directory, `seized.db${end}`));
+    cpSync(join(this.directory, 'spool'), join(this.directory, 'seized.spool'), { recursive: true });
   }
 
   #copyOf({ directory, context }: Pick<TestHolder, 'directory' | 'context'>): string {
@@ -245,22 +249,18 @@ export class SeizedRound {
     };
   }
 
-  /** Ciphertexts of the round by device, from the coordinator's seized database. */
+  /** Ciphertexts of the round by device, from the coordinator's seized database and spool. */
   ciphertexts(): Map<string, { c0: Uint8Array; c1: Uint8Array }> {
-    const database = new DatabaseSync(join(this.directory, 'seized.db'));
-    const rows = database
-      .prepare('SELECT device, body_bytes FROM uploads WHERE round = 1 AND acknowledged = 1')
-      .all();
-    const chunks = database.prepare(
-      'SELECT data FROM upload_chunks WHERE round = 1 AND device = ? ORDER BY offset',
+    const store = openStore(join(this.directory, 'seized.db'));
+    const spool = new FileSpool({ directory: join(this.directory, 'seized.spool') });
+    const at = { planHex: this.world.parsed.hashHex, round: 1 };
+    const found = store.read('seized', (db) =>
+      repository.acknowledgedDevices(db, at.planHex, at.round).map((device) => {
+        const { body, holderPart } = uploadParts(spool, db, at, device);
+        return [device, { c0: body.slice(), c1: holderPart.slice() }] as const;
+      }),
     );
-    const found = rows.map((row) => {
-      const data = chunks.all(String(row.device)).map((chunk) => chunk.data as Uint8Array);
-      const bytes = new Uint8Array(Buffer.concat(data));
-      const length = Number(row.body_bytes);
-      return [String(row.device), { c0: bytes.slice(0, length), c1: bytes.slice(length) }] as const;
-    });
-    database.close();
+    store.close();
     return new Map(found);
   }
 }

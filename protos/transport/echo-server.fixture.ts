@@ -86,6 +86,7 @@ export const handlers = {
     if (request.text === 'coded') throw new PulsefoldError('BUDGET_EXCEEDED', 'wait for the next epoch');
     if (request.text === 'flaky' && seen.attemptsToFail-- > 0)
       throw new PulsefoldError('UNAVAILABLE', 'try again');
+    if (request.text === 'long reply') return { text: 'x'.repeat(200_000) };
     if (request.text === 'hang') {
       await new Promise((_, reject) => {
         context.signal.addEventListener('abort', () => {
@@ -96,7 +97,10 @@ export const handlers = {
     }
     return { text: `${request.text} from ${context.identity?.role} ${context.identity?.subjectId}` };
   },
-  open: async (_: Note, context: CallContext) => ({ text: context.identity?.role ?? 'nobody' }),
+  open: async ({ text }: Note, context: CallContext) => ({
+    text:
+      text === 'metadata' ? JSON.stringify(context.metadata.getMap()) : (context.identity?.role ?? 'nobody'),
+  }),
   async collect(requests: AsyncIterable<Note>): Promise<Partial<Note>> {
     let count = 0;
     for await (const request of requests) {

@@ -33,6 +33,7 @@ import type { RunningServer, ServerOptions } from './server.ts';
 const MiB = 1024 * 1024;
 const MESSAGE_BYTES_MAX = 4 * MiB;
 const BYTES_IN_FLIGHT_MAX = 192 * MiB;
+const HEADER_BYTES_MAX = 16 * 1024;
 /** Memory of requests kept for the next ones. */
 const POOL_BYTES_MAX = 32 * MiB;
 const HANDSHAKE_MS_MAX = 20_000;
@@ -41,7 +42,7 @@ const HANDSHAKE_MS_MAX = 20_000;
 export const sessionOptions: SessionOptions = {
   settings: {
     maxConcurrentStreams: 256,
-    maxHeaderListSize: 16 * 1024,
+    maxHeaderListSize: HEADER_BYTES_MAX,
     initialWindowSize: 256 * 1024,
   },
   maxHeaderListPairs: 64,
@@ -137,6 +138,16 @@ const NO_ROUTE: Route = {
   handler: () => ({}),
 };
 
+/** HTTP status for what is no gRPC request. */
+function httpRefusal(headers: IncomingHttpHeaders): number | undefined {
+  if (headers[':method'] !== 'POST') return 405;
+  if (!isGrpcContentType(headers['content-type'])) return 415;
+  // HTTP/2 counts 32 bytes more per field. Peers that have not acknowledged our settings are not held to them yet.
+  let bytes = 0;
+  for (const name in headers) bytes += name.length + String(headers[name]).length + 32;
+  return bytes > HEADER_BYTES_MAX ? 431 : undefined;
+}
+
 /** Turns a stream into a call, or refuses it. */
 function dispatch(
   stream: ServerHttp2Stream,
@@ -147,11 +158,12 @@ function dispatch(
 ): void {
   const connection = connections.of(stream.session as never);
   const path = headers[':path'] ?? '';
+  const refusal = httpRefusal(headers);
   if (!connection) {
     stream.on('error', () => {}).destroy();
-  } else if (headers[':method'] !== 'POST' || !isGrpcContentType(headers['content-type'])) {
+  } else if (refusal !== undefined) {
     stream.on('error', () => {});
-    stream.respond({ ':status': headers[':method'] === 'POST' ? 415 : 405 }, { endStream: true });
+    stream.respond({ ':status': refusal }, { endStream: true });
     stream.close();
   } else {
     const route = routes.get(path);

@@ -11,8 +11,6 @@ export const heapBase: usize = __heap_base;
 export { decodeSlots, inverseScale, mixedRadix, weight } from './decode';
 export { addWeighted, signedResidues, toPlanes, widen } from './message';
 export { addPacked, addPackedReduced, pack, reduceSums, sampleUniform, subtractPacked } from './residues';
-export { hadamard } from './rotation';
 export { scanGaussian } from './sampler';
 export { buildTable, smallestRoot } from './tables';
 export { forward, inverse, multiply, prepareFactor } from './transform';
-export { addWords16, addWords32, subtractWords16, subtractWords32 } from './words';

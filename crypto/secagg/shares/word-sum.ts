@@ -6,7 +6,7 @@
  * is twice as fast as one at a time and needs one code path for both widths. No branch and no index depends
  * on a value. Trusts: node:crypto. May be called by: this directory.
  */
-import { createCipheriv } from 'node:crypto';
+import { createCipheriv, createSecretKey } from 'node:crypto';
 import { transcript } from '../../bytes.ts';
 import { ensure } from '../../error.ts';
 import type { Suite } from '../../identity/suite.ts';
@@ -71,7 +71,8 @@ export class WordSum {
 
   /** Adds the keystream of a key; see `streamKeys`. */
   addStream(key: Uint8Array): void {
-    const cipher = createCipheriv('aes-256-ctr', key, zeroIv);
+    // As a key object: for raw bytes node:crypto takes five times as long to make a cipher (Node 24.21).
+    const cipher = createCipheriv('aes-256-ctr', createSecretKey(key), zeroIv);
     for (let at = 0; at < this.byteLength; at += CHUNK_BYTES) {
       this.add(cipher.update(zeros.subarray(0, Math.min(CHUNK_BYTES, this.byteLength - at))), at);
     }

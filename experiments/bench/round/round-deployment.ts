@@ -150,7 +150,9 @@ class Starter {
     await registrar.start('listening');
     const holders: Role[] = [];
     for (const [index, listen] of holderAddresses.entries())
-      holders.push(await this.#role('keyholder', `holder-${index + 1}`, { id: `holder-${index + 1}`, listen }));
+      holders.push(
+        await this.#role('keyholder', `holder-${index + 1}`, { id: `holder-${index + 1}`, listen }),
+      );
     const coordinator = await this.#role('coordinator', 'coordinator', {
       listen: coordinatorAddress,
       runDirectory: 'runs',

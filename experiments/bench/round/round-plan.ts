@@ -8,6 +8,7 @@ import { normBoundSquared } from '../../../crypto/dp/mechanism.ts';
 import { calibrateNoiseVariance, noiseShares } from '../../../crypto/dp/plan-accounting.ts';
 import { formatRational, parseRational } from '../../../crypto/dp/rational.ts';
 import { ensure, isPulsefoldError } from '../../../crypto/error.ts';
+import { SHORT_SLOTS_MAX } from '../../../crypto/secagg/choose.ts';
 import { featuresMax, inputsMax } from '../../../protos/features.ts';
 import { type ModelSpec, parameterCount } from '../../../protos/model.ts';
 import { finishPlan, type ParsedPlan } from '../../../protos/plan.ts';
@@ -69,7 +70,9 @@ export interface RoundPlanRequest {
 export const EPSILON = '3';
 export const DELTA = '0.000001';
 const GAMMA = '1/10';
-const SLOT_BITS_MAX = 16;
+/** Bits of a slot in a short sum: sums that one can carry shall not need LongSum. */
+const slotBitsMax = (transport: 'shares' | 'bfv', parameters: number): number =>
+  transport === 'bfv' && parameters <= SHORT_SLOTS_MAX ? 15 : 16;
 const UNITS_PER_CLIP_MAX = 1024;
 /** A round whose uploads stop coming for this long is frozen without the rest. */
 const STRAGGLER_MS = 60_000;
@@ -78,12 +81,13 @@ const PATIENCE_MS = 3_600_000;
 /** One training round; the cohort is frozen once every client's upload is acknowledged. */
 export function roundPlan(request: RoundPlanRequest): ParsedPlan {
   const model = modelNear(request.parameters);
+  const bitsMax = slotBitsMax(request.transport, parameterCount(model));
   for (let units = UNITS_PER_CLIP_MAX; ; units /= 2) {
     const draft = draftOf(request, model, units);
     try {
       const parsed = request.privacy ? calibrated(draft, request) : finishPlan({ ...draft, privacy: null });
       const { layout } = schemeOf(parsed, 'training');
-      if (units === 1 || (layout.digitCount === 1 && layout.modulusBits <= SLOT_BITS_MAX)) return parsed;
+      if (units === 1 || (layout.digitCount === 1 && layout.modulusBits <= bitsMax)) return parsed;
     } catch (error) {
       // A grid too fine for any slot; a coarser one may do.
       if (units === 1 || !isPulsefoldError(error) || error.code !== 'PLAN_INVALID') throw error;
@@ -138,10 +142,7 @@ function featuresFor(inputs: number): object[] {
   return Array.from({ length: groups }, (_, group) => ({
     column: `c${group}`,
     kind: 'category',
-    values: Array.from(
-      { length: Math.floor((inputs + group) / groups) },
-      (_value, value) => `v${value}`,
-    ),
+    values: Array.from({ length: Math.floor((inputs + group) / groups) }, (_value, value) => `v${value}`),
   }));
 }
 
