@@ -222,7 +222,8 @@ describe('early acceptance', () => {
       const holders = createHolders(world);
       const host = open(parsed, holders, (name, n) => name === write && n === occurrence);
       const first = await early(host, parsed, holders);
-      await until('three are folded', () => host.restarts > 0 || folded(host, parsed) === 3);
+      await until('three are folded', () => host.writes.length > 0 || folded(host, parsed) === 3);
+      await host.ready;
       const rest = await send(host, parsed, devices.slice(3));
       await until('it was killed', () => host.restarts === 1, 20_000);
       await finished(host, parsed);

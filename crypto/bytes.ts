@@ -70,11 +70,41 @@ export type TranscriptField = Uint8Array | string | number | bigint;
  * cannot be read as another.
  */
 export function transcript(label: string, ...fields: readonly TranscriptField[]): Uint8Array {
-  const parts: Uint8Array[] = [];
-  for (const field of [`pulsefold/v1/${label}`, ...fields]) {
-    const bytes =
-      typeof field === 'string' ? utf8(field) : field instanceof Uint8Array ? field : uint64(field);
-    parts.push(uint32(bytes.length), bytes);
+  const head = framedLabel(label);
+  let total = head.length;
+  const encoded = fields.map((field) => (typeof field === 'string' ? utf8(field) : field));
+  for (const field of encoded) total += 4 + (field instanceof Uint8Array ? field.length : 8);
+  // One allocation: holders and coordinator make several transcripts for every upload of a round.
+  const out = new Uint8Array(total);
+  out.set(head);
+  let at = head.length;
+  for (const field of encoded) {
+    const bytes = field instanceof Uint8Array ? field : uint64(field);
+    ensure(bytes.length <= 0xffffffff, 'FIELD_OUT_OF_RANGE', 'a field is longer than a uint32 can say');
+    at = writeLength(out, at, bytes.length);
+    out.set(bytes, at);
+    at += bytes.length;
   }
-  return concat(...parts);
+  return out;
+}
+
+function writeLength(out: Uint8Array, at: number, length: number): number {
+  out[at] = length;
+  out[at + 1] = length >>> 8;
+  out[at + 2] = length >>> 16;
+  out[at + 3] = length >>> 24;
+  return at + 4;
+}
+
+/** Labels are constants of the code: a few dozen. */
+const framedLabels = new Map<string, Uint8Array>();
+const LABELS_MAX = 1024;
+
+function framedLabel(label: string): Uint8Array {
+  const known = framedLabels.get(label);
+  if (known) return known;
+  const bytes = utf8(`pulsefold/v1/${label}`);
+  const framed = concat(uint32(bytes.length), bytes);
+  if (framedLabels.size < LABELS_MAX) framedLabels.set(label, framed);
+  return framed;
 }

@@ -273,6 +273,14 @@ describe('what the cohort signed', () => {
     );
   });
 
+  it('is all that an entry of transport bfv carries', async () => {
+    const stuffed = { ...uploads[0]!.entry, holderPart: uploads[0]!.holderPart.slice(0, 16 * 1024) };
+    const [weakened] = fork({ entryParts: none });
+    expect((await weakened!.service.accept(acceptRequest(world, 1, [stuffed]))).accepted).toHaveLength(1);
+    const reply = await fork()[0]!.service.accept(acceptRequest(world, 1, [stuffed]));
+    expect(reply.rejected.map(({ code }) => code)).toEqual(['MALFORMED_MESSAGE']);
+  });
+
   it('is for this round and this plan: entries are not replayed', async () => {
     const holders = fork({ entryBelongs: none });
     const later = { ...binding(2), committeeKeyId: key.keyId };

@@ -243,6 +243,34 @@ describe.each(['bfv', 'shares'] as const)('a %s committee with a finished key', 
     await expect(service.accept(acceptRequest(world, 1, entries()))).rejects.toThrow(coded('KEY_ERASED'));
   });
 
+  it('accepts uploads as they arrive, in any order, and again', async () => {
+    const { holders } = fork();
+    const ids = (some: readonly Upload[]) => some.map(({ device }) => device.id);
+    for (const [i, { service }] of holders.slice(0, 3).entries()) {
+      const order = [...uploads.slice(i), ...uploads.slice(0, i)];
+      for (const [k, upload] of order.entries()) {
+        const batch = [upload, order[0]!, upload];
+        const reply = await service.accept(
+          acceptRequest(
+            world,
+            1,
+            batch.map(({ entry }) => entry),
+          ),
+        );
+        expect(reply).toEqual({ accepted: [...new Set(ids(batch))], rejected: [] });
+        const at = { planHash: world.parsed.hash, round: 1 };
+        expect(holders[i]!.context.store.entries.count(at)).toBe(k + 1);
+      }
+    }
+    const signatures = await certifyAt(world, holders.slice(0, 3), binding(), uploads);
+    const partials = await openAt(world, holders, binding(), uploads, signatures, active());
+    expect(openSum(world, uploads, partials)).toEqual(plainSum(uploads));
+    // After the certificate, too: what was accepted stays so.
+    expect((await holders[0]!.service.accept(acceptRequest(world, 1, entries()))).accepted).toEqual(
+      ids(uploads),
+    );
+  });
+
   it('takes no new entry once the round has its certificate', async () => {
     const { holders } = fork();
     await certifyAt(world, holders.slice(0, 1), binding(), uploads.slice(0, 3));

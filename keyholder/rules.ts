@@ -134,7 +134,7 @@ export function countSignatures(
   return valid.size;
 }
 
-/** Exactly t distinct holders of the plan, this one among them, in ascending order. */
+/** Exactly as many distinct holders of the plan as open a sum, this one among them, in ascending order. */
 function activeSet(plan: Plan, indices: readonly number[], ownIndex: number): void {
   const needed = openersOf(plan);
   const ascending = indices.every((index, i) => i === 0 || index > indices[i - 1]!);
@@ -154,7 +154,8 @@ function uploadDigest(signed: Uint8Array, computed: Uint8Array, deviceId: string
 }
 
 /**
- * One partial decryption per (certificate, active set): a second one would let the flooding be averaged away.
+ * One answer per (certificate, active set): a second partial decryption would let the flooding be averaged away, and the
+ * seed sums of a second cohort would show the difference of the two.
  */
 function onePartial(stored: StoredPartial, certificate: Uint8Array, digits: number): void {
   const same = equalBytes(stored.certificate, certificate) && stored.digitCount === digits;

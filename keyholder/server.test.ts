@@ -18,7 +18,9 @@ import {
   ceremonyPhases,
   ceremonyStepReplySchema,
   openReplySchema,
+  phasesOf,
 } from '../protos/keyholder-messages.ts';
+import { approvePlan } from '../protos/plan.ts';
 import { openClient, type RpcClient } from '../protos/transport/channel.ts';
 import { serverTls } from '../protos/transport/enrol.ts';
 import { assembleBundle, type IdentityBundle } from '../protos/transport/identity-bundle.ts';
@@ -26,7 +28,7 @@ import { saveIdentity } from '../protos/transport/identity-store.ts';
 import { type RunningServer, startServer } from '../protos/transport/server.ts';
 import { channelCredentials, serverCredentials } from '../protos/transport/tls.ts';
 import { type RunningKeyHolder, runKeyHolder } from './server.ts';
-import { createWorld, DAY_MS, type World } from './testing.ts';
+import { createWorld, DAY_MS, planOf, type World } from './testing.ts';
 import {
   acceptRequest,
   bindingOf,
@@ -208,6 +210,45 @@ describe('a round over the wire', () => {
       Array(4).fill({ erased: true }),
     );
     await expect(rpc[1]!.send('open', openMessages(header, cohort))).rejects.toThrow(coded('KEY_ERASED'));
+  });
+});
+
+describe('a round of transport shares over the wire', () => {
+  it('from registration to the exact sum, with a holder that was away', async () => {
+    const parsed = planOf(world, { transport: 'shares', name: 'shares' });
+    const shares: World = { ...world, parsed, approvals: [approvePlan(parsed, 'ethics', world.approver)] };
+    const rpc = holders.map(({ port }) => connect(port, coordinator));
+    const all = <T>(call: (client: RpcClient, i: number) => Promise<T>) => Promise.all(rpc.map(call));
+    const { hash: planHash, bytes: plan } = parsed;
+    await all((client) => client.call('registerPlan', { plan, approvals: shares.approvals }));
+    let replies: CeremonyStepReply[] = [];
+    for (const phase of phasesOf('shares')) {
+      const request = { planHash, round: 1, phase, parts: replies.map((reply) => reply.part), shares: [] };
+      replies = await all(async (client) =>
+        parse(ceremonyStepReplySchema, await client.call('ceremonyStep', request)),
+      );
+    }
+    const { keyId, publicKey } = replies[0]!;
+    const binding = bindingOf(shares, 1, keyId);
+    const devices = await createDevices(shares, 4);
+    const cohort = devices.map((device, i) => createUpload(shares, device, binding, publicKey, i));
+    const present = rpc.slice(0, 3);
+    // As they arrive.
+    for (const { entry } of cohort)
+      await Promise.all(present.map((client) => client.call('accept', acceptRequest(shares, 1, [entry]))));
+    const request = certifyRequest(shares, binding, cohort);
+    const signatures = await Promise.all(
+      present.map((client) => client.call<{ holderId: string; signature: Uint8Array }>('certify', request)),
+    );
+    const header = openHeader(shares, binding, cohort, { signatures, activeSet: [1, 3, 4] });
+    const answers = await Promise.all(
+      [1, 3, 4].map(async (index) =>
+        parse(openReplySchema, await rpc[index - 1]!.send('open', openMessages(header, cohort))),
+      ),
+    );
+    expect(openSum(shares, cohort, answers)).toEqual(plainSum(cohort));
+    await all((client) => client.call('erase', { planHash, round: 1 }));
+    await expect(rpc[0]!.send('open', openMessages(header, cohort))).rejects.toThrow(coded('KEY_ERASED'));
   });
 });
 

@@ -34,12 +34,6 @@ export const layoutOf = (parsed: ParsedPlan, kind: RoundKind): DigitLayout => sc
 export const digitCountOf = (parsed: ParsedPlan, kind: RoundKind): number =>
   schemeOf(parsed, kind).scheme.slotCount;
 
-/** What a holder may be asked to open: nothing but the lengths that the plan implies. */
-export function digitCountAllowed(parsed: ParsedPlan, digitCount: number): boolean {
-  const kinds: RoundKind[] = parsed.plan.rounds.evaluation > 0 ? ['training', 'evaluation'] : ['training'];
-  return kinds.some((kind) => digitCountOf(parsed, kind) === digitCount);
-}
-
 /** How seeds are sealed to the holders (shares): the plan's choice in suite intl; gm has one. */
 export function kemOfPlan({ aggregation, suite }: Plan): KemName {
   if (suite === 'gm') return 'sm2';

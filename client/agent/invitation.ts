@@ -175,7 +175,8 @@ export function acceptWeights(session: PlanSession, binding: RoundBinding, bytes
     'the model is not the one this round is bound to',
   );
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const weights = Float32Array.from({ length: count }, (_, i) => view.getFloat32(4 * i, true));
+  const weights = new Float32Array(count);
+  for (let i = 0; i < count; i++) weights[i] = view.getFloat32(4 * i, true);
   ensure(firstNonFinite(weights) < 0, 'WRONG_MODEL', 'the model has a weight that is not a finite number');
   return weights;
 }

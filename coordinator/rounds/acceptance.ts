@@ -17,6 +17,11 @@ const BATCH_AGE_MS = 200;
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 5000;
 
+/** Batches in memory; each is a fraction of a megabyte. */
+const BATCHES_KEPT = 2;
+
+type Entries = ReturnType<RoundView['entries']>;
+
 /** One holder. */
 interface Lane {
   readonly holder: HolderPort;
@@ -38,6 +43,8 @@ export class Acceptances {
   readonly #onQuorum: (deviceId: string) => void;
   /** Holders that accepted a device. */
   readonly #counts = new Map<string, number>();
+  /** The latest batches: holders are mostly asked about the same one at the same time. */
+  readonly #batches = new Map<string, Entries>();
 
   /** Takes up what an earlier process heard. `onQuorum` is called for each device of which a quorum accepts. */
   constructor(round: RoundView, holders: readonly HolderPort[], onQuorum: (deviceId: string) => void) {
@@ -129,10 +136,19 @@ export class Acceptances {
     }
   }
 
+  #entries(devices: readonly string[]): Entries {
+    const key = devices.join();
+    const known = this.#batches.get(key) ?? this.#round.entries(devices);
+    this.#batches.delete(key);
+    this.#batches.set(key, known);
+    if (this.#batches.size > BATCHES_KEPT) this.#batches.delete(this.#batches.keys().next().value!);
+    return known;
+  }
+
   /** Asks about up to ENTRIES_PER_MESSAGE_MAX devices and makes the answer durable. */
   async #ask(lane: Lane, devices: readonly string[]): Promise<void> {
     const { services, parsed, at } = this.#round;
-    const entries = this.#round.entries(devices);
+    const entries = this.#entries(devices);
     const reply = await lane.holder.accept(parsed.hash, at.round, entries);
     // A stopped round leaves its store alone: the next process asks again, and a holder repeats itself.
     if (this.#round.isStopped) return;

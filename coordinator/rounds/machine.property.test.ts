@@ -140,30 +140,48 @@ class Model {
     if (!ask) return;
     const { holderId, stage } = ask;
     const news = fate === 'refused' ? null : this.#answer(ask);
-    if (fate === 'answered' && news) this.feed(news);
+    if (fate === 'answered' && news) for (const one of news) this.#feedUnlessFailed(one);
     else this.feed({ type: 'holder_failed', holderId, stage, message: 'UNAVAILABLE: no answer' });
   }
 
   /** What the holder does, durably, and what it answers; null for a refusal. */
-  #answer({ holderId, stage, activeSet }: Ask): News | null {
+  #answer({ holderId, stage, activeSet }: Ask): News[] | null {
     const faulty = holderId === this.#faulty ? this.#fault : 'none';
     if (faulty === 'away') return null;
     if (stage === 'acceptance')
-      return {
-        type: 'accepted',
-        holderId,
-        deviceIds: faulty === 'rejects' ? [] : (this.state.candidates ?? []),
-      };
-    if (stage === 'partial') {
-      const key = activeSet!.join(',');
-      this.#partialRows[key] = [...new Set([...(this.#partialRows[key] ?? []), holderId])];
-      return { type: 'partial_received', holderId, activeSet: activeSet! };
-    }
+      return [
+        {
+          type: 'accepted',
+          holderId,
+          deviceIds: faulty === 'rejects' ? [] : (this.state.candidates ?? []),
+        },
+      ];
+    if (stage === 'partial')
+      return this.#servedSets(holderId, activeSet!).map((set) => {
+        const key = set.join(',');
+        this.#partialRows[key] = [...new Set([...(this.#partialRows[key] ?? []), holderId])];
+        return { type: 'partial_received', holderId, activeSet: set };
+      });
     if (stage === 'certificate' && faulty === 'rejects') return null;
     if ((this.#statements.get(holderId) ?? stage) !== stage) return null;
     this.#statements.set(holderId, stage);
     if (!this.#rows[stage].includes(holderId)) this.#rows[stage].push(holderId);
-    return { type: stage === 'certificate' ? 'certificate_signed' : 'abort_signed', holderId };
+    return [{ type: stage === 'certificate' ? 'certificate_signed' : 'abort_signed', holderId }];
+  }
+
+  /** Shares (threshold 3): an answer serves every set with its holder in it, as opening.ts says; bfv: the one asked for. */
+  #servedSets(holderId: string, activeSet: readonly number[]): (readonly number[])[] {
+    const { threshold } = this.state.terms;
+    if (threshold === 2) return [activeSet];
+    const index = HOLDERS.indexOf(holderId) + 1;
+    return activeSets(HOLDERS.length, threshold).filter((set) => set.includes(index));
+  }
+
+  /** A set whose answers did not open stays failed, whoever answers for it later. */
+  #feedUnlessFailed(news: News): void {
+    const failed = (set: readonly number[]) => this.state.partials[set.join(',')]?.length === 0;
+    if (news.type !== 'partial_received' || this.state.terms.threshold === 2 || !failed(news.activeSet))
+      this.feed(news);
   }
 
   #doWork(): void {
@@ -229,7 +247,7 @@ const faults = fc.record({
   fault: fc.constantFrom<Fault>('none', 'away', 'rejects', 'lies'),
 });
 
-const termsOf = (holderDeadlineMs: number): RoundTerms => ({
+const termsOf = (holderDeadlineMs: number, threshold: number): RoundTerms => ({
   cohortMin: 3,
   cohortTarget: 5,
   cohortMax: 8,
@@ -239,8 +257,10 @@ const termsOf = (holderDeadlineMs: number): RoundTerms => ({
   holderDeadlineMs,
   holderIds: HOLDERS,
   quorum: 3,
-  threshold: 2,
+  threshold,
 });
+/** bfv and shares. */
+const thresholds = fc.constantFrom(2, 3);
 
 test('enough uploads and three honest holders: released, through crashes, lost answers and one faulty holder', () => {
   fc.assert(

@@ -22,6 +22,7 @@ import type {
   Step,
 } from './machine-types.ts';
 import { FINAL_PHASES } from './machine-types.ts';
+import { add, isIn } from './members.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
 
 export type * from './machine-types.ts';
@@ -86,7 +87,7 @@ function apply(state: RoundState, event: RoundEvent): Step {
     case 'device_invited':
       return still(invite(state, event.deviceId));
     case 'upload_acknowledged':
-      if (state.phase !== 'collecting' || state.uploaded.includes(event.deviceId)) return still(state);
+      if (state.phase !== 'collecting' || isIn(state.uploaded, event.deviceId)) return still(state);
       return still({ ...state, uploaded: add(state.uploaded, event.deviceId), lastUploadAtMs: event.nowMs });
     case 'accepted':
       // A verdict after the cohort was chosen decides nothing any more.
@@ -315,8 +316,8 @@ function overdue(state: RoundState, nowMs: number): Step {
 }
 
 function invite(state: RoundState, deviceId: string): RoundState {
-  if (state.phase !== 'collecting' || state.invited.includes(deviceId)) return state;
-  return { ...state, invited: [...state.invited, deviceId], message: 'collecting uploads' };
+  if (state.phase !== 'collecting' || isIn(state.invited, deviceId)) return state;
+  return { ...state, invited: add(state.invited, deviceId), message: 'collecting uploads' };
 }
 
 function beginAbort(state: RoundState, reason: string, nowMs: number): RoundState {
@@ -396,9 +397,6 @@ const blamed = ({ contradicting = [] }: RoundState): string =>
     : '';
 
 const still = (state: RoundState): Step => ({ state, effects: [] });
-
-const add = (list: readonly string[], item: string): readonly string[] =>
-  list.includes(item) ? list : [...list, item];
 
 const idleHolders = (terms: RoundTerms): RoundState['holders'] =>
   Object.fromEntries(terms.holderIds.map((id) => [id, { asked: false, retryAtMs: 0, failures: 0 }]));

@@ -71,9 +71,8 @@ export class Opening {
       ? activeSets(terms.holderIds.length, terms.threshold).filter((set) => set.includes(index))
       : [activeSet];
     // A set that failed stays failed: its answers are final, and so is this one.
-    const { partials } = this.#round.state;
     for (const set of served)
-      if (partials[set.join(',')]?.length !== 0)
+      if (this.#round.state.partials[set.join(',')]?.length !== 0)
         this.#round.notify({ type: 'partial_received', holderId: holder.holderId, activeSet: set });
   }
 

@@ -233,17 +233,19 @@ export class RoundFold {
     await new Promise((resolve) => setImmediate(resolve));
     while (!this.#stopped) {
       const batch = this.#queue.splice(0, BATCH);
+      const isLast = batch.length === 0;
       try {
-        if (batch.length > 0) {
+        if (!isLast) {
           await lane.shard.add(this.#parts.placesOf(batch));
-          lane.devices.push(...batch);
+          lane.devices.push(...batch.splice(0));
         }
         if (this.#isDue(lane)) await this.#commit(lane);
       } catch (error) {
+        // `batch` is what is not in the lane's list yet.
         this.#bury(lane, batch, error);
         return;
       }
-      if (batch.length === 0) return;
+      if (isLast) return;
     }
   }
 

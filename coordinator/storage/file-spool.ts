@@ -91,9 +91,7 @@ export class FileSpool implements Spool {
       if (this.#waitingBytes + data.length > this.#waitingBytesMax) throw spoolFull();
       this.#waitingBytes += data.length;
       this.#queue.push({ at, key, data, resolve, reject });
-      this.#writing ??= this.#drain().finally(() => {
-        this.#writing = null;
-      });
+      this.#writing ??= this.#drain();
     });
   }
 
@@ -101,6 +99,8 @@ export class FileSpool implements Spool {
     // One turn later, so that what arrived together is written together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#queue.length > 0) await this.#commit(this.#takeGroup());
+    // In the same turn as the last look at the queue, so that no append is left behind.
+    this.#writing = null;
   }
 
   /** The first appends in the queue that are of one round and fit one write. */

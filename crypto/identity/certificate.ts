@@ -173,7 +173,7 @@ interface CheckedCertificate {
 export class CertificateVerifier {
   readonly #ca: X509Certificate;
   readonly #caKey: KeyObject;
-  readonly #checked = new BoundedCache<CheckedCertificate>(8192);
+  readonly #checked = new BoundedCache<CheckedCertificate>(16_384);
 
   /** Throws CERTIFICATE_UNTRUSTED when `ca` is not a self-signed CA certificate. DER or PEM. */
   constructor(ca: Uint8Array | string) {

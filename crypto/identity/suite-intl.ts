@@ -84,7 +84,7 @@ function generate(curve: Curve, random: RandomSource): KeyPair {
 }
 
 // Importing costs as much as verifying, and a cohort's keys come back every round. Public keys only; `null` = refused.
-const verificationKeys = new BoundedCache<KeyObject | null>(4096);
+const verificationKeys = new BoundedCache<KeyObject | null>(16_384);
 
 function verificationKey(publicKey: Uint8Array): KeyObject | null {
   if (publicKey.length !== KEY_BYTES) return null;

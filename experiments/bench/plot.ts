@@ -28,15 +28,20 @@ export interface GroupedBars {
 const WIDTH = 860;
 const PLOT = { left: 64, right: 20, height: 260 };
 const LEGEND_COLUMNS = 3;
+/** Room at the right for the name of the reference line. */
+const REFERENCE_MARGIN = 104;
+const BAR_WIDTH_MAX = 52;
 const LEGEND_ROW = 20;
 const FONT = 'font-family="Helvetica, Arial, sans-serif"';
 /** Room for a number above the highest bar, as a factor on the scale. */
 const HEADROOM = 1.6;
 
+const NUMBER = 'text-anchor="middle" fill="#222" font-size="11"';
+
 const escaped = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 
-/** Three significant digits, no exponent. */
+/** Two or three significant digits, no exponent. */
 const short = (value: number): string => {
   const digits = Number(value.toPrecision(value >= 100 ? 3 : 2));
   return digits >= 1000 ? digits.toLocaleString('en-GB') : String(digits);
@@ -59,6 +64,8 @@ function lines(content: string, charactersMax: number): string[] {
 interface Scale {
   readonly low: number;
   readonly high: number;
+  /** Where the plot ends. */
+  readonly right: number;
   y(value: number): number;
 }
 
@@ -71,15 +78,16 @@ function scaleOf({ series, reference }: GroupedBars, top: number): Scale {
   const low = 10 ** Math.floor(Math.log10(Math.min(...values) / 1.25));
   const high = Math.max(...values) * HEADROOM;
   const span = Math.log(high / low);
-  return { low, high, y: (value) => top + PLOT.height * (1 - Math.log(value / low) / span) };
+  const right = WIDTH - PLOT.right - (reference === undefined ? 0 : REFERENCE_MARGIN);
+  return { low, high, right, y: (value) => top + PLOT.height * (1 - Math.log(value / low) / span) };
 }
 
-function axis({ low, high, y }: Scale): string {
+function axis({ low, high, right, y }: Scale): string {
   const parts: string[] = [];
   for (let tick = low; tick <= high; tick *= 10) {
     const at = y(tick);
     parts.push(
-      `<line x1="${PLOT.left}" x2="${WIDTH - PLOT.right}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" ` +
+      `<line x1="${PLOT.left}" x2="${right}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" ` +
         `stroke="${tick === low ? '#555' : '#e2e2e2'}"/>`,
       text(PLOT.left - 8, at + 4, short(tick), 'text-anchor="end" fill="#555"'),
     );
@@ -101,37 +109,43 @@ function legend(series: readonly Series[], top: number): string {
     .join('\n');
 }
 
-function bars({ groups, series }: GroupedBars, { low, y }: Scale): string {
-  const groupWidth = (WIDTH - PLOT.left - PLOT.right) / groups.length;
-  const barWidth = (groupWidth * 0.84) / series.length;
+function bars({ groups, series }: GroupedBars, { low, right, y }: Scale): string {
+  const groupWidth = (right - PLOT.left) / groups.length;
+  const barWidth = Math.min(BAR_WIDTH_MAX, (groupWidth * 0.84) / series.length);
   const bottom = y(low);
   const parts: string[] = [];
   groups.forEach((group, g) => {
-    const left = PLOT.left + g * groupWidth + groupWidth * 0.08;
+    const centre = PLOT.left + (g + 0.5) * groupWidth;
     series.forEach(({ colour, values, name }, s) => {
       const value = values[g];
       if (value === null || value === undefined) return;
       const top = y(value);
-      const x = left + s * barWidth;
+      const x = centre + (s - series.length / 2) * barWidth;
       parts.push(
         `<rect x="${(x + 1).toFixed(1)}" y="${top.toFixed(1)}" width="${(barWidth - 2).toFixed(1)}" ` +
           `height="${(bottom - top).toFixed(1)}" fill="${colour}"><title>${escaped(`${name}: ${value}`)}</title></rect>`,
-        text(x + barWidth / 2, top - 4, short(value), 'text-anchor="middle" fill="#222" font-size="11"'),
+        // Twice, so that the number stays readable where a line runs behind it; not every viewer knows paint-order.
+        text(x + barWidth / 2, top - 4, short(value), `${NUMBER} stroke="#fff" stroke-width="3"`),
+        text(x + barWidth / 2, top - 4, short(value), NUMBER),
       );
     });
-    parts.push(text(left + groupWidth * 0.42, bottom + 18, group, 'text-anchor="middle" fill="#222"'));
+    parts.push(text(centre, bottom + 18, group, 'text-anchor="middle" fill="#222"'));
   });
   return parts.join('\n');
 }
 
-function referenceLine({ reference }: GroupedBars, { y }: Scale): string {
+function referenceLine({ reference }: GroupedBars, { right, y }: Scale): string {
   if (reference === undefined) return '';
   const at = y(reference.value);
-  return (
-    `<line x1="${PLOT.left}" x2="${WIDTH - PLOT.right}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" ` +
-    `stroke="#222" stroke-dasharray="5 4"/>` +
-    text(PLOT.left + 6, at - 6, `${reference.label}: ${short(reference.value)}`, 'fill="#222" font-size="11"')
-  );
+  const label = lines(`${reference.label}: ${short(reference.value)}`, 16);
+  return [
+    `<line x1="${PLOT.left}" x2="${right}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" ` +
+      `stroke="#222" stroke-dasharray="5 4"/>`,
+    ...label.map((line, i) => {
+      const y = at + 4 + (i - (label.length - 1) / 2) * 14;
+      return text(right + 8, y, line, 'fill="#222" font-size="11"');
+    }),
+  ].join('\n');
 }
 
 /** The figure as an SVG document. Throws where a value is not positive. */
@@ -149,8 +163,8 @@ export function groupedBars(plot: GroupedBars): string {
     text(PLOT.left, 44, plot.unit, 'fill="#555"'),
     legend(plot.series, legendTop),
     axis(scale),
-    bars(plot, scale),
     referenceLine(plot, scale),
+    bars(plot, scale),
     ...notes.map((line, i) =>
       text(PLOT.left, plotTop + PLOT.height + 42 + i * 15, line, 'fill="#555" font-size="11"'),
     ),

@@ -13,6 +13,7 @@ import { seededRandom, shuffle } from '../../crypto/random.ts';
 import { inputCount } from '../../protos/features.ts';
 import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
 import { mechanismOf, roundMechanismOf } from '../../protos/plan-mechanism.ts';
+import { schemeOf } from '../../protos/plan-scheme.ts';
 import { bySite, splitPerSite, splitPersons } from '../datasets/splits.ts';
 import type { Dataset } from '../datasets/types.ts';
 import type { DemoOptions } from './options.ts';
@@ -233,14 +234,16 @@ interface Draft {
 }
 
 /**
- * The finest power-of-two grid (unitsPerClip) whose noised sum fits one plaintext coefficient, with the noise that
- * the plan's own rounds need on it.
+ * The finest power-of-two grid (unitsPerClip) that something carries, with the noise that the plan's own rounds need on
+ * it. Under bfv a coarser one is worth it where it spares the long cipher: half the bytes.
  */
 function calibrated(draft: Draft, privacy: PrivacyDraft, options: DemoOptions): ParsedPlan {
   for (let units = UNITS_PER_CLIP_MAX; ; units /= 2) {
     const gridded = { ...draft, mechanism: { ...draft.mechanism, unitsPerClip: units } };
     try {
-      return calibratedOn(gridded, privacy, options);
+      const parsed = calibratedOn(gridded, privacy, options);
+      const { long } = schemeOf(parsed, 'training').scheme;
+      if (options.transport === 'shares' || long === null || units === 1) return parsed;
     } catch (error) {
       if (units === 1 || !isPulsefoldError(error) || !error.message.startsWith(CAPACITY_FIELD)) throw error;
     }

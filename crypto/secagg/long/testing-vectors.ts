@@ -33,9 +33,9 @@ import {
 export const bytesOfSmall = (values: Int8Array): Uint8Array =>
   new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 
-/** Integers that a formula gives: no generator is needed to get them. Slots run over the whole int32 range. */
-export const formulaSlots = (count: number, client: number): Int32Array =>
-  Int32Array.from({ length: count }, (_, j) => Math.imul(j + 1, 2_654_435_761 + client) | 0);
+/** Integers that a formula gives: no generator is needed to get them. Slots fill their range, so that sums wrap around. */
+export const formulaSlots = (count: number, slotBits: number, client: number): Int32Array =>
+  Int32Array.from({ length: count }, (_, j) => Math.imul(j + 1, 2_654_435_761 + client) >> (32 - slotBits));
 export const formulaSecret = (polyDegree: number, client: number): Int8Array =>
   Int8Array.from({ length: polyDegree }, (_, i) => ((i * 31 + client) % 11) - 5);
 export const formulaErrors = (count: number, client: number): Int8Array =>
@@ -56,6 +56,8 @@ export interface TransformVector {
   readonly prime: number;
   /** Smallest primitive 2n-th root of unity. */
   readonly root: number;
+  /** Value number 1 of the transform below: the polynomial at root^(n + 1). */
+  readonly second: number;
   /** SHA-256 of the transform of 0, 1, 2, …, n − 1, residues in [0, p) as u32le. */
   readonly sha256: string;
 }
@@ -67,8 +69,10 @@ export interface BadLongVector {
   readonly packed?: string;
   readonly configHash?: string;
   readonly sums?: string;
-  /** int32le. */
-  readonly secretSum?: string;
+  /** Clients, from 0, whose keys make the key sum; `shift` is added to its coefficient 17, `cut` are left out. */
+  readonly keys?: readonly number[];
+  readonly shift?: number;
+  readonly cut?: number;
   readonly cohort?: number;
   readonly code: string;
 }
@@ -101,15 +105,16 @@ interface MadeClient {
 
 /** Client number `client` (from 0) of a vector. */
 export function madeClient(source: string, parameters: LongParameters, client: number): MadeClient {
-  const { polyDegree, coefficientCount, slotCount, sigma256 } = parameters;
+  const { polyDegree, coefficientCount, slotBits, slotCount, sigma256 } = parameters;
   if (source === 'formula')
     return {
-      slots: formulaSlots(slotCount, client),
+      slots: formulaSlots(slotCount, slotBits, client),
       secret: formulaSecret(polyDegree, client),
       errors: formulaErrors(coefficientCount, client),
     };
   const random = seededRandom(`${source} ${client}`);
-  const slots = new Int32Array(randomBytes(4 * slotCount, random).buffer);
+  const words = new Int32Array(randomBytes(4 * slotCount, random).buffer);
+  const slots = words.map((word) => word >> (32 - slotBits));
   // A key, then errors: the order in which sealLong draws them.
   const secret = sampleSmallGaussian(sigma256, polyDegree, random);
   return { slots, secret, errors: sampleSmallGaussian(sigma256, coefficientCount, random) };
@@ -207,7 +212,7 @@ export function makeLongVector(engine: LongEngine, input: VectorInput): LongVect
     sums: shown(sums),
     secretSum: shown(bytesOfIntegers(secretSum)),
     opened: shown(bytesOfIntegers(opened)),
-    bad: isSmall && source !== 'formula' ? badVectors(packed, made, sums, configHash) : [],
+    bad: isSmall && source !== 'formula' ? badVectors(packed, sums, configHash) : [],
   };
 }
 
@@ -216,49 +221,33 @@ const flippedAt = (bytes: Uint8Array, at: number): Uint8Array =>
 
 function badVectors(
   packed: readonly Uint8Array[],
-  made: readonly MadeClient[],
   sums: Uint8Array,
   configHash: Uint8Array,
 ): BadLongVector[] {
-  const secrets = made.map(({ secret }) => secret);
-  const int32 = (values: Int32Array): string => toHex(bytesOfIntegers(values));
-  const all = sumOfSmall(secrets);
-  const offByOne = all.slice();
-  offByOne[17]! += 1;
+  const everybody = [...packed.keys()];
   const first = packed[0]!;
-  const refused = { call: 'add', code: 'WRONG_CIPHERTEXT_PARAMETERS' } as const;
+  const wrongBytes = 'WRONG_CIPHERTEXT_PARAMETERS';
+  const refused = { call: 'add', code: wrongBytes } as const;
   const unopened = { call: 'open', code: 'OPENING_FAILED' } as const;
   return [
     { ...refused, name: 'an upload without its last byte', packed: toHex(first.subarray(0, -1)) },
     { ...refused, name: 'an upload with one byte more', packed: `${toHex(first)}00` },
     { ...refused, name: 'an empty upload', packed: '' },
     { ...unopened, name: 'another config hash', configHash: toHex(flippedAt(configHash, 0)) },
-    {
-      ...unopened,
-      name: 'the key of the last client is missing',
-      secretSum: int32(sumOfSmall(secrets.slice(0, -1))),
-    },
-    {
-      ...unopened,
-      name: 'the key of the first client counted twice',
-      secretSum: int32(sumOfSmall([...secrets, secrets[0]!])),
-    },
-    { ...unopened, name: 'one coefficient of the key sum off by one', secretSum: int32(offByOne) },
+    { ...unopened, name: 'the key of the last client is missing', keys: everybody.slice(0, -1) },
+    { ...unopened, name: 'the key of the first client counted twice', keys: [...everybody, 0] },
+    { ...unopened, name: 'one coefficient of the key sum off by one', shift: 1 },
     { ...unopened, name: 'only the first upload in the sum', sums: toHex(first) },
     { ...unopened, name: 'one bit of the sum flipped', sums: toHex(flippedAt(sums, 5)) },
     {
-      ...{
-        call: 'open',
-        name: 'the key sum without its last coefficient',
-        secretSum: int32(all.subarray(0, -1)),
-      },
+      ...{ call: 'open', name: 'the key sum without its last coefficient', cut: 1 },
       code: 'VECTOR_LENGTH_MISMATCH',
     },
     {
       call: 'open',
       name: 'a sum without its last byte',
       sums: toHex(sums.subarray(0, -1)),
-      code: 'WRONG_CIPHERTEXT_PARAMETERS',
+      code: wrongBytes,
     },
     { call: 'open', name: 'an empty cohort', cohort: 0, code: 'FIELD_OUT_OF_RANGE' },
   ];
@@ -288,7 +277,7 @@ export function makeExpansion(
 }
 
 export const transformCases = ([4096, 8192, 16384] as const).flatMap((polyDegree) =>
-  longPrimes[polyDegree].map((prime) => [polyDegree, prime] as const),
+  longPrimes[polyDegree].map((prime): [LongDegree, number] => [polyDegree, prime]),
 );
 
 export function makeTransform(polyDegree: LongDegree, prime: number): TransformVector {
@@ -296,7 +285,7 @@ export function makeTransform(polyDegree: LongDegree, prime: number): TransformV
   const values = Float64Array.from({ length: polyDegree }, (_, i) => i);
   transformFor(polyDegree, prime).forward(values);
   const residues = values.map((value) => (value < 0 ? value + prime : value));
-  return { polyDegree, prime, root, sha256: sha256Hex(littleEndian(residues)) };
+  return { polyDegree, prime, root, second: residues[1]!, sha256: sha256Hex(littleEndian(residues)) };
 }
 
 export interface LongVectors {
@@ -317,9 +306,9 @@ export function makeVectors(engine: LongEngine): LongVectors {
     expansion: {
       configHash: toHex(new Uint8Array(32).fill(7)),
       aSeed: toHex(expansionSeed),
-      cases: expansionCases.map((input) => makeExpansion(...input)),
+      cases: expansionCases.map(([n, polynomial, prime]) => makeExpansion(n, polynomial, prime)),
     },
-    transforms: transformCases.map((input) => makeTransform(...input)),
+    transforms: transformCases.map(([n, prime]) => makeTransform(n, prime)),
     sampler: { sigma256: 1159, table: cumulativeTable(1159).map((entry) => entry.toString(16)) },
     long: vectorInputs.map((input) => makeLongVector(engine, input)),
     uploads: [makeUploadVector(engine)],

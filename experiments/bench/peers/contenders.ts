@@ -1,8 +1,8 @@
 /**
  * The systems that bench:peers sums with: ours over the very code of the roles, the others through peers.py.
  *
- * Each adds the same integer vectors, client by client, and returns what opened with what it cost. Trusts: nothing;
- * benchmarks only. May be called by: peers-bench.ts.
+ * Each adds the same integer vectors, client by client, and returns what opened with what it cost. Trusts:
+ * nothing; benchmarks only. May be called by: peers-bench.ts.
  */
 import { intlSuite } from '../../../crypto/identity/suite-intl.ts';
 import { randomBytes, systemRandom, uniform } from '../../../crypto/random.ts';
@@ -29,10 +29,12 @@ export interface Sample {
   readonly sums: ArrayLike<number>;
   /** Largest error of an entry that the scheme states for itself; 0 is exact. */
   readonly tolerance: number;
-  /** All that the client does for one upload here. */
+  /** Encryption, serialisation and what binds the upload to the client: digest and signature. */
   readonly clientMs: readonly number[];
   /** Encryption and serialisation alone. */
   readonly clientCryptoMs: readonly number[];
+  /** clientMs and the steps of differential privacy before it, all but the noise; doubles to signed bytes. */
+  readonly clientPipelineMs?: readonly number[];
   readonly noiseMs?: readonly number[];
   readonly serverMs: readonly number[];
   /** Deserialisation and addition alone. */
@@ -42,7 +44,12 @@ export interface Sample {
   /** Once per round. */
   readonly openMs: number;
   readonly uploadBytes: number;
+  /** Before the compression that the system applies itself. */
   readonly uncompressedBytes?: number;
+  /** Of uploadBytes, the message with the masked vector. */
+  readonly maskedBytes?: number;
+  /** The encrypted sum, which every client fetches to decrypt it. */
+  readonly releaseBytes?: number;
   /** CPU time over elapsed time; well below 1 means that the machine was busy with something else. */
   readonly cpuShare: number;
 }
@@ -61,7 +68,7 @@ const CKKS_TOLERANCE = 2 ** -10;
 export function tenseal(peer: PythonPeer, encryption: 'symmetric' | 'public', clients: number): Contender {
   return {
     name: `tenseal-ckks-${encryption}`,
-    label: encryption === 'symmetric' ? 'NVFlare: TenSEAL CKKS, one secret key' : 'TenSEAL CKKS, public key',
+    label: encryption === 'symmetric' ? 'TenSEAL CKKS as in NVFlare' : 'TenSEAL CKKS, public key',
     clients,
     async run() {
       const { answer, sums } = await peer.run({ contender: 'tenseal', encryption, clients });
@@ -76,13 +83,14 @@ export function tenseal(peer: PythonPeer, encryption: 'symmetric' | 'public', cl
         openMs: answer.open_ms,
         uploadBytes: answer.upload_bytes,
         uncompressedBytes: answer.uncompressed_bytes!,
+        releaseBytes: answer.release_bytes!,
         cpuShare: answer.cpu_share,
       };
     },
   };
 }
 
-/** Flower's own client mod and server workflow; `shares` counts a client and the neighbours that it masks with. */
+/** Flower's own client mod and server workflow; `shares` counts a client and the neighbours it masks with. */
 export function secAggPlus(peer: PythonPeer, shares: number, threshold: number, clients: number): Contender {
   return {
     name: `flower-secaggplus-${shares}`,
@@ -100,6 +108,7 @@ export function secAggPlus(peer: PythonPeer, shares: number, threshold: number, 
         serverCryptoMs: answer.server_ms,
         openMs: answer.open_ms,
         uploadBytes: answer.upload_bytes,
+        maskedBytes: answer.masked_bytes!,
         cpuShare: answer.cpu_share,
       };
     },
@@ -108,12 +117,6 @@ export function secAggPlus(peer: PythonPeer, shares: number, threshold: number, 
 
 const vectorOf = (dimension: number): Float64Array =>
   Float64Array.from({ length: dimension }, () => uniform(systemRandom) - 0.5);
-
-const elapsedMs = (work: () => void): number => {
-  const start = performance.now();
-  work();
-  return performance.now() - start;
-};
 
 export class Pulsefold implements Contender {
   readonly name = 'pulsefold-shares';
@@ -145,18 +148,24 @@ export class Pulsefold implements Contender {
     return sealVector(this.#secagg, this.#one, client, this.#committee.publicKey, configHash, this.#vector);
   }
 
-  /** Seals slots that exist already; only the sealing is timed. */
-  #sealSlots(client: Client, configHash: Uint8Array, slots: Int32Array): { upload: Upload; sealMs: number } {
+  /** Seals slots that exist already, so that only the cryptography is timed. */
+  #sealSlots(client: Client, configHash: Uint8Array, slots: Int32Array) {
     const { deviceId, signing } = client;
-    let parts!: ReturnType<Secagg['seal']>;
-    const context = { configHash, deviceId };
-    const sealMs = elapsedMs(() => {
-      parts = this.#secagg.seal(this.#one.scheme, context, this.#committee.publicKey, slots, systemRandom);
-    });
-    const digest = uploadDigest(intlSuite, parts.body, parts.holderPart);
+    const started = performance.now();
+    const { body, holderPart } = this.#secagg.seal(
+      this.#one.scheme,
+      { configHash, deviceId },
+      this.#committee.publicKey,
+      slots,
+      systemRandom,
+    );
+    const sealed = performance.now();
+    const digest = uploadDigest(intlSuite, body, holderPart);
     const statement = uploadStatement({ ...bindingOf(configHash), deviceId, digest });
     const signature = intlSuite.sign(signing.secretKey, statement);
-    return { upload: { ...parts, deviceId, slots, digest, signature }, sealMs };
+    const signed = performance.now();
+    const upload: Upload = { body, holderPart, deviceId, slots, digest, signature };
+    return { upload, sealMs: sealed - started, signedMs: signed - started };
   }
 
   async run(): Promise<Sample> {
@@ -174,8 +183,9 @@ export class Pulsefold implements Contender {
     return {
       sums: opened.sums,
       tolerance: 0,
-      clientMs: whole.map(({ clientMs }) => clientMs),
+      clientMs: sealed.map(({ signedMs }) => signedMs),
       clientCryptoMs: sealed.map(({ sealMs }) => sealMs),
+      clientPipelineMs: whole.map(({ clientMs }) => clientMs),
       noiseMs: whole.map(({ noiseMs }) => noiseMs),
       serverMs: [server.serverMs],
       serverCryptoMs: [server.foldMs],

@@ -1,10 +1,10 @@
 /**
- * `npm run bench:peers [-- --json] [-- --parameters 100000,1000000] [-- --plots docs/images]`: the same sums with
- * TenSEAL's CKKS under NVFlare's settings, with Flower's SecAgg+ as shipped, and with ours.
+ * `npm run bench:peers [-- --json] [-- --parameters 100000,1000000] [-- --plots docs/images]`: the same sums
+ * with TenSEAL's CKKS under NVFlare's settings, with Flower's SecAgg+ as shipped, and with ours.
  *
- * In one run, one thread each, in turns: every contender first adds the same integer vectors and must open their sum
- * within the error that it states for itself (ours: 0); what disagrees is not timed. Then medians over rounds.
- * Where Python or PyPI is missing it says so and ends with 0. Trusts: nothing; benchmarks only.
+ * In one run, one thread each, in turns: every contender first adds the same integer vectors and must open
+ * their sum within the error that it states for itself (ours: 0); what disagrees is not timed. Then medians
+ * over rounds. Where Python or PyPI is missing it says so and ends with 0. Trusts: nothing; benchmarks only.
  */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -68,6 +68,8 @@ function rowOf(contender: Contender, dimension: number, samples: readonly Sample
     rounds: samples.length,
     client_ms: all(({ clientMs }) => clientMs),
     client_crypto_ms: all(({ clientCryptoMs }) => clientCryptoMs),
+    client_pipeline_ms:
+      one.clientPipelineMs === undefined ? null : all(({ clientPipelineMs }) => clientPipelineMs!),
     noise_ms: one.noiseMs === undefined ? null : all(({ noiseMs }) => noiseMs!),
     server_ms_per_client: all(({ serverMs }) => serverMs),
     server_crypto_ms_per_client: all(({ serverCryptoMs }) => serverCryptoMs),
@@ -75,6 +77,8 @@ function rowOf(contender: Contender, dimension: number, samples: readonly Sample
     open_ms: all(({ openMs }) => [openMs]),
     upload_bytes: one.uploadBytes,
     uncompressed_bytes: one.uncompressedBytes ?? null,
+    masked_bytes: one.maskedBytes ?? null,
+    release_bytes: one.releaseBytes ?? null,
     ratio_float32: rounded(one.uploadBytes / (4 * dimension)),
     error_max: error,
     tolerance: one.tolerance,
@@ -166,8 +170,10 @@ async function main(): Promise<void> {
   });
   const dimensions = values.parameters.split(',').map(Number);
   const rounds = Number(values.rounds);
-  if (![...dimensions, rounds].every((value) => Number.isSafeInteger(value) && value >= 1 && value <= 1e7))
-    throw new Error('--parameters and --rounds take whole numbers between 1 and 10000000');
+  if (
+    ![...dimensions, rounds].every((value) => Number.isSafeInteger(value) && value >= 2 && value <= 2 ** 20)
+  )
+    throw new Error('--parameters and --rounds take whole numbers between 2 and 1048576');
   const onProgress = (text: string) => process.stderr.write(`${text}\n`);
   const result = await runPeersBench({ dimensions, rounds, onProgress });
   if ('skipped' in result) {

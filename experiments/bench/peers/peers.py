@@ -1,7 +1,8 @@
 """Sums the same integer vectors with TenSEAL and with Flower's SecAgg+, and says what it cost.
 
-A child of peers-bench.ts: one JSON command per line on stdin, one JSON answer per line on the first stdout. Every party
-of a system runs in this one process on one thread. Sums are written to files and judged by the parent, not here.
+A child of peers-bench.ts: one JSON command per line on stdin, one JSON answer per line on the first stdout.
+Every party of a system runs in this one process on one thread. Sums are written to files and judged by the
+parent, not here.
 Trusts: its parent; benchmarks only.
 """
 
@@ -22,7 +23,15 @@ import tenseal as ts
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, RecordDict
 from flwr.client.mod import secaggplus_mod
-from flwr.common import Code, FitIns, FitRes, Parameters, Status, ndarrays_to_parameters, parameters_to_ndarrays
+from flwr.common import (
+    Code,
+    FitIns,
+    FitRes,
+    Parameters,
+    Status,
+    ndarrays_to_parameters,
+    parameters_to_ndarrays,
+)
 from flwr.compat.common import recorddict_compat
 from flwr.server import LegacyContext, ServerConfig
 from flwr.server.strategy import FedAvg
@@ -48,7 +57,7 @@ def now_ms() -> float:
 
 
 class TenSeal:
-    """CKKS as NVFlare ships it ('symmetric': every client has the one secret key) or TenSEAL's default ('public')."""
+    """CKKS as NVFlare sets it up ('symmetric': every client has the one secret key) or with a public key."""
 
     def __init__(self, encryption: str) -> None:
         kind = ts.ENCRYPTION_TYPE.SYMMETRIC if encryption == "symmetric" else ts.ENCRYPTION_TYPE.ASYMMETRIC
@@ -64,7 +73,10 @@ class TenSeal:
 
         def kit(secret: bool, public: bool) -> ts.Context:
             keys = context.serialize(
-                save_public_key=public, save_secret_key=secret, save_galois_keys=False, save_relin_keys=True
+                save_public_key=public,
+                save_secret_key=secret,
+                save_galois_keys=False,
+                save_relin_keys=True,
             )
             return ts.context_from(keys, n_threads=1)
 
@@ -149,14 +161,15 @@ class MeasuringGrid(Grid):
     def __init__(self, nodes: dict[int, Node]) -> None:
         self.nodes = nodes
         self.client_ms = {node_id: 0.0 for node_id in nodes}
-        self.masked_ms: list[float] = []
         self.upload_bytes: list[int] = []
         self.masked_bytes = 0
         self.stage = 0
         self.server_ms = [0.0]
         self.returned_ms = now_ms()
 
-    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
         requests = [pack(message) for message in messages]
         self.server_ms[-1] += now_ms() - self.returned_ms
         replies = [self._visit(request) for request in requests]
@@ -176,7 +189,6 @@ class MeasuringGrid(Grid):
         size = sum(len(content) for content in reply.values())
         self.upload_bytes.append(size)
         if self.stage == 2:
-            self.masked_ms.append(spent)
             self.masked_bytes = size
         return reply
 
@@ -200,7 +212,7 @@ class MeasuringGrid(Grid):
 
 
 class Capture(FedAvg):
-    """Sends every node an empty model and keeps what the workflow hands over: the weighted mean of the updates."""
+    """Sends every node an empty model and keeps what the workflow hands over: the mean of the updates."""
 
     def __init__(self, node_ids: Iterable[int]) -> None:
         super().__init__()
@@ -209,7 +221,8 @@ class Capture(FedAvg):
         self.opened_ms = 0.0
 
     def configure_fit(self, server_round: int, parameters: Parameters, client_manager: Any) -> Any:
-        return [(type("Proxy", (), {"node_id": node_id})(), FitIns(parameters, {})) for node_id in self.node_ids]
+        proxies = [type("Proxy", (), {"node_id": node_id})() for node_id in self.node_ids]
+        return [(proxy, FitIns(parameters, {})) for proxy in proxies]
 
     def aggregate_fit(self, server_round: int, results: Any, failures: Any) -> Any:
         self.opened_ms = now_ms()
@@ -233,9 +246,8 @@ def run_flower(vectors: np.ndarray, shares: int, threshold: int) -> tuple[np.nda
     }
     TaskIdentity.run_id, TaskIdentity.node_id, TaskIdentity.task_id = 1, 0, 1
     strategy = Capture(nodes)
-    context = LegacyContext(
-        Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={}), ServerConfig(1), strategy
-    )
+    server = Context(run_id=1, node_id=0, node_config={}, state=RecordDict(), run_config={})
+    context = LegacyContext(server, ServerConfig(1), strategy)
     context.state.config_records[MAIN_CONFIGS_RECORD] = ConfigRecord({Key.CURRENT_ROUND: 1})
     context.state.array_records[MAIN_PARAMS_RECORD] = ArrayRecord()
     grid = MeasuringGrid(nodes)
@@ -245,7 +257,6 @@ def run_flower(vectors: np.ndarray, shares: int, threshold: int) -> tuple[np.nda
     count = len(vectors)
     return strategy.mean * count / unit, {
         "client_ms": list(grid.client_ms.values()),
-        "masked_ms": grid.masked_ms,
         # Setup, share distribution and the masked sum; unmasking is what opens it.
         "server_ms": [sum(grid.server_ms[:4]) / count],
         "open_ms": strategy.opened_ms - grid.returned_ms,

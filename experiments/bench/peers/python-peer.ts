@@ -1,5 +1,6 @@
 /**
- * The child process that runs peers.py: one JSON command per line, one JSON answer per line, vectors through files.
+ * The child process that runs peers.py: one JSON command per line, one JSON answer per line, vectors through
+ * files.
  *
  * Trusts: the child; benchmarks only. May be called by: contenders.ts, peers-bench.ts.
  */
@@ -19,7 +20,6 @@ export const runAnswer = z.object({
   server_ms: milliseconds,
   sign_ms: milliseconds.optional(),
   verify_ms: milliseconds.optional(),
-  masked_ms: milliseconds.optional(),
   open_ms: z.number().nonnegative(),
   upload_bytes: z.int().positive(),
   masked_bytes: z.int().positive().optional(),

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { groupedBars } from '../plot.ts';
 import type { Versions } from './python-peer.ts';
 
-/** Milliseconds are medians; `crypto` leaves out what the systems do besides encrypting, adding and serialising. */
+/** Milliseconds are medians; `crypto` leaves out what is done besides encrypting, adding and serialising. */
 export interface PeersRow {
   readonly bench: 'peers';
   readonly contender: string;
@@ -17,14 +17,16 @@ export interface PeersRow {
   readonly clients: number;
   readonly rounds: number;
   /**
-   * Ours: clip, rotation, rounding, seal, digest, signature. TenSEAL: encrypt, serialise, SHA-256, Ed25519 of the
+   * Ours: seal, digest, signature. TenSEAL: encrypt, serialise, and the same SHA-256 and Ed25519 of the
    * upload. Flower: all four stages with their messages.
    */
   readonly client_ms: number;
   readonly client_crypto_ms: number;
-  /** Ours only: drawing and adding the noise, not in client_ms. */
+  /** Ours only: client_ms and clip, rotation and rounding before it. */
+  readonly client_pipeline_ms: number | null;
+  /** Ours only: drawing and adding the noise, in neither of the above. */
   readonly noise_ms: number | null;
-  /** Ours: parse, digest, signature, fold. TenSEAL: SHA-256, Ed25519, deserialise, add. Flower: three stages. */
+  /** Ours: parse, digest, signature, fold. TenSEAL: SHA-256, Ed25519, deserialise, add. Flower: 3 stages. */
   readonly server_ms_per_client: number;
   readonly server_crypto_ms_per_client: number;
   readonly holder_ms_per_client: number | null;
@@ -33,6 +35,8 @@ export interface PeersRow {
   /** Ours: at the server's socket, with gRPC and TLS. The others: what they serialise. */
   readonly upload_bytes: number;
   readonly uncompressed_bytes: number | null;
+  readonly masked_bytes: number | null;
+  readonly release_bytes: number | null;
   readonly ratio_float32: number;
   readonly error_max: number;
   readonly tolerance: number;
@@ -55,16 +59,16 @@ export interface SkippedRow {
   readonly reason: string;
 }
 
-/** How many times the peer's cost ours is: `crypto` both sides bare, `whole` both sides whole, `strict` ours whole. */
+/** Their cost over ours: `crypto` bare : bare, `signed` whole : whole, `strict` their bare : all of ours. */
 export interface RatioRow {
   readonly bench: 'peers-ratio';
   readonly d: number;
   readonly against: string;
   readonly client_crypto: number;
-  readonly client_whole: number;
+  readonly client_signed: number;
   readonly client_strict: number;
   readonly server_crypto: number;
-  readonly server_whole: number;
+  readonly server_signed: number;
   readonly server_strict: number;
   readonly bytes: number;
 }
@@ -81,10 +85,10 @@ export function ratioRow(rows: readonly PeersRow[], d: number): RatioRow[] {
       d,
       against: row.contender,
       client_crypto: rounded(row.client_crypto_ms / ours.client_crypto_ms),
-      client_whole: rounded(row.client_ms / ours.client_ms),
-      client_strict: rounded(row.client_crypto_ms / ours.client_ms),
+      client_signed: rounded(row.client_ms / ours.client_ms),
+      client_strict: rounded(row.client_crypto_ms / ours.client_pipeline_ms!),
       server_crypto: rounded(row.server_crypto_ms_per_client / ours.server_crypto_ms_per_client),
-      server_whole: rounded(row.server_ms_per_client / ours.server_ms_per_client),
+      server_signed: rounded(row.server_ms_per_client / ours.server_ms_per_client),
       server_strict: rounded(row.server_crypto_ms_per_client / ours.server_ms_per_client),
       bytes: rounded(row.upload_bytes / ours.upload_bytes),
     }));
@@ -110,6 +114,8 @@ export function report(
     row.label,
     milliseconds(row.client_crypto_ms),
     milliseconds(row.client_ms),
+    row.client_pipeline_ms === null ? '–' : milliseconds(row.client_pipeline_ms),
+    row.noise_ms === null ? '–' : milliseconds(row.noise_ms),
     milliseconds(row.server_crypto_ms_per_client),
     milliseconds(row.server_ms_per_client),
     `${milliseconds(row.open_ms)} (${row.clients})`,
@@ -122,24 +128,26 @@ export function report(
     grouped(row.d),
     labels.get(row.against)!,
     times(row.client_crypto),
-    times(row.client_whole),
+    times(row.client_signed),
     times(row.client_strict),
     times(row.server_crypto),
-    times(row.server_whole),
+    times(row.server_signed),
     times(row.server_strict),
     times(row.bytes),
   ]);
   return [
-    `${cpu}, ${cores} cores, one thread used; Node ${node} (${engine}), Python ${python}, TenSEAL ${tenseal}, `,
-    `Flower ${flwr}; load ${load_before} before and ${load_after} after.\n\n`,
+    `${cpu}, ${cores} cores, one thread used; Node ${node} (${engine}), Python ${python}, `,
+    `TenSEAL ${tenseal}, Flower ${flwr}; load ${load_before} before and ${load_after} after.\n\n`,
     markdown(
       [
         'd',
         'system',
         'client, crypto ms',
-        'client, whole ms',
+        'client, signed ms',
+        'DP pipeline ms',
+        'noise ms',
         'server, crypto ms',
-        'server, whole ms',
+        'server, signed ms',
         'open ms (clients)',
         'upload bytes',
         'B/entry',
@@ -153,11 +161,11 @@ export function report(
         'd',
         'over ours',
         'client, crypto',
-        'client, whole',
-        'client, their crypto : our whole',
+        'client, signed',
+        'client, strict',
         'server, crypto',
-        'server, whole',
-        'server, their crypto : our whole',
+        'server, signed',
+        'server, strict',
         'bytes',
       ],
       against,

@@ -1,8 +1,8 @@
 /**
  * A Python virtual environment outside the repository with the systems that bench:peers compares with.
  *
- * Trusts: PyPI (or whatever index pip is configured for) for the packages of requirements.txt; benchmarks only, the
- * project itself needs no Python. May be called by: peers-bench.ts.
+ * Trusts: PyPI (or whatever index pip is configured for) for the packages of requirements.txt; benchmarks
+ * only, the project itself needs no Python. May be called by: peers-bench.ts.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -44,16 +44,16 @@ export function preparePeers(onProgress: (text: string) => void): Peers {
   if (!made.ok)
     return {
       skipped:
-        `${system} with its venv module is needed: install Python 3.11 (Debian: python3-venv) or name one in ` +
-        `PULSEFOLD_PYTHON (${lastLine(made.output)}).`,
+        `${system} with its venv module is needed: install Python 3.11 (Debian: python3-venv) or name one ` +
+        `in PULSEFOLD_PYTHON (${lastLine(made.output)}).`,
     };
   const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--timeout', '20'];
   const installed = run(python, [...pip, '--only-binary', ':all:', '--requirement', REQUIREMENTS]);
   if (!installed.ok)
     return {
       skipped:
-        'pip could not install experiments/bench/peers/requirements.txt: a reachable PyPI (or PIP_INDEX_URL) and a ' +
-        `Python that TenSEAL has a wheel for, such as 3.11, are needed (${lastLine(installed.output)}).`,
+        'pip could not install experiments/bench/peers/requirements.txt: a reachable PyPI (or PIP_INDEX_URL) ' +
+        `and a Python that TenSEAL has a wheel for, such as 3.11, are needed (${lastLine(installed.output)}).`,
     };
   writeFileSync(stamp, hash);
   return { python };

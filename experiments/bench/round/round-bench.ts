@@ -316,8 +316,13 @@ class RoundRun {
       type: 'run',
       sumsFile: this.#sumsFile(host),
     }));
-    for (const { errors } of uploads)
-      for (const error of errors) this.#options.onProgress(`client: ${error}`);
+    const missing = this.#options.clients - uploads.reduce((sum, one) => sum + one.acknowledged, 0);
+    // The round would wait for them.
+    if (missing > 0)
+      throw new PulsefoldError(
+        'UNAVAILABLE',
+        `${missing} clients failed: ${uploads.flatMap(({ errors }) => errors).join('; ')}`,
+      );
     return uploads;
   }
 

@@ -57,7 +57,8 @@ export interface ClientWorld {
   readonly caPem: string;
   readonly approver: Approver;
   readonly planHash: string;
-  readonly inputs: number;
+  /** The one record that stands for everybody's. */
+  readonly data: DeviceData;
   readonly limits: BudgetLimits;
   readonly sealer: Sealer;
   readonly engine: TrainEngine;
@@ -124,7 +125,7 @@ export class BenchClient {
       policy: { approvers: [approver], required: 1 },
       pins: { registrarCa: certificateDer(caPem), planHash },
       limits,
-      data: oneRecord(this.#world.inputs),
+      data: this.#world.data,
       engine,
       sealer: this.#sealer(),
       rounds,
@@ -173,7 +174,7 @@ export class BenchClient {
   }
 }
 
-function oneRecord(inputs: number): DeviceData {
+export function oneRecord(inputs: number): DeviceData {
   const features = Float32Array.from({ length: inputs }, (_, i) => Math.sin(i));
   return { train: { features, labels: Uint8Array.of(1), count: 1 } };
 }

@@ -81,7 +81,12 @@ export class RoundDeployment {
     const { directory } = options;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     const starter = new Starter(options, await freePorts(3 + HOLDERS));
-    return new RoundDeployment(await starter.run());
+    try {
+      return new RoundDeployment(await starter.run());
+    } catch (error) {
+      await starter.stop();
+      throw error;
+    }
   }
 
   /** Fields of a plan that name this deployment's parties. */
@@ -123,6 +128,7 @@ class Starter {
   readonly #options: RoundDeploymentOptions;
   readonly #addresses: readonly string[];
   readonly #approver = { id: 'ethics-board', key: getSuite('intl').generateSigningKey() };
+  readonly #children: Child[] = [];
   #caPem = '';
 
   constructor(options: RoundDeploymentOptions, ports: readonly number[]) {
@@ -174,6 +180,10 @@ class Starter {
     };
   }
 
+  async stop(): Promise<void> {
+    await Promise.all(this.#children.map((child) => child.kill()));
+  }
+
   #enrol(role: EnrolledRole): Promise<IdentityBundle> {
     return enrol({
       enrolAddress: this.#addresses[0]!,
@@ -209,7 +219,7 @@ class Starter {
     const file = join(directory, `${name}.yaml`);
     writeFileSync(file, stringify(config));
     const profiled = profileDirectory !== undefined && name !== 'registrar';
-    return new Child({
+    const child = new Child({
       name,
       module: CLI,
       args: [...command, '--config', file, '--json'],
@@ -220,6 +230,8 @@ class Starter {
       logFile: join(directory, `${name}.log`),
       onEvent: (event) => onEvent(name, event),
     });
+    this.#children.push(child);
+    return child;
   }
 }
 

@@ -10,7 +10,7 @@ import { loadSealer } from '../../../client/agent/seal.ts';
 import { isPulsefoldError } from '../../../crypto/error.ts';
 import type { CertificateAuthority } from '../../../crypto/identity/certificate.ts';
 import type { Approver } from '../../../protos/plan.ts';
-import { BenchClient, type ClientWorld, generatedTraining, issueClient } from './round-client.ts';
+import { BenchClient, type ClientWorld, generatedTraining, issueClient, oneRecord } from './round-client.ts';
 
 export interface PrepareCommand {
   readonly type: 'prepare';
@@ -71,7 +71,7 @@ class Host {
       caPem: authority.caPem,
       approver,
       planHash,
-      inputs,
+      data: oneRecord(inputs),
       limits,
       keepOpen,
       sealer: await loadSealer(),

@@ -74,8 +74,7 @@ const GAMMA = '1/10';
 const slotBitsMax = (transport: 'shares' | 'bfv', parameters: number): number =>
   transport === 'bfv' && parameters <= SHORT_SLOTS_MAX ? 15 : 16;
 const UNITS_PER_CLIP_MAX = 1024;
-/** A round whose uploads stop coming for this long is frozen without the rest. */
-const STRAGGLER_MS = 60_000;
+/** Longer than any run: the cohort is frozen when everybody's upload is there, and not a moment before. */
 const PATIENCE_MS = 3_600_000;
 
 /** One training round; the cohort is frozen once every client's upload is acknowledged. */
@@ -117,9 +116,9 @@ function draftOf(request: RoundPlanRequest, model: ModelSpec, unitsPerClip: numb
       cohortMin,
       cohortTarget: clients,
       cohortMax: clients,
-      checkInWindowMs: 100,
+      checkInWindowMs: PATIENCE_MS,
       deadlineMs: PATIENCE_MS,
-      stragglerMs: STRAGGLER_MS,
+      stragglerMs: PATIENCE_MS,
       holderDeadlineMs: PATIENCE_MS,
     },
     eligibility: { recordsMin: 1, recordsMax: 1 },
