@@ -102,6 +102,9 @@ export async function runCoordinator(
   });
   for (const file of config.plans) submitPlanFile(coordinator, file);
   const server = await startServer({
+    engine: 'http2',
+    // Keeps nothing of a request once it has answered: its bytes are in the spool.
+    recycledRequests: ['/pulsefold.v1.Rounds/PutUpload'],
     services: [roundsService(parts.services, coordinator), adminService(coordinator)],
     credentials: serverCredentials({ ...serverTls(identity), requireClientCertificate: true }),
     address: config.listen,

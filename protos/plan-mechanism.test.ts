@@ -92,7 +92,10 @@ describe('a noised plan', () => {
     const aggregation = { transport: 'shares' };
     const of = (changes: object) => schemeOf(planOf({ aggregation, ...changes }), 'training').scheme;
     expect(of({})).toMatchObject({ long: null, wordBits: 16 });
-    expect(of({ privacy: { ...person, noiseVariance: '40000000' } })).toMatchObject({ long: null, wordBits: 32 });
+    expect(of({ privacy: { ...person, noiseVariance: '40000000' } })).toMatchObject({
+      long: null,
+      wordBits: 32,
+    });
   });
 
   it('is refused when a table could be cut, a sum has no proof, or δ is no small number', () => {

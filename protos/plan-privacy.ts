@@ -4,6 +4,7 @@
  *
  * Trusts: each field's own form (protos/plan.ts). May be called by: protos/plan.ts.
  */
+import { isSamplable } from '../crypto/dp/discrete-gaussian.ts';
 import { compareRational, ONE, parseRational, ZERO } from '../crypto/dp/rational.ts';
 import { isPulsefoldError } from '../crypto/error.ts';
 import type { Plan, PrivacyTerms } from './plan.ts';
@@ -35,8 +36,12 @@ function termIssues(plan: Plan, privacy: PrivacyTerms): PlanIssue[] {
     issue(['privacy', 'delta'], 'more than 0 and at most 1/100; usual is 0.00001');
   for (const field of ['noiseVariance', 'evaluationNoiseVariance'] as const) {
     const variance = privacy[field];
-    if (variance !== undefined && compareRational(parseRational(variance), VARIANCE_MIN) < 0)
+    if (variance === undefined) continue;
+    const value = parseRational(variance);
+    if (compareRational(value, VARIANCE_MIN) < 0)
       issue(['privacy', field], 'at least 1/4: below that a sum of discrete Gaussians has no proof');
+    if (!isSamplable(value))
+      issue(['privacy', field], 'at most 2^52, with a denominator below 2^64: nothing samples another');
   }
   if (plan.training.weighting === 'records')
     issue(['training', 'weighting'], 'weights by record count reveal the count; use "equal" under DP');
@@ -45,6 +50,9 @@ function termIssues(plan: Plan, privacy: PrivacyTerms): PlanIssue[] {
       ['privacy', 'samplingRate'],
       'coordinator and holders see the cohort, so person-level plans have q = 1',
     );
+  const gamma = parseRational(privacy.gamma);
+  if (compareRational(gamma, ZERO) < 0 || compareRational(gamma, ONE) >= 0)
+    issue(['privacy', 'gamma'], 'from 0 to less than 1: someone must be honest');
   const rate = parseRational(privacy.samplingRate);
   if (compareRational(rate, ZERO) <= 0 || compareRational(rate, ONE) > 0)
     issue(['privacy', 'samplingRate'], 'more than 0 and at most 1');
@@ -65,6 +73,8 @@ function recordIssues({ mechanism, eligibility }: Plan, { unit }: PrivacyTerms):
       path: ['mechanism', 'expectedBatch'],
       message: 'the record unit divides by a public expected batch; state it',
     });
+  else if (compareRational(parseRational(mechanism.expectedBatch), ZERO) <= 0)
+    issues.push({ path: ['mechanism', 'expectedBatch'], message: 'more than 0: sums are divided by it' });
   if (mechanism.recordsMax < eligibility.recordsMax)
     issues.push({
       path: ['mechanism', 'recordsMax'],

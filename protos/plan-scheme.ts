@@ -5,6 +5,7 @@
  * Trusts: a validated plan. May be called by: every role, and plan.ts itself to refuse plans that nothing can carry.
  */
 import { type DigitLayout, fitsModulus, slotBitsFor } from '../crypto/dp/mechanism.ts';
+import { noiseShares } from '../crypto/dp/plan-accounting.ts';
 import { divideRational, parseRational, rationalToNumber } from '../crypto/dp/rational.ts';
 import { PulsefoldError } from '../crypto/error.ts';
 import type { KemName } from '../crypto/identity/kem.ts';
@@ -75,8 +76,7 @@ function slotBits(plan: Plan, kind: RoundKind): number {
 
 /** (1−γ)·cohortMin of them are promised; without a γ, two, which is what the bound needs at least. */
 function honestClients({ privacy, rounds }: Plan): number {
-  if (!privacy) return 2;
-  return Math.floor((1 - rationalToNumber(parseRational(privacy.gamma))) * rounds.cohortMin + 1e-9);
+  return privacy ? noiseShares(parseRational(privacy.gamma), rounds.cohortMin) : 2;
 }
 
 /** One line for people: how the training sums of a plan travel. */

@@ -35,8 +35,9 @@ const publicKey = z
   );
 
 /**
- * Norm that a sum of updates may reach, as a fraction of cohortMax clips that all point the same way: sizes the slots
- * of a noised sum (crypto/dp/slots.ts). Too small a value costs accuracy, never privacy.
+ * Norm that a sum of updates may reach, as a fraction of cohortMax clips that all point the same way, when it is spread
+ * evenly; more where it sits in a few layers. Sizes the slots of a noised sum (crypto/dp/slots.ts). Too small a value
+ * costs accuracy, never privacy.
  */
 const coherence = rational.default('1');
 

@@ -4,7 +4,7 @@
  * For: program.ts. Trusts: nothing. Each checks first that what it times is right. One JSON object per line with
  * --json; ratios are of one run, figures are medians.
  */
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CommonOptions, group, integerBetween, leaf, printJson, printLine } from '../command.ts';
 import { renderTable } from '../terminal.ts';
 
@@ -82,9 +82,93 @@ function printSecagg(rows: readonly Record<string, unknown>[]): void {
     );
 }
 
+interface IngestFlags extends CommonOptions {
+  readonly repeats: number;
+}
+
+function ingest(): Command {
+  return leaf('ingest', {
+    description:
+      'Uploads into the coordinator’s gRPC server against raw HTTP/2 and against the stock grpc-js server, MB/s.',
+    examples: ['bench ingest', 'bench ingest --json'],
+  })
+    .option('--repeats <n>', 'timed turns of each contender', integerBetween(1, 50), 7)
+    .action(async (options: IngestFlags) => {
+      const { run } = await import('../../experiments/bench/ingest-bench.ts');
+      const rows = await run({
+        repeats: options.repeats,
+        onRow: (row) =>
+          options.json ? printJson(row) : process.stderr.write(`${row.bytes} B, TLS ${row.tls}\n`),
+      });
+      if (!options.json) printRows(rows.map((row) => ({ ...row })));
+    });
+}
+
+interface RoundFlags extends CommonOptions {
+  readonly clients: number;
+  readonly parameters: number;
+  readonly transport: 'shares' | 'bfv';
+  readonly connections: 'bounded' | 'all';
+  readonly dp: boolean;
+}
+
+function round(): Command {
+  return leaf('round', {
+    description:
+      'One round of real roles and real client agents over mutual TLS; only the local training is generated.',
+    examples: ['bench round --clients 500', 'bench round --clients 10000 --parameters 10000 --json'],
+  })
+    .option(
+      '--clients <n>',
+      'clients, each with a certificate and a connection of its own',
+      integerBetween(4, 10_000),
+      1000,
+    )
+    .option('--parameters <d>', 'parameters of the model, about', integerBetween(2, DIMENSION_MAX), 10_000)
+    .addOption(
+      new Option('--transport <transport>', 'how the sum stays secret')
+        .choices(['shares', 'bfv'])
+        .default('shares'),
+    )
+    .addOption(
+      new Option('--connections <how>', 'open at a time: as many as work at once, or all')
+        .choices(['bounded', 'all'])
+        .default('bounded'),
+    )
+    .option('--no-dp', 'without noise')
+    .action(async (options: RoundFlags) => {
+      const { runRoundBench } = await import('../../experiments/bench/round/round-bench.ts');
+      const row = await runRoundBench({
+        clients: options.clients,
+        parameters: options.parameters,
+        transport: options.transport,
+        connections: options.connections,
+        privacy: options.dp,
+        onProgress: (text) => process.stderr.write(`${text}\n`),
+      });
+      if (options.json) printJson(row);
+      else printRows([{ ...row }]);
+    });
+}
+
+/** One figure a line; the columns are the rows. */
+function printRows(rows: readonly Record<string, unknown>[]): void {
+  const text = (value: unknown): string => (value === null || value === undefined ? '–' : String(value));
+  const names = Object.keys(rows[0] ?? {}).filter((name) => name !== 'bench');
+  printLine(
+    renderTable(
+      ['figure', ...rows.map((_, i) => (rows.length > 1 ? `row ${i + 1}` : 'value'))],
+      names.map((name) => [name, ...rows.map((row) => text(row[name]))]),
+    ),
+  );
+}
+
 export function command(): Command {
   return group('bench', {
     description: 'Measure what this machine does.',
-    examples: ['bench secagg', 'bench ingest --json'],
-  }).addCommand(secagg());
+    examples: ['bench secagg', 'bench ingest --json', 'bench round --clients 500'],
+  })
+    .addCommand(secagg())
+    .addCommand(ingest())
+    .addCommand(round());
 }

@@ -32,7 +32,9 @@ export interface ProtectInput {
 /** Digits of this device's contribution to one round. Throws DATA_INVALID, DATA_EMPTY, NOT_ELIGIBLE. */
 export async function protectContribution(input: ProtectInput): Promise<Int32Array> {
   const { parsed, config } = input;
-  const digits = toDigits(await protectedValues(input), layoutOf(parsed, config.kind));
+  const values = await protectedValues(input);
+  const digits = toDigits(values, layoutOf(parsed, config.kind));
+  values.fill(0);
   ensure(digits.length === config.digitCount, 'INTERNAL', 'digits do not fit the round');
   return digits;
 }

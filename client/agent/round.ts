@@ -9,6 +9,7 @@
 import { concat, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, type PulsefoldError } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
+import type { SealedParts } from '../../crypto/secagg/scheme.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
 import { type UploadStatement, uploadDigest, uploadStatement } from '../../protos/statements.ts';
@@ -28,7 +29,7 @@ import {
 } from './invitation.ts';
 import { protectContribution } from './protect.ts';
 import type { Invitation } from './replies.ts';
-import type { Sealer } from './seal.ts';
+import type { Sealer, SealRequest } from './seal.ts';
 import { type ClientState, type ClientStore, type SealedUpload, uploadName } from './store.ts';
 import type { RoundsTransport } from './transport.ts';
 import { countTurn, requireTurn } from './turns.ts';
@@ -111,14 +112,14 @@ async function makeUpload(
   const data = requireData(session.parsed.plan, p.data, config.kind);
   const { engine, random } = p;
   const digits = await protectContribution({ parsed: session.parsed, config, weights, data, engine, random });
-  const { body, holderPart } = p.sealer.seal({
+  const request = {
     scheme: schemeOf(session.parsed, config.kind).scheme,
     configHash: binding.configHash,
     deviceId: identity.subjectId,
     committeeKey,
     digits,
-  });
-  digits.fill(0);
+  };
+  const { body, holderPart } = sealAndWipe(p.sealer, request);
   const statement: UploadStatement = {
     ...binding,
     deviceId: identity.subjectId,
@@ -151,6 +152,14 @@ async function makeUpload(
     throw error;
   }
   return upload;
+}
+
+function sealAndWipe(sealer: Sealer, request: SealRequest): SealedParts {
+  try {
+    return sealer.seal(request);
+  } finally {
+    request.digits.fill(0);
+  }
 }
 
 /** The signed fields of a stored upload. */

@@ -37,7 +37,7 @@ describe('worker threads', () => {
       const { scheme } = schemeOf(parsed, 'training');
       const at = { planHex: parsed.hashHex, round: 1 };
       const spool = new FileSpool({ directory, segmentBytesMax: 300_000 });
-      const bodies: Uint8Array[] = Array.from({ length: 7 }, () => {
+      const bodies = Array.from({ length: 7 }, () => {
         if (scheme.transport === 'shares') return randomBytes(world.secagg.sizes(scheme).body);
         const slots = new Int32Array(scheme.slotCount).fill(5);
         return world.bfv.encrypt(world.committee(1).publicKey, slots).c0;

@@ -21,6 +21,7 @@ import * as repository from '../rounds/repository.ts';
 import type { PlanRunner } from '../rounds/runner.ts';
 import type { RoundServices } from '../rounds/services.ts';
 import { putUpload, targetOf } from '../rounds/uploads.ts';
+import { BlobCache } from './blob-cache.ts';
 
 /** The plan that clients join now; null before the first. */
 export interface PlanDirectory {
@@ -39,6 +40,7 @@ function deviceOf(context: CallContext) {
 
 export function roundsService(services: RoundServices, plans: PlanDirectory): ServedService {
   const receipts = new Receipts(services);
+  const blobs = new BlobCache();
   const runnerOf = (planHash: Uint8Array): PlanRunner => {
     const runner = plans.find(planHash);
     ensure(
@@ -80,7 +82,10 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       },
       getBlob: (message: unknown) => {
         const request = parse(getBlobRequest, message);
-        const data = services.store.read('blob', (db) => repository.getBlob(db, toHex(request.digest)));
+        const digest = toHex(request.digest);
+        const data = blobs.get(digest, () =>
+          services.store.read('blob', (db) => repository.getBlob(db, digest)),
+        );
         ensure(data, 'NOT_FOUND', 'no artefact has this digest');
         ensure(request.offset <= data.length, 'FIELD_OUT_OF_RANGE', `the artefact has ${data.length} bytes`);
         return {

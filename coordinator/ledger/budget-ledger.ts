@@ -7,14 +7,7 @@
  * Trusts: certificates and aborts passed in were verified by the caller (quorum signatures). Knows
  * participants only as pseudonyms. May be called by: the coordinator's rounds and console.
  */
-import {
-  type BudgetFilter,
-  canReserve,
-  createFilter,
-  release,
-  reserve,
-  settle,
-} from '../../crypto/dp/filter.ts';
+import { type BudgetFilter, canReserve, release, reserve, settle } from '../../crypto/dp/filter.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { Database, Store } from '../storage/store.ts';
 import {
@@ -23,6 +16,7 @@ import {
   epsilonOfAmount,
   type FilterOrder,
   fromSteps,
+  limitStepsOf,
   orderOf,
   orderText,
   realOf,
@@ -120,7 +114,7 @@ export class LedgerTransaction {
       );
       return;
     }
-    const limitSteps = toSteps(createFilter(realOf(epsilon), realOf(delta), terms.order).limit);
+    const limitSteps = limitStepsOf(epsilon, delta, terms.order);
     this.#tables.insertFilter({
       pseudonym,
       unit,

@@ -5,7 +5,7 @@
  * Trusts: nothing. May be called by: coordinator/ledger.
  */
 import { rdpToEpsilonAt, zcdpToEpsilon } from '../../crypto/dp/conversion.ts';
-import { roundCharge } from '../../crypto/dp/filter.ts';
+import { createFilter, roundCharge } from '../../crypto/dp/filter.ts';
 import {
   ceilRational,
   multiplyRational,
@@ -64,3 +64,15 @@ export function epsilonOfAmount(order: FilterOrder, amount: number, delta: numbe
 
 export const orderText = (order: FilterOrder): string => String(order);
 export const orderOf = (text: string): FilterOrder => (text === 'zcdp' ? text : Number(text));
+
+const limits = new Map<string, number>();
+const LIMITS_MAX = 64;
+
+/** Limit of a filter with these terms, in steps. A whole cohort opens filters with the same ones, and it is a search. */
+export function limitStepsOf(epsilon: string, delta: string, order: FilterOrder): number {
+  const key = `${epsilon} ${delta} ${order}`;
+  const known = limits.get(key) ?? toSteps(createFilter(realOf(epsilon), realOf(delta), order).limit);
+  limits.set(key, known);
+  if (limits.size > LIMITS_MAX) limits.delete(limits.keys().next().value!);
+  return known;
+}

@@ -321,8 +321,15 @@ const decimal = (value: number): string => {
   return text.includes('e') ? value.toFixed(40).replace(/0+$/, '').replace(/\.$/, '') : text;
 };
 
-/** What happened, as a record that any accountant can interpret. */
+const records = new WeakMap<ParsedPlan, Map<string, unknown>>();
+
+/** What happened, as a record that any accountant can interpret. The same for every participant of a round. */
 function mechanismRecord(parsed: ParsedPlan, kind: RoundKind, cohortCount: number) {
-  const mechanism = roundMechanismOf(parsed, kind, cohortCount)!;
-  return JSON.parse(formatEvent(roundEvent(mechanism)));
+  const ofPlan = records.get(parsed) ?? new Map<string, unknown>();
+  records.set(parsed, ofPlan);
+  const key = `${kind} ${cohortCount}`;
+  const known =
+    ofPlan.get(key) ?? JSON.parse(formatEvent(roundEvent(roundMechanismOf(parsed, kind, cohortCount)!)));
+  ofPlan.set(key, known);
+  return known as ReturnType<typeof JSON.parse>;
 }

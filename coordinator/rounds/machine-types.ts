@@ -129,3 +129,9 @@ export interface Step {
   readonly state: RoundState;
   readonly effects: readonly RoundEffect[];
 }
+
+/** The end of a message, for people: who contradicted the others. */
+export const blamed = ({ contradicting = [] }: RoundState): string =>
+  contradicting.length > 0
+    ? `; the answer of ${contradicting.join(', ')} contradicts the other key holders'`
+    : '';

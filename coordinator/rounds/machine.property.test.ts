@@ -16,6 +16,7 @@ import {
   type RoundTerms,
   resume,
 } from './machine.ts';
+import { activeSets } from './selection.ts';
 
 const HOLDERS = ['h1', 'h2', 'h3', 'h4'];
 const DEVICES = ['d1', 'd2', 'd3', 'd4', 'd5'];
@@ -268,10 +269,11 @@ test('enough uploads and three honest holders: released, through crashes, lost a
       faults,
       fc.array(op, { maxLength: 30 }),
       fc.array(op, { maxLength: 60 }),
-      ({ faulty, fault }, early, late) => {
+      thresholds,
+      ({ faulty, fault }, early, late, threshold) => {
         // A holder that rejects everybody may end a round together with one that stays away past the deadline; here
         // the other three do answer in time.
-        const model = new Model(termsOf(fault === 'rejects' ? 1e9 : 3000), faulty, fault);
+        const model = new Model(termsOf(fault === 'rejects' ? 1e9 : 3000, threshold), faulty, fault);
         for (const one of [...early, ...everybodySends, ...late]) model.run(one);
         model.settle();
         expect(model.state.phase).toBe('released');
@@ -285,13 +287,18 @@ test('enough uploads and three honest holders: released, through crashes, lost a
 test('with aborts at any moment: settled or voided, never both, and never opened without a quorum', () => {
   const ops = fc.oneof(op, fc.constant<Op>({ type: 'abort' }));
   fc.assert(
-    fc.property(faults, fc.array(ops, { maxLength: 80 }), ({ faulty, fault }, story) => {
-      const model = new Model(termsOf(3000), faulty, fault);
-      for (const one of [...everybodySends.slice(0, 8), ...story]) model.run(one);
-      model.settle();
-      if (model.state.phase === 'aborted') expect(model.emitted.has('settle')).toBe(false);
-      if (model.state.phase === 'released') expect(model.emitted.has('void')).toBe(false);
-    }),
+    fc.property(
+      faults,
+      fc.array(ops, { maxLength: 80 }),
+      thresholds,
+      ({ faulty, fault }, story, threshold) => {
+        const model = new Model(termsOf(3000, threshold), faulty, fault);
+        for (const one of [...everybodySends.slice(0, 8), ...story]) model.run(one);
+        model.settle();
+        if (model.state.phase === 'aborted') expect(model.emitted.has('settle')).toBe(false);
+        if (model.state.phase === 'released') expect(model.emitted.has('void')).toBe(false);
+      },
+    ),
     { numRuns: 400 },
   );
 });

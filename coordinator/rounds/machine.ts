@@ -21,7 +21,7 @@ import type {
   RoundTerms,
   Step,
 } from './machine-types.ts';
-import { FINAL_PHASES } from './machine-types.ts';
+import { blamed, FINAL_PHASES } from './machine-types.ts';
 import { add, isIn } from './members.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
 
@@ -390,11 +390,6 @@ function blame(state: RoundState, activeSet: readonly number[], nowMs: number): 
   }
   return holders;
 }
-
-const blamed = ({ contradicting = [] }: RoundState): string =>
-  contradicting.length > 0
-    ? `; the answer of ${contradicting.join(', ')} contradicts the other key holders'`
-    : '';
 
 const still = (state: RoundState): Step => ({ state, effects: [] });
 

@@ -67,9 +67,14 @@ export class Opening {
     if (!this.#answers(activeSet).has(holder.holderId)) await this.#obtain(holder, activeSet);
     const { terms } = this.#round.state;
     const index = terms.holderIds.indexOf(holder.holderId) + 1;
-    const served = this.#isShares
-      ? activeSets(terms.holderIds.length, terms.threshold).filter((set) => set.includes(index))
-      : [activeSet];
+    // The set that was asked for first, so that the machine does not ask for it again in between.
+    const key = activeSet.join(',');
+    const others = this.#isShares
+      ? activeSets(terms.holderIds.length, terms.threshold).filter(
+          (set) => set.includes(index) && set.join(',') !== key,
+        )
+      : [];
+    const served = [activeSet, ...others];
     // A set that failed stays failed: its answers are final, and so is this one.
     for (const set of served)
       if (this.#round.state.partials[set.join(',')]?.length !== 0)

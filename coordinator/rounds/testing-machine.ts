@@ -31,8 +31,8 @@ export class Drive {
   state: RoundState;
   nowMs = 0;
   effects: RoundEffect[] = [];
-  constructor() {
-    this.state = openRound(1, 'training', terms, 0);
+  constructor(changes: Partial<RoundTerms> = {}) {
+    this.state = openRound(1, 'training', { ...terms, ...changes }, 0);
   }
   /** Feeds news; returns the effects of this step in short form. */
   feed(...news: readonly News[]): string[] {

@@ -172,7 +172,7 @@ export class FileSpool implements Spool {
     await segment?.file.close().catch(() => {});
   }
 
-  read(at: SpoolRound, place: SpoolPlace, target = new Uint8Array(place.length)): Uint8Array {
+  read(at: SpoolRound, place: SpoolPlace, target: Uint8Array = new Uint8Array(place.length)): Uint8Array {
     const { segment, position, length } = place;
     try {
       readFully(this.#reader(join(this.directoryOf(at), segmentName(segment))), target, position, length);

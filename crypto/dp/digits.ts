@@ -42,6 +42,16 @@ export function residueLayout(modulusBits: number): DigitLayout {
   return { digitBits: modulusBits, digitCount: 1, modulusBits };
 }
 
+/**
+ * The layout of a noised vector under the long cipher: the integer itself. LongSum adds slots as integers and carries
+ * from one into the next, so a device must not reduce its own value first: the carry would then depend on which
+ * devices wrapped, and not on the sum alone (the leak of ADR 18 in another place).
+ */
+export function integerLayout(modulusBits: number): DigitLayout {
+  halfModulus(modulusBits);
+  return { digitBits: MODULUS_BITS_MAX, digitCount: 1, modulusBits };
+}
+
 /** The representative of `value` modulo 2^bits in [−2^(bits−1), 2^(bits−1)). Exact for |value| < 2^52, bits ≤ 32. */
 export function centredResidue(value: number, bits: number = PLAIN_MODULUS_BITS): number {
   const base = 2 ** bits;

@@ -24,12 +24,15 @@ const TABLE_VARIANCE_MAX = 2n ** 28n;
 /** A table costs about 7 µs per unit of σ, once; rejection about 1 µs per value. Values per unit of σ. */
 const TABLE_VALUES_MIN = 4n;
 
+/** Whether `sampleDiscreteGaussian` takes this variance: positive, at most 2^52, denominator below 2^64. */
+export const isSamplable = ({ numerator, denominator }: Rational): boolean =>
+  numerator > 0n && denominator > 0n && numerator <= VARIANCE_MAX * denominator && denominator < 2n ** 64n;
+
 function checkVariance(variance: Rational): void {
-  const { numerator, denominator } = variance;
   ensure(
-    numerator > 0n && denominator > 0n && numerator <= VARIANCE_MAX * denominator && denominator < 2n ** 64n,
+    isSamplable(variance),
     'PARAMETER_UNSAFE',
-    'the noise variance must be positive and at most 2^52',
+    'the noise variance must be positive and at most 2^52, its denominator below 2^64',
   );
 }
 

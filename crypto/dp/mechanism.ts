@@ -18,7 +18,14 @@ import { checkParameters, type MechanismParameters } from './mechanism-parameter
 import { floorRational, multiplyRational, rationalToNumber } from './rational.ts';
 import { createRotation, rotateInverse } from './rotation.ts';
 
-export { centredResidue, type DigitLayout, fitsModulus, fromDigits, toDigits } from './digits.ts';
+export {
+  centredResidue,
+  type DigitLayout,
+  fitsModulus,
+  fromDigits,
+  integerLayout,
+  toDigits,
+} from './digits.ts';
 export {
   conditionalNormBoundSquared,
   deterministicNormBoundSquared,

@@ -31,14 +31,18 @@ export function digitLayout(p: MechanismParameters, modulusBits: number = PLAIN_
 
 /** Deviations of a rotated sum's coordinate that `signalBound` allows for: 2·exp(−49/2) = 4.6e-11 per coordinate. */
 const SIGNAL_DEVIATIONS = 7;
+/** √(2^20): more concentrated than in one entry of the longest vector no sum can be. */
+const COHERENCE_MAX = 1024n;
 
 /**
  * The largest |coordinate|, integer units, that a rotated sum of `clips` vectors at the clip is expected to show when
  * their sum has `coherence` times the norm of as many equal ones (1: all point the same way):
- * V = coherence·clips·G, and min(V, 7·V/√d) rounded up. The second is the subgaussian bound of random signs for a sum
- * whose energy is spread over the rotation's blocks. Utility only: what lies beyond wraps around and is as private.
+ * V = coherence·clips·G, and min(clips·G, V, 7·V/√d) rounded up. The last is the subgaussian bound of random signs for
+ * a sum whose energy is spread evenly over the rotation's blocks. The rotation works in blocks of at most 4096 entries
+ * and does not mix them, so a sum whose energy sits in one layer needs a coherence of up to √(d/blockLength) times as
+ * much; √d/7 covers everything. Utility only: what lies beyond wraps around and is as private.
  * `clips` is by default the most there can be; record-unit plans pass the batch that they expect. Not for histograms,
- * which are not rotated. @throws FIELD_OUT_OF_RANGE unless 0 < coherence ≤ 1 and clips is a whole number ≥ 1.
+ * which are not rotated. @throws FIELD_OUT_OF_RANGE unless 0 < coherence ≤ 1024 and clips is a whole number ≥ 1.
  */
 export function signalBound(
   p: MechanismParameters,
@@ -47,13 +51,15 @@ export function signalBound(
 ): number {
   checkParameters(p);
   ensure(
-    coherence.numerator > 0n && coherence.numerator <= coherence.denominator,
+    coherence.numerator > 0n && coherence.numerator <= COHERENCE_MAX * coherence.denominator,
     'FIELD_OUT_OF_RANGE',
-    'coherence: more than 0 and at most 1',
+    `coherence: more than 0 and at most ${COHERENCE_MAX}`,
   );
   ensure(Number.isSafeInteger(clips) && clips >= 1, 'FIELD_OUT_OF_RANGE', 'clips: a whole number from 1');
   const norm = multiplyRational(coherence, rational(BigInt(clips) * BigInt(p.unitsPerClip)));
-  const whole = ceilRational(norm);
+  const most = BigInt(clips) * BigInt(p.unitsPerClip);
+  const expected = ceilRational(norm);
+  const whole = expected < most ? expected : most;
   // The smallest integer s with s·√d ≥ 7·norm, that is s² ≥ (7·norm)²/d.
   const spread = multiplyRational(norm, rational(BigInt(SIGNAL_DEVIATIONS)));
   const square = ceilRational(

@@ -17,7 +17,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
-import { concat, fromHex, toHex, transcript } from '../bytes.ts';
+import { concat, equalBytes, fromHex, toHex, transcript } from '../bytes.ts';
 import { ensure, PulsefoldError } from '../error.ts';
 import { type RandomSource, randomBytes, systemRandom } from '../random.ts';
 import { BoundedCache } from './bounded-cache.ts';
@@ -81,6 +81,19 @@ const publicOf = (curve: Curve, secretKey: Uint8Array): Uint8Array =>
 function generate(curve: Curve, random: RandomSource): KeyPair {
   const secretKey = randomBytes(KEY_BYTES, random);
   return { publicKey: publicOf(curve, secretKey), secretKey };
+}
+
+// Importing costs twice as much as signing. By the array that holds the key, and gone with it; the digest makes an array
+// that was overwritten or wiped import anew. Whoever has the array has the key anyway.
+const signingKeys = new WeakMap<Uint8Array, { readonly digest: Uint8Array; readonly key: KeyObject }>();
+
+function signingKey(secretKey: Uint8Array): KeyObject {
+  const digest = new Uint8Array(createHash('sha256').update(secretKey).digest());
+  const known = signingKeys.get(secretKey);
+  if (known && equalBytes(known.digest, digest)) return known.key;
+  const key = importPrivate('Ed25519', secretKey);
+  signingKeys.set(secretKey, { digest, key });
+  return key;
 }
 
 // Importing costs as much as verifying, and a cohort's keys come back every round. Public keys only; `null` = refused.
@@ -194,7 +207,7 @@ export const intlSuite: Suite = {
     return new Uint8Array(hmac.digest());
   },
   generateSigningKey: (random = systemRandom) => generate('Ed25519', random),
-  sign: (secretKey, message) => new Uint8Array(edSign(null, message, importPrivate('Ed25519', secretKey))),
+  sign: (secretKey, message) => new Uint8Array(edSign(null, message, signingKey(secretKey))),
   verify,
   generateSealingKey: (random = systemRandom) => generate('X25519', random),
   isPublicKey(kind, publicKey) {

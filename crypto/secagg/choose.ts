@@ -5,9 +5,9 @@
  * one-time key of crypto/secagg/long, and only that key goes through the short sum.
  * Trusts: sizes derived from an approved plan. May be called by: protos/plan-scheme.ts, experiments, cli.
  */
-import { type DigitLayout, digitLayout, type MechanismParameters } from '../dp/mechanism.ts';
+import { type DigitLayout, digitLayout, integerLayout, type MechanismParameters } from '../dp/mechanism.ts';
 import { ensure, isPulsefoldError, type PulsefoldError } from '../error.ts';
-import { bfv4096, openedCoefficients } from '../he/parameters.ts';
+import { assertSmudging, bfv4096, contributionsMax, openedCoefficients } from '../he/parameters.ts';
 import type { KemName } from '../identity/kem.ts';
 import { getSuite, type SuiteName } from '../identity/suite.ts';
 import { chooseLong } from './long/parameters.ts';
@@ -49,7 +49,8 @@ export function chooseScheme(request: SchemeRequest): ChosenScheme {
     try {
       candidates.push(make());
     } catch (error) {
-      if (!isPulsefoldError(error)) throw error;
+      const unfit = isPulsefoldError(error) && UNFIT.includes(error.code);
+      if (!unfit) throw error;
       refusal = error;
     }
   }
@@ -57,6 +58,9 @@ export function chooseScheme(request: SchemeRequest): ChosenScheme {
   if (!best) throw refusal!;
   return best;
 }
+
+/** Codes that say "not this cipher"; anything else is a fault of ours and is thrown. */
+const UNFIT: readonly string[] = ['PARAMETER_UNSAFE', 'FIELD_OUT_OF_RANGE'];
 
 const hasNoise = ({ mechanism }: SchemeRequest): boolean => mechanism.noiseVariance.numerator > 0n;
 
@@ -85,7 +89,8 @@ function shortScheme(request: SchemeRequest, modulusBits: number): ChosenScheme 
 
 function longScheme(request: SchemeRequest): ChosenScheme {
   const { mechanism, slotBits, honestClients, transport } = request;
-  const layout = digitLayout(mechanism, slotBits);
+  // Never reduced on the device: see `integerLayout`.
+  const layout = hasNoise(request) ? integerLayout(slotBits) : digitLayout(mechanism, slotBits);
   const slotCount = mechanism.dimension * layout.digitCount;
   ensure(
     slotCount <= SLOTS_MAX,
@@ -101,6 +106,11 @@ function longScheme(request: SchemeRequest): ChosenScheme {
     shortBytesPerSlot: (polyDegree) => shortSizes(request, polyDegree, 16).body,
     holderPartBytes: (polyDegree) => shortSizes(request, polyDegree, 16).holderPart,
   });
+  if (transport === 'bfv') {
+    const polynomials = long.polyDegree / bfv4096.polyDegree;
+    const { holderCount } = request;
+    assertSmudging(bfv4096, { contributions: contributionsMax, holderCount, threshold: 2, polynomials });
+  }
   return {
     layout,
     scheme: { ...transportOf(request), slotCount, long, shortCount: long.polyDegree, wordBits: 16 },

@@ -4,7 +4,20 @@
  * raw: node:http2 on both sides, bytes only. ours: the http2 engine of protos/transport with PutUpload, driven by gRPC
  * framing on node:http2. stock_client: the same server, driven by grpc-js. grpcjs: grpc-js on both sides. Server and
  * clients are two processes. First every contender must deliver random messages whose SHA-256 comes back right, then
- * they are timed in turns; medians. Without TLS only to show what TLS costs: no role serves that.
+ * each is warmed up and they are timed in turns; medians. Without TLS only to show what TLS costs: no role serves that.
+ *
+ * Why grpc-js is slow (node --cpu-prof, --trace-gc, perf; Node 24.21, 2 cores, other work on the machine):
+ * - Garbage collection first: 51-58 % of the server's and 46 % of the client's time (raw 22-47 %, ours 29-35 %). A
+ *   Buffer counts as external memory; about 64 MB of it start a mark of the whole heap, although the garbage itself is a
+ *   few objects. grpc-js makes five message-sized buffers: two in protobufjs and framing of the client, the frames of
+ *   node:http2, Buffer.concat on the server. We make one, and none when requests are recycled (0.30 → 0.20 ms of
+ *   CPU per 50 KB message, 2.6 → 1.9 ms per 1 MB). `node --max-semi-space-size=1` has young buffers collected by
+ *   scavenges: 15 → 1 mark-compacts in the same run, CPU per 50 KB 0.15 → 0.09 ms raw, 0.21 → 0.18 ms ours.
+ * - Its client: 4-5 ms of CPU per 1 MB message, where framing by hand takes 0.7-1.0; so stock against our server stays
+ *   bound by the client.
+ * - Windows: its server offers no option, so 64 KiB per stream and connection stay: raw falls from 1,013 to 680 MB/s
+ *   with them at 1 MB (ours: 256 KiB and 1 MiB; 1 MiB and 4 MiB gain nothing here). At 50 KB they do not matter.
+ * - getPeerCertificate() parses the certificate anew on every call (ours: once per connection).
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -141,6 +154,7 @@ class Bench {
     await this.#server.ask({ type: 'mode', digest: true } satisfies ServerCommand);
     for (const contender of CONTENDERS) await this.#load(contender, bytes, tls, CHECK_MESSAGES);
     await this.#server.ask({ type: 'mode', digest: false } satisfies ServerCommand);
+    for (const contender of CONTENDERS) await this.#load(contender, bytes, tls, 0);
     const speeds: Record<Contender['name'], number[]> = { raw: [], ours: [], stock_client: [], grpcjs: [] };
     const cpus: Record<Contender['name'], number[]> = { raw: [], ours: [], stock_client: [], grpcjs: [] };
     let rssBytes = 0;

@@ -131,8 +131,8 @@ export interface Exposure {
   readonly correlation: number;
 }
 
-export function exposure(guess: Int32Array, target: Int32Array): Exposure {
-  const t = loadedCipher().parameters.plainModulus;
+/** `t`: the modulus of the guesses. */
+export function exposure(guess: Int32Array, target: Int32Array, t: number): Exposure {
   const count = target.length;
   const bins = new Array<number>(16).fill(0);
   let matches = 0;
@@ -169,8 +169,12 @@ function correlationOf(a: Int32Array, b: Int32Array): number {
  * Why the guess is not noise, or null. A uniform guess fails one of the four with probability below 1e-5 (n ≥ 64):
  * matches above 3 at a mean of n/2^15; six standard deviations of a mean and of a correlation; χ²(15) above 66.
  */
-export function whyExposed(guess: Int32Array, target: Int32Array): string | null {
-  const { matches, meanDistance, chiSquare, correlation } = exposure(guess, target);
+export function whyExposed(
+  guess: Int32Array,
+  target: Int32Array,
+  modulus = loadedCipher().parameters.plainModulus,
+): string | null {
+  const { matches, meanDistance, chiSquare, correlation } = exposure(guess, target, modulus);
   const count = target.length;
   if (matches > 3) return `${matches} of ${count} digits are the target's`;
   if (Math.abs(meanDistance - 0.5) > 6 / Math.sqrt(12 * count)) return `mean distance ${meanDistance}`;

@@ -7,23 +7,28 @@
  */
 import { ActiveRound } from '../../coordinator/rounds/active-round.ts';
 import type { CommitteeKey } from '../../coordinator/rounds/ceremonies.ts';
-import type { HolderPort } from '../../coordinator/rounds/holder-port.ts';
+import type { Entry, HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import { isFinal, openRound, type RoundState, type RoundTerms } from '../../coordinator/rounds/machine.ts';
 import * as repository from '../../coordinator/rounds/repository.ts';
 import type { RoundServices } from '../../coordinator/rounds/services.ts';
 import { putUpload } from '../../coordinator/rounds/uploads.ts';
 import { until } from '../../coordinator/testing.ts';
-import { toHex } from '../../crypto/bytes.ts';
+import { concat, fromHex, toHex } from '../../crypto/bytes.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
-import { HolderStore, type StoredStatement } from '../../keyholder/store.ts';
+import type { RandomSource } from '../../crypto/random.ts';
+import type { SealedParts } from '../../crypto/secagg/scheme.ts';
+import { HolderStore, type StoredPartial, type StoredStatement } from '../../keyholder/store.ts';
 import { openersOf, quorumOf } from '../../protos/plan.ts';
-import { digitCountOf } from '../../protos/plan-scheme.ts';
+import { digitCountOf, schemeOf } from '../../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, encodeRoundConfig } from '../../protos/round-config.ts';
-import { type RoundBinding, uploadDigest, uploadStatement } from '../../protos/statements.ts';
+import {
+  type CohortCertificate,
+  type RoundBinding,
+  uploadDigest,
+  uploadStatement,
+} from '../../protos/statements.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import { type FederationWorld, servicesOf } from './testing-federation.ts';
-
-const ROUND = 1;
 
 /** A holder that forgets what it signed: the corrupt one of several attacks. */
 export class ForgetfulStore extends HolderStore {
@@ -31,6 +36,17 @@ export class ForgetfulStore extends HolderStore {
     return undefined;
   }
   override putStatement(): void {}
+}
+
+/** ... and what it answered. */
+export class HeedlessStore extends ForgetfulStore {
+  override partial(): StoredPartial | undefined {
+    return undefined;
+  }
+  override anyPartial(): StoredPartial | undefined {
+    return undefined;
+  }
+  override putPartial(): void {}
 }
 
 /** A holder that cannot be reached. */
@@ -50,24 +66,81 @@ export function away({ holderId }: HolderPort): HolderPort {
   };
 }
 
-export interface Update {
-  readonly identity: IdentityBundle;
-  readonly digits: Int32Array;
-  readonly c0: Uint8Array;
-  readonly c1: Uint8Array;
+/** What a device is shown of a round. */
+export interface Shown {
+  readonly round?: number;
+  /** Hex. */
+  readonly modelHash?: string;
 }
 
-export const createUpdate = (
+type Key = Pick<CommitteeKey, 'publicKey' | 'keyId'>;
+
+export function configOf(world: FederationWorld, key: Key, shown: Shown = {}): EncodedRoundConfig {
+  const { parsed, suite } = world;
+  return encodeRoundConfig(
+    {
+      version: 1,
+      planHash: parsed.hashHex,
+      round: shown.round ?? 1,
+      kind: 'training',
+      modelHash: shown.modelHash ?? '01'.repeat(32),
+      committeeKeyId: toHex(key.keyId),
+      digitCount: digitCountOf(parsed, 'training'),
+      openedAtMs: 1,
+    },
+    suite,
+  );
+}
+
+const bindingOf = (world: FederationWorld, { config, hash }: EncodedRoundConfig): RoundBinding => ({
+  planHash: world.parsed.hash,
+  round: config.round,
+  modelHash: fromHex(config.modelHash),
+  configHash: hash,
+  committeeKeyId: fromHex(config.committeeKeyId),
+});
+
+export interface Update extends SealedParts {
+  readonly identity: IdentityBundle;
+  readonly digits: Int32Array;
+  /** What the device was shown, sealed for and signs. */
+  readonly config: EncodedRoundConfig;
+}
+
+export const schemeOfWorld = (world: FederationWorld) => schemeOf(world.parsed, 'training').scheme;
+
+/** Sealed by the code that clients seal with. */
+export function createUpdate(
   world: FederationWorld,
-  key: Pick<CommitteeKey, 'publicKey'>,
+  key: Key,
   identity: IdentityBundle,
   digits: Int32Array,
-): Update => ({ identity, digits, ...world.bfv.encrypt(key.publicKey, digits) });
+  shown: Shown & { readonly random?: RandomSource } = {},
+): Update {
+  const config = configOf(world, key, shown);
+  const context = { configHash: config.hash, deviceId: identity.subjectId };
+  const parts = world.secagg.seal(schemeOfWorld(world), context, key.publicKey, digits, shown.random);
+  return { identity, digits, config, ...parts };
+}
+
+/** As the device signs it: what a holder is shown beside the certificate. */
+export function signUpdate(world: FederationWorld, update: Update) {
+  const { suite } = world;
+  const { subjectId: deviceId, signing } = update.identity;
+  const digest = uploadDigest(suite, update.body, update.holderPart);
+  const binding = bindingOf(world, update.config);
+  const signature = suite.sign(signing.secretKey, uploadStatement({ ...binding, deviceId, digest }));
+  return { ...binding, digest, signature };
+}
 
 export interface RoundOptions {
   readonly terms?: Partial<RoundTerms>;
-  /** Another model for these devices, by subject id. */
-  readonly modelOf?: (deviceId: string) => string | undefined;
+  readonly round?: number;
+  /** What the holders are shown in the place of what the coordinator has of these devices, by subject id. */
+  readonly entries?: ReadonlyMap<string, Partial<Entry>>;
+  readonly services?: Partial<RoundServices>;
+  /** Answers that the attacker waits for before it leaves; as many as open a sum unless it says otherwise. */
+  readonly answersWanted?: number;
 }
 
 export interface RoundEnd {
@@ -77,28 +150,30 @@ export interface RoundEnd {
   readonly refusals: readonly string[];
   /** Codes with which entries were rejected. */
   readonly rejections: readonly string[];
+  /** What the coordinator logged as an error. */
+  readonly complaints: readonly string[];
+  /** Everything that holders answered to openings: holder's index, active set, answer. */
+  readonly answers: readonly { readonly index: number; readonly set: string; readonly partial: Uint8Array }[];
+  readonly certificate: CohortCertificate | null;
+  readonly signatures: readonly { readonly holderId: string; readonly signature: Uint8Array }[];
 }
 
-/** The round as shown to other devices under another model; only its binding is used. */
-class ShownRound extends ActiveRound {}
-
-/** Shows the holders each entry as its device signed it, whatever binding that was. */
+/** Shows the holders each entry as its device signed it, whatever that was, or as the attacker made it. */
 class MixedRound extends ActiveRound {
-  bindings = new Map<string, RoundBinding>();
+  shown = new Map<string, Partial<Entry>>();
   override entries(devices: readonly string[]): ReturnType<ActiveRound['entries']> {
-    return super.entries(devices).map((entry) => ({ ...entry, ...this.bindings.get(entry.deviceId) }));
+    return super.entries(devices).map((entry) => ({ ...entry, ...this.shown.get(entry.deviceId) }));
   }
 }
 
 export class AttackedRound {
   readonly services: RoundServices;
   readonly refusals: string[] = [];
+  readonly complaints: string[] = [];
   readonly #world: FederationWorld;
-  readonly #key: CommitteeKey;
   readonly #active: MixedRound;
   readonly #options: RoundOptions;
-  readonly #state: RoundState;
-  readonly #holders: readonly HolderPort[];
+  readonly #config: EncodedRoundConfig;
 
   constructor(
     world: FederationWorld,
@@ -107,19 +182,22 @@ export class AttackedRound {
     options: RoundOptions = {},
   ) {
     this.#world = world;
-    this.#key = key;
-    this.#holders = holders;
     this.#options = options;
     const warn = (fields: { holderId?: string; stage?: string; message?: string }): void => {
       if (fields.holderId) this.refusals.push(`${fields.stage} ${fields.holderId} ${fields.message}`);
     };
+    const error = (fields: object, text: string): void => {
+      this.complaints.push(`${text} ${JSON.stringify(fields)}`);
+    };
     this.services = {
       ...servicesOf(world, holders),
-      logger: { info: () => {}, warn: warn as RoundServices['logger']['warn'], error: () => {} },
+      logger: { info: () => {}, warn, error } as unknown as RoundServices['logger'],
       // The attacker wants the sum, not the next model.
       release: async () => {},
+      ...options.services,
     };
     const { plan } = world.parsed;
+    const round = options.round ?? 1;
     const terms: RoundTerms = {
       ...plan.rounds,
       holderIds: plan.holders.map(({ id }) => id),
@@ -127,102 +205,116 @@ export class AttackedRound {
       threshold: openersOf(plan),
       ...options.terms,
     };
-    this.#state = openRound(ROUND, 'training', terms, Date.now());
-    const config = this.#configOf(toHex(new Uint8Array(32).fill(1)));
-    this.#active = new MixedRound(this.services, world.parsed, config, holders, this.#state);
+    const state = openRound(round, 'training', terms, Date.now());
+    this.#config = configOf(world, key, { round });
+    this.#active = new MixedRound(this.services, world.parsed, this.#config, holders, state);
     this.services.budget.recordKey(world.parsed, key);
     this.services.store.transaction('open-round', (db) =>
       repository.insertRound(db, world.parsed.hashHex, {
-        round: ROUND,
+        round,
         phase: 'collecting',
-        state: JSON.stringify(this.#state),
-        config: config.bytes,
-        config_hash: config.hashHex,
-        model_hash: config.config.modelHash,
-        committee_key_id: config.config.committeeKeyId,
+        state: JSON.stringify(state),
+        config: this.#config.bytes,
+        config_hash: this.#config.hashHex,
+        model_hash: this.#config.config.modelHash,
+        committee_key_id: this.#config.config.committeeKeyId,
       }),
     );
   }
 
-  #configOf(modelHash: string): EncodedRoundConfig {
-    const { parsed, suite } = this.#world;
-    return encodeRoundConfig(
-      {
-        version: 1,
-        planHash: parsed.hashHex,
-        round: ROUND,
-        kind: 'training',
-        modelHash,
-        committeeKeyId: toHex(this.#key.keyId),
-        digitCount: digitCountOf(parsed, 'training'),
-        openedAtMs: 1,
-      },
-      suite,
-    );
-  }
-
-  /** The device signs for the round that it is shown; the bytes go through the coordinator's intake. */
-  async upload({ identity, c0, c1 }: Update): Promise<void> {
+  /**
+   * The bytes go through the coordinator's intake. Where the device signed for another round or model, the intake sees
+   * what an attacker's own would let pass, and the holders see what the device signed.
+   */
+  async upload(update: Update): Promise<void> {
     const { suite, parsed } = this.#world;
-    const { subjectId: deviceId, signing, certificate } = identity;
-    const model = this.#options.modelOf?.(deviceId);
-    const shown = model
-      ? new ShownRound(this.services, parsed, this.#configOf(model), this.#holders, this.#state)
-      : this.#active;
-    const { binding } = shown;
-    this.#active.bindings.set(deviceId, binding);
-    const digest = uploadDigest(suite, c0, c1);
-    const signature = suite.sign(signing.secretKey, uploadStatement({ ...binding, deviceId, digest }));
+    const { subjectId: deviceId, signing, certificate } = update.identity;
+    const signed = signUpdate(this.#world, update);
+    const { binding } = this.#active;
+    const differs = this.#config.hashHex !== update.config.hashHex;
+    const patch = { ...(differs ? signed : {}), ...this.#options.entries?.get(deviceId) };
+    this.#active.shown.set(deviceId, patch);
+    const { digest } = signed;
+    const signature = differs
+      ? suite.sign(signing.secretKey, uploadStatement({ ...binding, deviceId, digest }))
+      : signed.signature;
     await this.services.store.enqueue('invite', (db) =>
-      repository.insertInvitation(db, parsed.hashHex, ROUND, deviceId, deviceId),
+      repository.insertInvitation(db, parsed.hashHex, binding.round, deviceId, deviceId),
     );
     this.#active.notify({ type: 'device_invited', deviceId });
-    const data = Buffer.concat([c0, c1]);
+    const { body, holderPart } = update;
     await putUpload(this.services, {
-      target: { planHex: parsed.hashHex, binding, active: shown },
+      target: { planHex: parsed.hashHex, binding, active: this.#active },
       device: { deviceId, signingPublicKey: signing.publicKey, certificate },
       header: {
         configHash: binding.configHash,
         digest,
         signature,
-        bodyBytes: c0.length,
-        holderBytes: c1.length,
+        bodyBytes: body.length,
+        holderBytes: holderPart.length,
       },
       offset: 0,
-      data,
+      data: concat(body, holderPart),
     });
-    if (shown !== this.#active) this.#active.notify({ type: 'upload_acknowledged', deviceId });
   }
 
-  /** Plays until the sum is open, the round aborted, or too few holders are left that have not refused. */
+  /** Plays until the sum is open, the round over, or too few holders are left that have not refused. */
   async play(updates: readonly Update[]): Promise<RoundEnd> {
     for (const update of updates) await this.upload(update);
     const running = this.#active.run().catch(() => {});
-    await until('the end of the round', () => isFinal(this.#active.state) || this.#hopeless(), 20_000);
+    await until('the end of the round', () => isFinal(this.#active.state) || this.#isOver(), 20_000);
     this.#active.stop();
     await running;
+    const end = this.#end();
+    this.services.store.close();
+    return end;
+  }
+
+  #end(): RoundEnd {
     const { store } = this.services;
+    const { state } = this.#active;
     const plan = this.#world.parsed.hashHex;
     const [stored, rejections] = store.read('end', (db) => [
-      repository.getSum(db, plan, ROUND),
+      repository.getSum(db, plan, state.round),
       db.all<{ code: string }>('SELECT DISTINCT code FROM rejections ORDER BY code').map(({ code }) => code),
     ]);
     const bytes = stored?.digits.slice();
-    store.close();
     return {
-      state: this.#active.state,
+      state,
       sum: bytes ? new Int32Array(bytes.buffer) : null,
       refusals: [...new Set(this.refusals)].sort(),
       rejections,
+      complaints: this.complaints,
+      answers: this.#answers(),
+      certificate: state.cohort ? this.#active.certificate() : null,
+      signatures: this.#active.signatures('certificate'),
     };
   }
 
-  #hopeless(): boolean {
+  #answers(): RoundEnd['answers'] {
+    const { holderIds } = this.#active.state.terms;
+    return this.services.store
+      .read('answers', (db) =>
+        db.all<{ holder: string; active_set: string; partial: Uint8Array }>(
+          'SELECT holder, active_set, partial FROM partials ORDER BY holder, active_set',
+        ),
+      )
+      .map(({ holder, active_set: set, partial }) => ({
+        index: holderIds.indexOf(holder) + 1,
+        set,
+        partial: partial.slice(),
+      }));
+  }
+
+  #isOver(): boolean {
     const { phase, terms } = this.#active.state;
     const stage = { certifying: 'certificate', opening: 'partial' }[phase as string];
+    if (!stage) return false;
     const refused = new Set(this.refusals.filter((line) => line.startsWith(`${stage} `)).map(holderIn));
-    const needed = phase === 'opening' ? terms.threshold : terms.quorum;
-    return stage !== undefined && terms.holderIds.length - refused.size < needed;
+    const { answersWanted } = this.#options;
+    const needed = phase === 'opening' ? (answersWanted ?? terms.threshold) : terms.quorum;
+    if (terms.holderIds.length - refused.size < needed) return true;
+    return answersWanted !== undefined && new Set(this.#answers().map(({ index }) => index)).size >= needed;
   }
 }
 

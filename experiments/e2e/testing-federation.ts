@@ -44,8 +44,10 @@ import {
   issueCertificate,
   subjectIdOf,
 } from '../../crypto/identity/certificate.ts';
+import type { SuiteName } from '../../crypto/identity/suite.ts';
 import { seededRandom, uniform } from '../../crypto/random.ts';
 import type { TestHolder, World } from '../../keyholder/testing.ts';
+import type { Transport } from '../../protos/keyholder-messages.ts';
 import { finishPlan } from '../../protos/plan.ts';
 import { assembleBundle, type IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { CallContext, ServedService } from '../../protos/transport/server.ts';
@@ -58,24 +60,33 @@ const PASSPHRASE = 'registrar passphrase for tests';
 export type FederationWorld = World & TestWorld;
 
 export interface FederationOptions {
-  /** Model inputs; the update has one parameter more. */
+  readonly suite?: SuiteName;
+  readonly transport?: Transport;
+  /** Model inputs; the update has one parameter more, unless there are hidden layers. */
   readonly inputs?: number;
+  /** Units of hidden layers: for a model too long for a short sum. */
+  readonly hidden?: readonly number[];
   readonly rounds?: Readonly<Record<string, number>>;
+  readonly privacy?: Readonly<Record<string, unknown>>;
 }
 
 /** A deployment with a registrar that was initialised as `pulsefold registrar init` does it. */
 export async function createFederation(options: FederationOptions = {}): Promise<FederationWorld> {
   const directory = mkdtempSync(join(tmpdir(), 'pulsefold-registrar-'));
   const scrypt = { costLog2: 14, blockSize: 8, parallelism: 1 };
+  const { suite = 'intl', hidden = [], inputs = 2, privacy } = options;
   try {
-    await initialiseRegistrar(directory, { suite: 'intl', passphrase: PASSPHRASE, scrypt });
+    await initialiseRegistrar(directory, { suite, passphrase: PASSPHRASE, scrypt });
     const { authority, store } = await openAuthority(directory, { passphrase: PASSPHRASE });
     store.close();
     const caDer = certificateDer(authority.caPem);
     const registrarSha256 = createHash('sha256').update(caDer).digest('hex');
-    const world = { ...(await createCoordinatorWorld()), authority, caDer, registrarSha256 };
-    const base = planOf(world, { rounds: { training: 1, spare: 0, ...options.rounds } });
-    const inputs = options.inputs ?? 2;
+    const world = { ...(await createCoordinatorWorld(suite)), authority, caDer, registrarSha256 };
+    const base = planOf(world, {
+      rounds: { training: 1, spare: 0, ...options.rounds },
+      ...(options.transport === 'shares' ? { aggregation: { transport: 'shares' } } : {}),
+      ...(privacy ? { privacy } : {}),
+    });
     const features = Array.from({ length: inputs }, (_, i) => ({
       column: `x${i}`,
       kind: 'number',
@@ -85,7 +96,7 @@ export async function createFederation(options: FederationOptions = {}): Promise
     const parsed = finishPlan({
       ...base.plan,
       features: { ...base.plan.features, features },
-      model: { ...base.plan.model, inputs },
+      model: { ...base.plan.model, inputs, hidden, kind: hidden.length > 0 ? 'mlp' : 'lr' },
     });
     return { ...world, parsed, approvals: approvalsOf(world, parsed) };
   } finally {

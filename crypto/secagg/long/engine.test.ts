@@ -375,7 +375,7 @@ describe('wire format', () => {
     const { packed } = sealClient(engine, parameters, { aSeed: testSeed('known'), slots, label: 'known' });
     expect(parameters.packedBytes).toBe(packed.length);
     expect(toHex(createHash('sha256').update(packed).digest())).toMatchInlineSnapshot(
-      `"3f42edc8e4cc3b1746266ac07bba7f4ae6d66a15d89219cd0879d836ad65f739"`,
+      `"abc9750842799cee2b760a782a271c890b5c97e6b411c44123cc399170ca215a"`,
     );
   });
 });

@@ -68,8 +68,11 @@ export function maskWords(
   seeds: readonly Uint8Array[],
 ): Uint8Array {
   const sum = new WordSum(values.length, context.wordBits);
-  sum.add(wordsOf(values, context.wordBits));
-  const keyOf = streamKeys(context.suite, context.configHash, context.deviceId);
+  const words = wordsOf(values, context.wordBits);
+  sum.add(words);
+  // A copy where words are narrower than the values: it may be a one-time key.
+  if (context.wordBits !== 32) words.fill(0);
+  const keyOf = streamKeys(context.suite, context.configHash, context.deviceId, context.wordBits);
   for (const seed of seeds) {
     const key = keyOf(seed);
     sum.addStream(key);

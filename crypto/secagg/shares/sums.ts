@@ -62,6 +62,7 @@ export class WordFolder {
 export class SeedSum {
   readonly #suite: Suite;
   readonly #configHash: Uint8Array;
+  readonly #wordBits: WordBits;
   readonly #sums: readonly WordSum[];
   #devices = 0;
 
@@ -69,6 +70,7 @@ export class SeedSum {
     checkConfigHash(configHash);
     this.#suite = suite;
     this.#configHash = configHash.slice();
+    this.#wordBits = wordBits;
     this.#sums = Array.from({ length: seedsPerHolder }, () => new WordSum(count, wordBits));
   }
 
@@ -84,7 +86,7 @@ export class SeedSum {
       'FIELD_OUT_OF_RANGE',
       `a holder has ${seedsPerHolder} seeds of ${seedBytes} bytes per device`,
     );
-    const keyOf = streamKeys(this.#suite, this.#configHash, deviceId);
+    const keyOf = streamKeys(this.#suite, this.#configHash, deviceId, this.#wordBits);
     this.#sums.forEach((sum, i) => {
       const key = keyOf(seeds.subarray(i * seedBytes, (i + 1) * seedBytes));
       sum.addStream(key);

@@ -67,21 +67,22 @@ describe.each(widths)('%i-bit words', (wordBits) => {
   });
 });
 
-it('a stream key changes with suite, round, device and seed', () => {
+it('a stream key changes with suite, round, device, width and seed', () => {
   const [intl, gm] = [getSuite('intl'), getSuite('gm')];
   const [seed, config] = [new Uint8Array(32), utf8('c'.repeat(32))];
   const keys = [
-    streamKeys(intl, config, 'a')(seed),
-    streamKeys(gm, config, 'a')(seed),
-    streamKeys(intl, utf8('d'.repeat(32)), 'a')(seed),
-    streamKeys(intl, config, 'b')(seed),
-    streamKeys(intl, config, 'a')(new Uint8Array(32).fill(1)),
+    streamKeys(intl, config, 'a', 16)(seed),
+    streamKeys(gm, config, 'a', 16)(seed),
+    streamKeys(intl, utf8('d'.repeat(32)), 'a', 16)(seed),
+    streamKeys(intl, config, 'b', 16)(seed),
+    streamKeys(intl, config, 'a', 32)(seed),
+    streamKeys(intl, config, 'a', 16)(new Uint8Array(32).fill(1)),
   ];
   expect(new Set(keys.map(toHex)).size).toBe(keys.length);
-  expect(toHex(keys[0]!)).toBe(toHex(intl.digest(transcript('share-stream', seed, config, 'a'))));
+  expect(toHex(keys[0]!)).toBe(toHex(intl.digest(transcript('share-stream', seed, config, 'a', 16))));
   const filled = randomBytes(32);
-  const expected = gm.digest(transcript('share-stream', filled, config, 'é'));
-  expect(toHex(streamKeys(gm, config, 'é')(filled))).toBe(toHex(expected));
+  const expected = gm.digest(transcript('share-stream', filled, config, 'é', 16));
+  expect(toHex(streamKeys(gm, config, 'é', 16)(filled))).toBe(toHex(expected));
 });
 
 it('the folder refuses other lengths without effect, and merges by adding', () => {

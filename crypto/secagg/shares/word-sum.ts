@@ -115,8 +115,9 @@ export function wordsOf(values: Int32Array, wordBits: WordBits): Uint8Array {
 }
 
 /**
- * AES-256 keys of the expansions of one device's seeds: H(T('share-stream', seed, configHash, deviceId)). The
- * same seed in another round or of another device gives an unrelated stream, so reusing seeds gains nothing.
+ * AES-256 keys of the expansions of one device's seeds: H(T('share-stream', seed, configHash, deviceId, w)). The
+ * same seed in another round, of another device or for words of another width gives an unrelated stream, so reusing
+ * seeds gains nothing, nor does a coordinator that names a wrong width.
  * The stream itself is AES-256-CTR from a zero counter in both suites: SM4 has no hardware support where this
  * runs.
  */
@@ -124,10 +125,11 @@ export function streamKeys(
   suite: Suite,
   configHash: Uint8Array,
   deviceId: string,
+  wordBits: WordBits,
 ): (seed: Uint8Array) => Uint8Array {
   const blank = new Uint8Array(seedBytes);
   // Framed once and filled in: three of these per device are what a holder does all day.
-  const framed = transcript(STREAM_LABEL, blank, configHash, deviceId);
+  const framed = transcript(STREAM_LABEL, blank, configHash, deviceId, wordBits);
   return (seed) => {
     ensure(seed.length === seedBytes, 'FIELD_OUT_OF_RANGE', 'a seed has 32 bytes');
     framed.set(seed, SEED_AT);

@@ -4,7 +4,8 @@
  *
  * In one run, one thread each, in turns: every contender first adds the same integer vectors and must open
  * their sum within the error that it states for itself (ours: 0); what disagrees is not timed. Then medians
- * over rounds. Where Python or PyPI is missing it says so and ends with 0. Trusts: nothing; benchmarks only.
+ * over rounds: CPU time of the others, elapsed time of ours, so that a busy machine favours the others.
+ * Where Python or PyPI is missing it says so and ends with 0. Trusts: nothing; benchmarks only.
  */
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';

@@ -8,7 +8,10 @@ import { join } from 'node:path';
 import { groupedBars } from '../plot.ts';
 import type { Versions } from './python-peer.ts';
 
-/** Milliseconds are medians; `crypto` leaves out what is done besides encrypting, adding and serialising. */
+/**
+ * Milliseconds are medians, of elapsed time for ours and of CPU time for the others; `crypto` leaves out what
+ * is done besides encrypting, adding and serialising.
+ */
 export interface PeersRow {
   readonly bench: 'peers';
   readonly contender: string;
@@ -137,7 +140,7 @@ export function report(
   ]);
   return [
     `${cpu}, ${cores} cores, one thread used; Node ${node} (${engine}), Python ${python}, `,
-    `TenSEAL ${tenseal}, Flower ${flwr}; load ${load_before} before and ${load_after} after.\n\n`,
+    `TenSEAL ${tenseal}, Flower ${flwr}; load ${load_before} before and ${load_after} after. Ours: elapsed time; the others: CPU time.\n\n`,
     markdown(
       [
         'd',
@@ -210,7 +213,7 @@ export function writePlots(
   const time = groupedBars({
     title: 'Milliseconds per client: seal and serialise; receive and add',
     unit: 'milliseconds, log scale',
-    note: `${note} Without digests, signatures, noise.`,
+    note: `${note} Without digests, signatures, noise. Ours: elapsed time; theirs: CPU time.`,
     groups: ['client', 'server'].flatMap((side) => dimensions.map((d) => `${side}, d = ${grouped(d)}`)),
     series: series((contender) => [
       ...dimensions.map((d) => find(contender, d).client_crypto_ms),
