@@ -124,11 +124,28 @@ describe('collecting', () => {
 });
 
 describe('accepting', () => {
-  test('three unanimous verdicts suffice; the fourth is not waited for', () => {
+  test('three unanimous verdicts suffice; the fourth is waited for a moment only', () => {
     const drive = new Drive().frozen();
     expect(drive.feed(accepted('h1'), accepted('h2'))).toEqual([]);
-    expect(drive.feed(accepted('h3'))).toEqual(everybody('certificate'));
+    expect(drive.feed(accepted('h3'))).toEqual([]);
+    expect(drive.after(999)).toEqual([]);
+    expect(drive.after(1)).toEqual(everybody('certificate'));
     expect(drive.state.cohort).toEqual(FIVE);
+  });
+
+  test('nobody waits when the fourth has answered, or has failed', () => {
+    for (const last of [accepted('h4'), failed('h4', 'acceptance')]) {
+      const drive = new Drive().frozen();
+      drive.feed(accepted('h1'), accepted('h2'), accepted('h3'));
+      expect(drive.feed(last)).toEqual(everybody('certificate'));
+    }
+  });
+
+  test('a device that one holder alone rejects is left out: that holder could not answer for it', () => {
+    const drive = new Drive().frozen();
+    const without = FIVE.filter((id) => id !== 'd4');
+    drive.feed(accepted('h1'), accepted('h2'), accepted('h3'), accepted('h4', without));
+    expect(drive.state.cohort).toEqual(without);
   });
 
   test('a holder that rejects everybody spoils nothing', () => {
@@ -192,6 +209,11 @@ describe('accepting', () => {
     const verdicts = { h1: ['a', 'b', 'c'], h2: ['a', 'b', 'c'], h3: ['a'], h4: ['b', 'c', 'd'] };
     expect(chooseCohort(verdicts, 3)).toEqual(['b', 'c']);
     expect(chooseCohort({ h1: ['a'], h2: ['a'] }, 3)).toEqual([]);
+    const many = Array.from({ length: 100 }, (_, i) => `d${i}`.padStart(4, '0')).sort();
+    const rejecting = (count: number) => ({ h1: many, h2: many, h3: many, h4: many.slice(count) });
+    expect(chooseCohort(rejecting(10), 3, 50)).toHaveLength(90);
+    expect(chooseCohort(rejecting(11), 3, 50)).toHaveLength(100);
+    expect(chooseCohort(rejecting(5), 3, 96)).toHaveLength(100);
     expect(activeSets(4, 2).map(String)).toEqual(['1,2', '1,3', '1,4', '2,3', '2,4', '3,4']);
   });
 });
@@ -381,7 +403,7 @@ describe('news that comes late or twice', () => {
     const story: News[] = [
       ...FIVE.map((deviceId): News => ({ type: 'device_invited', deviceId })),
       ...FIVE.map((deviceId): News => ({ type: 'upload_acknowledged', deviceId })),
-      ...['h1', 'h2', 'h3'].map((id) => accepted(id)),
+      ...HOLDERS.map((id) => accepted(id)),
       ...['h1', 'h2', 'h3'].map(signed),
       partial('h1', 1, 2),
       partial('h2', 1, 2),

@@ -34,6 +34,7 @@ export type * from './machine-types.ts';
 const TOO_LATE_TO_ABORT =
   'key holders were already asked to certify, so the round can only go on; waiting for their quorum';
 
+const VERDICT_GRACE_MS = 1000;
 const RETRY_FIRST_MS = 200;
 const RETRY_MAX_MS = 5000;
 
@@ -185,14 +186,18 @@ function lookAccepting(state: RoundState, nowMs: number): Step {
   const answered = Object.keys(state.verdicts);
   const settled = terms.holderIds.every((id) => state.verdicts[id] || (state.holders[id]?.failures ?? 0) > 0);
   const unanimous = answered.filter((id) => state.verdicts[id]!.length === candidates.length);
-  if (unanimous.length < terms.quorum && !(settled && answered.length >= terms.quorum))
+  // A quorum that accepts everybody may still be wrong about one whom the last holder rejects (selection.ts), so that
+  // one gets a moment to say so: it has seen most uploads while they came.
+  const waited = nowMs - state.stageStartedAtMs >= VERDICT_GRACE_MS;
+  const agreed = unanimous.length >= terms.quorum && (settled || waited);
+  if (!agreed && !(settled && answered.length >= terms.quorum))
     return ask(
       state,
       'acceptance',
       terms.holderIds.filter((id) => !state.verdicts[id]),
       nowMs,
     );
-  const cohort = chooseCohort(state.verdicts, terms.quorum);
+  const cohort = chooseCohort(state.verdicts, terms.quorum, terms.cohortMin);
   // One holder that rejects everybody and another that is away for a moment must not end the round together.
   const missing = terms.holderIds.filter((id) => !state.verdicts[id]);
   const patient = missing.length > 0 && nowMs - state.stageStartedAtMs < terms.holderDeadlineMs;

@@ -19,23 +19,39 @@ export function activeSets(holderCount: number, threshold: number): number[][] {
   return sets;
 }
 
+/** Share of the largest agreed set that one holder's rejections may cost before it is outvoted. */
+const CONCESSION = 0.1;
+
 /**
- * The largest set of devices that some `quorum` of holders all accepted. A single holder that rejects everybody
- * spoils nothing: the others' intersection is larger.
+ * The devices that *every* holder that answered accepts, if that costs at most a tenth of the largest set that some
+ * `quorum` of holders agrees on and leaves `cohortMin`; otherwise that largest set.
+ *
+ * The first rule keeps the round's tolerance: a device that seals badly to one holder alone (transport shares) is left
+ * out, for with it in the cohort that holder could never answer, and one more that is away would leave the sum
+ * unopened. The second keeps a single holder that rejects everybody from spoiling anything.
  */
 export function chooseCohort(
   verdicts: Readonly<Record<string, readonly string[]>>,
   quorum: number,
+  cohortMin = 0,
 ): string[] {
   const holders = Object.keys(verdicts).sort();
+  if (holders.length < quorum) return [];
+  const lists = holders.map((holder) => new Set(verdicts[holder]!));
+  const common = (indices: readonly number[]): string[] => {
+    const chosen = indices.map((index) => lists[index - 1]!);
+    return [...chosen[0]!].filter((id) => chosen.every((list) => list.has(id)));
+  };
   let best: string[] = [];
-  for (const subset of activeSets(holders.length, Math.min(quorum, holders.length))) {
-    if (subset.length < quorum) continue;
-    const lists = subset.map((index) => new Set(verdicts[holders[index - 1]!]!));
-    const common = [...lists[0]!].filter((id) => lists.every((list) => list.has(id)));
-    if (common.length > best.length) best = common;
+  for (const subset of activeSets(holders.length, quorum)) {
+    const agreed = common(subset);
+    if (agreed.length > best.length) best = agreed;
   }
-  return best.sort();
+  const byAll = common(holders.map((_, i) => i + 1));
+  // At least one device may always be left out: small cohorts have spoilers, too.
+  const conceded = Math.max(1, Math.floor(CONCESSION * best.length));
+  const cheap = byAll.length >= best.length - conceded && byAll.length >= Math.max(1, cohortMin);
+  return (cheap ? byAll : best).sort();
 }
 
 /**

@@ -10,7 +10,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isPulsefoldError } from '../../crypto/error.ts';
-import { uniform } from '../../crypto/random.ts';
+import { seededRandom, uniform } from '../../crypto/random.ts';
 import { SeedSum } from '../../crypto/secagg/shares/index.ts';
 import type { Committee } from '../../keyholder/testing.ts';
 import { whyExposed } from './testing-attacker.ts';
@@ -217,9 +217,10 @@ describe.each(Object.entries(worlds))('a %s vector:', (name, federation) => {
 
   it('and the statistic sees less than that: noisy words, one in ten, small ones', () => {
     const modulus = 2 ** stage.scheme.wordBits;
-    const noise = () => Math.floor(uniform() * modulus) - modulus / 2;
+    const random = seededRandom('noise');
+    const noise = () => Math.floor(uniform(random) * modulus) - modulus / 2;
     const target = hidden(victim());
-    const noisy = target.map((value) => value + Math.floor(uniform() * (modulus / 2)) - modulus / 4);
+    const noisy = target.map((value) => value + Math.floor(uniform(random) * (modulus / 2)) - modulus / 4);
     const some = target.map((value, i) => (i % 10 === 0 ? value : noise()));
     for (const guess of [noisy, some, hidden(updates[OTHER]!)]) expect(exposed(guess, target)).not.toBeNull();
     expect(exposed(target.map(noise), target)).toBeNull();

@@ -47,6 +47,17 @@ export function subtract(a: Uint8Array, b: Uint8Array, digitCount: number): Uint
   return pack(sum, layout);
 }
 
+/** −c1, well formed to look at. */
+export function negated(c1: Uint8Array, digitCount: number): Uint8Array {
+  const layout = loadedCipher().layouts.whole(digitCount);
+  const residues = unpack(c1, layout, 'INTERNAL', 'c1');
+  const n = residues.length / layout.moduli.length;
+  return pack(
+    residues.map((residue, i) => (residue === 0 ? 0 : layout.moduli[Math.floor(i / n)]!.prime - residue)),
+    layout,
+  );
+}
+
 /** λ_j·s_j·c1 exactly: no flooding, no mask. What a corrupt holder computes for itself. */
 export function exactProduct(
   shareBytes: Uint8Array,

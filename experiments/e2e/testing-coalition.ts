@@ -6,10 +6,14 @@
  * For *.test.ts here only.
  */
 import { concat } from '../../crypto/bytes.ts';
+import { systemRandom } from '../../crypto/random.ts';
+import { sealLong } from '../../crypto/secagg/long/index.ts';
 import { openShares, SeedSum, WordFolder } from '../../crypto/secagg/shares/index.ts';
+import { type Crafted, sealCrafted } from '../../crypto/secagg/shares/testing-shares.ts';
 import type { TestHolder } from '../../keyholder/testing.ts';
 import { readTranscript } from '../../protos/keyholder-messages.ts';
-import { type RoundEnd, schemeOfWorld, type Update } from './testing-attacks.ts';
+import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
+import { configOf, type RoundEnd, schemeOfWorld, type Update } from './testing-attacks.ts';
 import type { FederationWorld } from './testing-federation.ts';
 
 export const holderIndices = [1, 2, 3, 4] as const;
@@ -75,6 +79,37 @@ export function centred(world: FederationWorld, words: Uint8Array): Int32Array {
 /** The short half of a body: its masked words. */
 export const shortBody = (world: FederationWorld, body: Uint8Array): Uint8Array =>
   body.subarray(schemeOfWorld(world).long?.packedBytes ?? 0);
+
+/** The body that cancels these in a sum. Any bytes of that length are a body, so nothing is to be seen. */
+export function cancelling(world: FederationWorld, bodies: readonly Uint8Array[]): Uint8Array {
+  const { long, shortCount, wordBits } = schemeOfWorld(world);
+  const short = new WordFolder(shortCount, wordBits);
+  for (const body of bodies) short.subtract(shortBody(world, body));
+  if (!long) return short.bytes();
+  const folder = world.secagg.longEngine.folder(long);
+  for (const body of bodies) folder.subtract(body.subarray(0, long.packedBytes));
+  return concat(folder.bytes(), short.bytes());
+}
+
+/** An update whose seeds were dealt against the protocol; sealed and signed as any other. */
+export function craftUpdate(
+  world: FederationWorld,
+  key: { readonly publicKey: Uint8Array; readonly keyId: Uint8Array },
+  identity: IdentityBundle,
+  digits: Int32Array,
+  crafted: Crafted,
+): Update {
+  const config = configOf(world, key);
+  const { suite, secagg } = world;
+  const { long, wordBits } = schemeOfWorld(world);
+  const { hash: configHash } = config;
+  const context = { suite, configHash, deviceId: identity.subjectId, wordBits };
+  const random = systemRandom;
+  const sealed = long && sealLong(secagg.longEngine, long, { configHash, slots: digits, random });
+  const short = sealCrafted(context, key.publicKey, sealed?.secret ?? digits, crafted, random);
+  const body = sealed ? concat(sealed.packed, short.body) : short.body;
+  return { identity, digits, config, body, holderPart: short.holderPart };
+}
 
 /** Opens the sum of `bodies` with the expansion sums of all four seeds. Throws OPENING_FAILED. */
 export function openWithSeeds(
