@@ -98,6 +98,7 @@ export class RunFixture {
       version: 1,
       name: 'heart-risk',
       purpose: 'A test of the auditor.',
+      aggregation: { transport: 'bfv' },
       suite: this.suite.name,
       seed: '1',
       features: {

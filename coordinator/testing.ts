@@ -172,7 +172,7 @@ export function planOf(world: TestWorld, options: PlanOptions = {}): ParsedPlan 
     mechanism: { clip: '1', unitsPerClip: 64, recordsMax: 100 },
     privacy: options.privacy ?? null,
     evaluation: options.evaluation,
-    aggregation: options.aggregation,
+    aggregation: options.aggregation ?? { transport: 'bfv' },
     holders: (options.holderKeys ?? world.holderKeys).map(({ id, signing, sealing }) => ({
       id,
       signingPublicKey: toHex(signing.publicKey),

@@ -20,6 +20,7 @@ const base = {
   version: 1,
   name: 'capacity',
   purpose: 'A test of derived numbers.',
+  aggregation: { transport: 'bfv' },
   suite: 'intl',
   seed: '1',
   features: {

@@ -145,7 +145,7 @@ export const planSchema = z
           coherence,
         }),
       ])
-      .default({ transport: 'bfv', polyDegree: 4096, plainModulusBits: 15, coherence: '1' }),
+      .default({ transport: 'shares', kem: 'x25519', coherence: '1' }),
     holders: z
       .array(z.strictObject({ id: slug, signingPublicKey: publicKey, sealingPublicKey: publicKey }))
       .length(4, 'this version runs n = 4 holders (f = 1)'),

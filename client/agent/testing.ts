@@ -72,6 +72,7 @@ export function planValue(
     version: 1,
     name: 'test-plan',
     purpose: 'a test',
+    aggregation: { transport: 'bfv' },
     suite,
     seed: 'seed',
     features: {

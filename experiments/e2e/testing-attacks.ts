@@ -156,6 +156,8 @@ export interface RoundEnd {
   readonly answers: readonly { readonly index: number; readonly set: string; readonly partial: Uint8Array }[];
   readonly certificate: CohortCertificate | null;
   readonly signatures: readonly { readonly holderId: string; readonly signature: Uint8Array }[];
+  /** Leaves of the coordinator's log. */
+  readonly log: readonly { readonly kind: string; readonly reason?: string }[];
 }
 
 /** Shows the holders each entry as its device signed it, whatever that was, or as the attacker made it. */
@@ -288,6 +290,9 @@ export class AttackedRound {
       answers: this.#answers(),
       certificate: state.cohort ? this.#active.certificate() : null,
       signatures: this.#active.signatures('certificate'),
+      log: store
+        .read('log', (db) => db.all<{ data: Uint8Array }>('SELECT * FROM log_leaves ORDER BY number'))
+        .map(({ data }) => JSON.parse(Buffer.from(data).toString())),
     };
   }
 

@@ -178,6 +178,7 @@ export class LoopbackDeployment {
       version: 1,
       name,
       purpose: 'A test over the wire.',
+      aggregation: { transport: 'bfv' },
       suite: 'intl',
       seed: '1',
       features: {
