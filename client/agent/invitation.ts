@@ -83,6 +83,8 @@ export function acceptPlan(
 export interface AcceptedInvitation {
   readonly config: EncodedRoundConfig;
   readonly binding: RoundBinding;
+  /** As it came, to be checked by `acceptCommitteeKey`; empty where it has to be fetched. */
+  readonly committeeKey: Uint8Array;
 }
 
 /**
@@ -115,7 +117,7 @@ export function acceptInvitation(session: PlanSession, invitation: Invitation): 
     committeeKeyId: fromHex(config.committeeKeyId),
   };
   requireAllHolders(session, invitation, binding);
-  return { config: encoded, binding };
+  return { config: encoded, binding, committeeKey: invitation.committeeKey };
 }
 
 /** Every holder, not a quorum: a key that one holder did not make is a key the other three could open (DESIGN §4). */

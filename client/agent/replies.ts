@@ -9,6 +9,7 @@ import {
   bytesOrEmpty,
   bytesUpTo,
   holderId,
+  INVITED_KEY_BYTES_MAX,
   integer,
   listOf,
   signature,
@@ -34,6 +35,7 @@ export type GetPlanReply = z.output<typeof getPlanReply>;
 export const invitation = z.object({
   config: bytesUpTo(CONFIG_BYTES_MAX),
   committeeKeySignatures: listOf(z.object({ holderId, signature }), HOLDERS_MAX),
+  committeeKey: bytesOrEmpty(INVITED_KEY_BYTES_MAX).default(new Uint8Array(0)),
 });
 export type Invitation = z.output<typeof invitation>;
 

@@ -107,7 +107,10 @@ async function makeUpload(
     p.retry(() => fetchBlob(transport, digest, bytesMax));
   const model = await fetch(binding.modelHash, 4 * 10_000_000);
   const weights = acceptWeights(session, binding, model);
-  const keyBlob = await fetch(binding.committeeKeyId, COMMITTEE_KEY_BYTES_MAX);
+  const keyBlob =
+    accepted.committeeKey.length > 0
+      ? accepted.committeeKey
+      : await fetch(binding.committeeKeyId, COMMITTEE_KEY_BYTES_MAX);
   const committeeKey = acceptCommitteeKey(session, binding, keyBlob);
   const data = requireData(session.parsed.plan, p.data, config.kind);
   const { engine, random } = p;

@@ -203,7 +203,9 @@ export class FakeCoordinator implements RoundsTransport {
 
   invitation(round: number) {
     const { config, signatures } = this.#round(round);
-    return { config: config.bytes, committeeKeySignatures: signatures };
+    // Left to be fetched: the longer way, which a coordinator may always choose.
+    const committeeKey = new Uint8Array(0);
+    return { config: config.bytes, committeeKeySignatures: signatures, committeeKey };
   }
 
   getBlob = (request: { digest: Uint8Array; offset: number }): Promise<unknown> =>

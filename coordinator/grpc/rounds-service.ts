@@ -74,7 +74,11 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
         );
         if (outcome.kind === 'invitation')
           return {
-            invitation: { config: outcome.config, committeeKeySignatures: outcome.committeeKeySignatures },
+            invitation: {
+              config: outcome.config,
+              committeeKeySignatures: outcome.committeeKeySignatures,
+              committeeKey: outcome.committeeKey,
+            },
           };
         if (outcome.kind === 'wait')
           return { wait: { retryAfterMs: outcome.retryAfterMs, reason: outcome.reason } };

@@ -6,6 +6,7 @@
  */
 import { equalBytes, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
+import { INVITED_KEY_BYTES_MAX } from '../../protos/fields.ts';
 import { checkInStatement } from '../../protos/statements.ts';
 import type { StatementSignature } from './holder-port.ts';
 import * as repository from './repository.ts';
@@ -29,6 +30,8 @@ export type CheckInOutcome =
       readonly kind: 'invitation';
       readonly config: Uint8Array;
       readonly committeeKeySignatures: readonly StatementSignature[];
+      /** Empty where it is too long for an invitation. */
+      readonly committeeKey: Uint8Array;
     }
   | { readonly kind: 'wait'; readonly retryAfterMs: number; readonly reason: string }
   | { readonly kind: 'finished'; readonly reason: string; readonly modelHash: string };
@@ -107,6 +110,15 @@ async function tryInvite(
   // A refused device waits for the end of the plan like any other; the reason is for its person.
   if (invited) return { kind: 'wait', retryAfterMs: 5000, reason: `BUDGET_EXCEEDED: ${invited.refusal}` };
   active.notify({ type: 'device_invited', deviceId });
-  const key = services.store.read('key', (db) => repository.getCommitteeKey(db, plan, round))!;
-  return { kind: 'invitation', config: active.config.bytes, committeeKeySignatures: key.signatures };
+  const { signatures, publicKey } = services.store.read('key', (db) => {
+    const key = repository.getCommitteeKey(db, plan, round)!;
+    return { signatures: key.signatures, publicKey: repository.getBlob(db, key.keyId)! };
+  });
+  const committeeKey = publicKey.length <= INVITED_KEY_BYTES_MAX ? publicKey : new Uint8Array(0);
+  return {
+    kind: 'invitation',
+    config: active.config.bytes,
+    committeeKeySignatures: signatures,
+    committeeKey,
+  };
 }

@@ -246,7 +246,7 @@ export class DemoReport {
         ],
         [
           'upload',
-          `${formatBytes(bytes.mean)} mean, ${formatBytes(bytes.max)} most, for ${digitCountOf(last.parsed, 'training')} digits`,
+          `${formatBytes(bytes.mean)} mean, ${formatBytes(bytes.max)} most, for ${digitCountOf(last.parsed, 'training')} slots`,
         ],
         ['engine', `${hosts.engine}${hosts.skipped.map((s) => `; not ${s.engine}: ${s.reason}`).join('')}`],
         ['time', formatDuration(Number(figures.wall_s) * 1000)],

@@ -13,7 +13,7 @@ import * as repository from '../../coordinator/rounds/repository.ts';
 import type { RoundServices } from '../../coordinator/rounds/services.ts';
 import { putUpload } from '../../coordinator/rounds/uploads.ts';
 import { until } from '../../coordinator/testing.ts';
-import { concat, fromHex, toHex } from '../../crypto/bytes.ts';
+import { concat, fromHex, toHex, utf8 } from '../../crypto/bytes.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import type { SealedParts } from '../../crypto/secagg/scheme.ts';
@@ -240,9 +240,12 @@ export class AttackedRound {
     const signature = differs
       ? suite.sign(signing.secretKey, uploadStatement({ ...binding, deviceId, digest }))
       : signed.signature;
-    await this.services.store.enqueue('invite', (db) =>
-      repository.insertInvitation(db, parsed.hashHex, binding.round, deviceId, deviceId),
-    );
+    const pseudonym = toHex(suite.digest(utf8(deviceId)));
+    await this.services.store.enqueue('invite', (db) => {
+      const refusal = this.services.budget.reserve(db, parsed, this.#config, pseudonym);
+      if (refusal) throw new PulsefoldError('BUDGET_EXCEEDED', refusal);
+      repository.insertInvitation(db, parsed.hashHex, binding.round, deviceId, pseudonym);
+    });
     this.#active.notify({ type: 'device_invited', deviceId });
     const { body, holderPart } = update;
     await putUpload(this.services, {
@@ -263,10 +266,17 @@ export class AttackedRound {
   /** Plays until the sum is open, the round over, or too few holders are left that have not refused. */
   async play(updates: readonly Update[]): Promise<RoundEnd> {
     for (const update of updates) await this.upload(update);
-    const running = this.#active.run().catch(() => {});
-    await until('the end of the round', () => isFinal(this.#active.state) || this.#isOver(), 20_000);
+    let failure: unknown;
+    let stopped = false;
+    const running = this.#active.run().catch((error: unknown) => {
+      if (!stopped) failure = error;
+    });
+    const isOver = () => failure !== undefined || isFinal(this.#active.state) || this.#isOver();
+    await until('the end of the round', isOver, 20_000);
+    stopped = true;
     this.#active.stop();
     await running;
+    if (failure) throw failure;
     const end = this.#end();
     this.services.store.close();
     return end;

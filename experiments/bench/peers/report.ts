@@ -140,7 +140,8 @@ export function report(
   ]);
   return [
     `${cpu}, ${cores} cores, one thread used; Node ${node} (${engine}), Python ${python}, `,
-    `TenSEAL ${tenseal}, Flower ${flwr}; load ${load_before} before and ${load_after} after. Ours: elapsed time; the others: CPU time.\n\n`,
+    `TenSEAL ${tenseal}, Flower ${flwr}; load ${load_before} before and ${load_after} after. `,
+    'Ours: elapsed time; the others: CPU time.\n\n',
     markdown(
       [
         'd',

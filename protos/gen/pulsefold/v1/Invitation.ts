@@ -5,9 +5,11 @@ import type { HolderSignature as _pulsefold_v1_HolderSignature, HolderSignature_
 export interface Invitation {
   'config'?: (Buffer | Uint8Array | string);
   'committeeKeySignatures'?: (_pulsefold_v1_HolderSignature)[];
+  'committeeKey'?: (Buffer | Uint8Array | string);
 }
 
 export interface Invitation__Output {
   'config': (Buffer);
   'committeeKeySignatures': (_pulsefold_v1_HolderSignature__Output)[];
+  'committeeKey': (Buffer);
 }
