@@ -95,7 +95,7 @@ function longFields(figures: LongFigures): (readonly [string, Cell])[] {
     ],
     [
       'sigma',
-      `${figures.sigma.toFixed(2)} of key and errors, for ${figures.honestClients} honest clients (sums are hints)`,
+      `${figures.sigma.toFixed(2)} of key and errors; half of it is left once the sums are known`,
     ],
     [
       'packing',

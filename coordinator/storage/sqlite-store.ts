@@ -15,6 +15,8 @@ const ATTEMPTS_MAX = 3;
 const STATEMENTS_MAX = 500;
 /** Writes in one group commit; with ~10 µs per write a group stays near the cost of its one fsync. */
 const GROUP_WRITES_MAX = 1_000;
+/** Between two group commits under load. */
+const GATHER_MS = 4;
 const QUEUE_LENGTH_MAX = 100_000;
 const NAME = /^[a-z][a-z0-9_.-]{0,63}$/;
 
@@ -110,6 +112,7 @@ export class SqliteStore implements Store {
   readonly #metrics = new Map<string, TransactionMetrics>();
   #queue: QueuedWrite[] = [];
   #flushScheduled = false;
+  #lastGroup = { writes: 0, endedAtMs: 0 };
   #inside = false;
   #closed = false;
   #groupCommits = 0;
@@ -232,16 +235,23 @@ export class SqliteStore implements Store {
   }
 
   // setImmediate runs after the pending I/O events of this turn, so one group holds all that arrived
-  // together.
+  // together. While several writers are at it, a commit follows the last one only after a moment: each of
+  // them stops this thread for an fsync, and what gathers meanwhile shares the next.
   #scheduleFlush(): void {
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    setImmediate(() => {
+    const flush = () => {
       this.#flushScheduled = false;
       if (this.#closed || this.#queue.length === 0) return;
-      this.#flushGroup(this.#queue.splice(0, GROUP_WRITES_MAX));
+      const group = this.#queue.splice(0, GROUP_WRITES_MAX);
+      this.#flushGroup(group);
+      this.#lastGroup = { writes: group.length, endedAtMs: performance.now() };
       if (this.#queue.length > 0) this.#scheduleFlush();
-    });
+    };
+    const { writes, endedAtMs } = this.#lastGroup;
+    const waitMs = writes > 1 ? GATHER_MS - (performance.now() - endedAtMs) : 0;
+    if (waitMs > 0) setTimeout(flush, waitMs);
+    else setImmediate(flush);
   }
 
   #flushGroup(group: readonly QueuedWrite[]): void {

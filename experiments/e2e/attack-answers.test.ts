@@ -10,10 +10,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import { strongPrivacy } from '../../coordinator/testing.ts';
 import { concat } from '../../crypto/bytes.ts';
-import type { OpenInput, Secagg, SumScheme } from '../../crypto/secagg/scheme.ts';
 import type { TestHolder } from '../../keyholder/testing.ts';
 import { certificateStatement, partialStatement } from '../../protos/statements.ts';
-import { seedsOf, splitAnswer } from './testing-coalition.ts';
+import { seedsOf, splitAnswer, trusting } from './testing-coalition.ts';
 import { portOf } from './testing-federation.ts';
 import { plain, Stage } from './testing-stage.ts';
 
@@ -66,26 +65,6 @@ describe.each(Object.entries(worlds))('shares, %s:', (_name, federation) => {
       return lie ? lying(holder, lie) : portOf(holder);
     });
 
-  /** The weakened coordinator: for each seed it believes the first holder that it asked. */
-  function trusting(secagg: Secagg): Secagg {
-    const open = (scheme: SumScheme, input: OpenInput): Int32Array => {
-      const first = new Map<number, Uint8Array>();
-      for (const [i, index] of input.activeSet.entries())
-        for (const [seed, words] of splitAnswer(index, input.partials[i]!))
-          if (!first.has(seed)) first.set(seed, words);
-      const partials = input.activeSet.map((index) =>
-        concat(...seedsOf(index).map((seed) => first.get(seed)!)),
-      );
-      return secagg.open(scheme, { ...input, partials });
-    };
-    return new Proxy(secagg, {
-      get(target, name: keyof Secagg) {
-        if (name === 'open') return open;
-        const member = target[name];
-        return typeof member === 'function' ? member.bind(target) : member;
-      },
-    });
-  }
   const shifted = (by: number) => plain(stage.honest).map((value, i) => (i === 0 ? value + by : value));
 
   it('one liar moves the sum unseen where the first answer is believed', async () => {

@@ -1,6 +1,6 @@
 /**
  * Attacks on the committee key, end to end: a coordinator that hands clients a key of its own, and a holder that
- * cheats in the ceremony that the coordinator relays. See attack-rounds.test.ts for where every attack is tested.
+ * cheats in the ceremony that the coordinator relays. See attack-suite.test.ts for where every attack is tested.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type CommitteeKey, runCeremony } from '../../coordinator/rounds/ceremonies.ts';

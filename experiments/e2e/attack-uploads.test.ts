@@ -16,7 +16,7 @@ import type { SharesOpener } from '../../crypto/secagg/shares/index.ts';
 import { type HolderRules, holderRules } from '../../keyholder/rules.ts';
 import type { TestHolder } from '../../keyholder/testing.ts';
 import { whyExposed } from './testing-attacker.ts';
-import { createUpdate, type RoundEnd, refusersOf, signUpdate, type Update } from './testing-attacks.ts';
+import { createUpdate, type RoundEnd, refusersOf, type Update } from './testing-attacks.ts';
 import {
   centred,
   craftUpdate,
@@ -63,13 +63,6 @@ describe.each(Object.entries(worlds))('shares, %s:', (_name, federation) => {
         expect(exposed(end.sum!, target)).toBeNull();
   }
 
-  /** What the coordinator shows a holder of this update. */
-  const entryOf = (update: Update): Entry => ({
-    ...signUpdate(stage.world, update),
-    certificate: update.identity.certificate,
-    bodyDigest: stage.world.suite.digest(update.body),
-    holderPart: update.holderPart,
-  });
   const accept = (holder: TestHolder, round: number, entries: readonly Entry[]) =>
     holder.service.accept({ planHash: stage.world.parsed.hash, round, entries });
 
@@ -148,7 +141,7 @@ describe.each(Object.entries(worlds))('shares, %s:', (_name, federation) => {
         },
       }));
       for (const holder of weak.committee.holders)
-        expect((await accept(holder, 1, [entryOf(victim)])).accepted).toEqual([idOf(victim)]);
+        expect((await accept(holder, 1, [stage.entry(victim)])).accepted).toEqual([idOf(victim)]);
       const cohort = [victim, ...weak.updates];
       const end = await weak.play(cohort);
       expect(end.rejections).toEqual([]);
@@ -285,7 +278,7 @@ describe.each(Object.entries(worlds))('shares, %s:', (_name, federation) => {
           used: (seed, honest) => (seed === 2 ? shared : honest),
         });
       const cohort = [reuse(others[0]!, 0), reuse(others[1]!, 1)];
-      const entries = cohort.map(entryOf);
+      const entries = cohort.map((update) => stage.entry(update));
       const [, , third] = stage.fork().holders;
       for (const index of [0, 3]) {
         const weak = stage.fork(without({ freshSeeds: none })).holders[index]!;

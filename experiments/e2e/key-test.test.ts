@@ -7,7 +7,7 @@
  * The same code, given a second holder's share, opens the victim exactly: the test can fail.
  *
  * Not here: a client with a crafted c1 opens its own round, outside the `bfv` model (crypto/secagg/crafted-c1.test.ts).
- * Where each attack of issue 2 is tested: attack-rounds.test.ts, head comment.
+ * Under `shares`: attack-coalition.test.ts. Where each attack is tested: attack-suite.test.ts.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -5,7 +5,7 @@
  * For *.test.ts here only.
  */
 import { type CommitteeKey, runCeremony } from '../../coordinator/rounds/ceremonies.ts';
-import type { HolderPort } from '../../coordinator/rounds/holder-port.ts';
+import type { Entry, HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import type { SumScheme } from '../../crypto/secagg/scheme.ts';
 import type { HolderRules } from '../../keyholder/rules.ts';
 import { Committee, type TestHolderOptions } from '../../keyholder/testing.ts';
@@ -17,6 +17,7 @@ import {
   type RoundOptions,
   type Shown,
   schemeOfWorld,
+  signUpdate,
   type Update,
 } from './testing-attacks.ts';
 import {
@@ -26,14 +27,6 @@ import {
   type FederationWorld,
   portOf,
 } from './testing-federation.ts';
-
-/** The sums under attack: name, and the federation that has it. Short vectors have 41 slots, the long one 8,641. */
-export const sums = {
-  bfv: { inputs: 40 },
-  shares: { transport: 'shares', inputs: 40 },
-  'shares, gm': { transport: 'shares', suite: 'gm', inputs: 40 },
-  'shares, long': { transport: 'shares', hidden: [64, 128] },
-} as const satisfies Record<string, FederationOptions>;
 
 type Weakening = TestHolderOptions | ((index: number) => TestHolderOptions);
 
@@ -84,6 +77,16 @@ export class Stage {
 
   update(identity: IdentityBundle, number: number, shown: Shown = {}, key = this.key): Update {
     return createUpdate(this.world, key, identity, this.digits(number), shown);
+  }
+
+  /** What the coordinator shows a holder of this update. */
+  entry(update: Update): Entry {
+    return {
+      ...signUpdate(this.world, update),
+      certificate: update.identity.certificate,
+      bodyDigest: this.world.suite.digest(update.body),
+      holderPart: update.holderPart,
+    };
   }
 
   /** The committee with its key and no round yet. */
