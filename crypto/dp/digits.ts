@@ -104,6 +104,7 @@ export function fitsModulus(
 /** Values → signed digits, least significant first, the digits of one value side by side; the rest is dropped. */
 export function toDigits(values: Int32Array, layout: DigitLayout): Int32Array {
   const { digitBits, digitCount } = layout;
+  if (digitBits === MODULUS_BITS_MAX && digitCount === 1) return values.slice();
   const out = new Int32Array(values.length * digitCount);
   const spare = 32 - digitBits; // shifting left and back keeps the low digitBits bits, with their sign
   const base = 2 ** digitBits;

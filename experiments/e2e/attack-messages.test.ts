@@ -101,7 +101,7 @@ describe('between coordinator and key holders:', () => {
     readonly partial: Uint8Array;
   }
 
-  it('damaged requests to every holder', async () => {
+  it('damaged requests to every holder', { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(several(6), async (before) => {
         const seen = new Set<string>();
@@ -114,18 +114,18 @@ describe('between coordinator and key holders:', () => {
         expect(end.state.contradicting).toBeUndefined();
         expect([...seen].sort()).toEqual(['Accept', 'Certify', 'Open']);
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 
-  it('damaged replies of one holder, whichever it is', async () => {
+  it('damaged replies of one holder, whichever it is', { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(holder, damage, async (faulty, reply) => {
         const end = await play((index) => (index === faulty ? { reply } : {}));
         expect(end.state.cohort!.length).toBeGreaterThanOrEqual(stage.honest.length - 1);
         expect(end.sum).toEqual(sumOfCohort(end));
       }),
-      { numRuns: 10 },
+      { numRuns: 8 },
     );
   });
 
@@ -146,7 +146,7 @@ describe('between coordinator and key holders:', () => {
     expect(refusersOf(end, 'partial', 'BAD_SIGNATURE')).toEqual(['hospital']);
   });
 
-  it('damaged registrations, ceremonies, aborts and erasures', async () => {
+  it('damaged registrations, ceremonies, aborts and erasures', { timeout: 60_000 }, async () => {
     const { world } = stage;
     await fc.assert(
       fc.asyncProperty(several(8), async (before) => {
@@ -178,7 +178,9 @@ describe('between coordinator and key holders:', () => {
     );
   });
 
-  it('a damaged reply in a ceremony makes no key, and does not stand in the way of one', async () => {
+  it('a damaged reply in a ceremony makes no key, and does not stand in the way of one', {
+    timeout: 60_000,
+  }, async () => {
     const { world } = stage;
     await fc.assert(
       fc.asyncProperty(holder, damage, async (faulty, reply) => {
@@ -192,7 +194,7 @@ describe('between coordinator and key holders:', () => {
         if (!(made instanceof Error)) expect(hexOf(made as CommitteeKey)).toEqual(hexOf(key));
         committee.close();
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 });
@@ -297,7 +299,7 @@ describe('between clients and coordinator:', () => {
   }
   const cohortSum = ({ cohort, sealed }: Played) => add(cohort.map((id) => sealed.get(id)!));
 
-  it('damaged requests before every call of every client', async () => {
+  it('damaged requests before every call of every client', { timeout: 60_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(several(4), async (before) => {
         const played = await play(PEOPLE, () => ({ before }));
@@ -315,7 +317,9 @@ describe('between clients and coordinator:', () => {
     );
   });
 
-  it('damaged replies to one client: it goes on or ends with a code, and the others are not disturbed', async () => {
+  it('damaged replies to one client: it goes on or ends with a code, and the others are not disturbed', {
+    timeout: 60_000,
+  }, async () => {
     await fc.assert(
       fc.asyncProperty(damage, async (reply) => {
         const played = await play(PEOPLE + 1, (index) => (index === PEOPLE ? { reply } : {}));

@@ -192,8 +192,8 @@ async function uploadRows({ config, own, earlier }: Stage): Promise<Row[]> {
       'FIELD_OUT_OF_RANGE',
     ],
     ['an oversized chunk', () => bytes(256 * 1024 + 1), 'RESOURCE_EXHAUSTED', 'CHUNK_TOO_LARGE'],
-    // grpc-js itself cuts this off; no code of ours is reached.
-    ['an oversized message', () => bytes(5 * 1024 * 1024), 'RESOURCE_EXHAUSTED', undefined],
+    // Refused by its length prefix, before it is read.
+    ['an oversized message', () => bytes(5 * 1024 * 1024), 'RESOURCE_EXHAUSTED', 'CHUNK_TOO_LARGE'],
     [
       'a chunk past the announced size',
       () => bytes(own.bytes.length + 1),

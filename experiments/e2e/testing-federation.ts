@@ -84,7 +84,7 @@ export async function createFederation(options: FederationOptions = {}): Promise
     const world = { ...(await createCoordinatorWorld(suite)), authority, caDer, registrarSha256 };
     const base = planOf(world, {
       rounds: { training: 1, spare: 0, ...options.rounds },
-      ...(options.transport === 'shares' ? { aggregation: { transport: 'shares' } } : {}),
+      aggregation: { transport: options.transport ?? 'bfv' },
       ...(privacy ? { privacy } : {}),
     });
     const features = Array.from({ length: inputs }, (_, i) => ({

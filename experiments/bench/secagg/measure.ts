@@ -10,7 +10,7 @@ import { intlSuite } from '../../../crypto/identity/suite-intl.ts';
 import type { Secagg } from '../../../crypto/secagg/scheme.ts';
 import { CHUNK_BYTES_MAX, parse } from '../../../protos/fields.ts';
 import { putUploadRequest } from '../../../protos/rounds-messages.ts';
-import { uploadDigest, uploadStatement } from '../../../protos/statements.ts';
+import { uploadDigestOfParts, uploadStatement } from '../../../protos/statements.ts';
 import { serviceDefinition } from '../../../protos/transport/load.ts';
 import { putUploadReader } from '../../../protos/transport/put-upload-reader.ts';
 import type { PreparedCase } from './cases.ts';
@@ -130,21 +130,45 @@ function requestsOf(
 
 const read = putUploadReader();
 
-/** Parse, digest, signature, fold: what the coordinator computes for one upload. */
+/**
+ * Parse, digest, signature, fold: what the coordinator computes for one upload. As there, chunks are hashed as they
+ * come and the fold reads them piece by piece into its own memory (coordinator/rounds/upload-bytes.ts, there from the
+ * spool); an upload is never put together.
+ */
 function serve(
   folder: ReturnType<Secagg['folder']>,
   { messages }: Request,
   verify: (i: number) => boolean,
   i: number,
 ): void {
-  const parsed = messages.map((message) => parse(putUploadRequest, read(message)));
-  const { header } = parsed[0]!;
-  const total = header.bodyBytes + header.holderBytes;
-  const whole = parsed.length === 1 ? parsed[0]!.data : new Uint8Array(total);
-  if (parsed.length > 1) for (const { offset, data } of parsed) whole.set(data, offset);
-  const body = whole.subarray(0, header.bodyBytes);
-  const digest = uploadDigest(intlSuite, body, whole.subarray(header.bodyBytes));
-  if (Buffer.compare(digest, header.digest) !== 0 || !verify(i))
+  const body = createHash('sha256');
+  const holderPart = createHash('sha256');
+  const chunks: Uint8Array[] = [];
+  let bodyBytes = 0;
+  let digest = new Uint8Array();
+  for (const message of messages) {
+    const { header, offset, data } = parse(putUploadRequest, read(message));
+    bodyBytes = header.bodyBytes;
+    digest = new Uint8Array(header.digest);
+    const ofBody = Math.max(0, Math.min(data.length, bodyBytes - offset));
+    body.update(data.subarray(0, ofBody));
+    holderPart.update(data.subarray(ofBody));
+    chunks.push(data);
+  }
+  const computed = uploadDigestOfParts(intlSuite, body.digest(), holderPart.digest());
+  if (Buffer.compare(computed, digest) !== 0 || !verify(i))
     throw new Error('the benchmark’s own upload is refused');
-  folder.add(body);
+  folder.addRead((target, at) => copyFrom(chunks, target, at));
+}
+
+function copyFrom(chunks: readonly Uint8Array[], target: Uint8Array, at: number): void {
+  let from = at;
+  for (let filled = 0; filled < target.length; ) {
+    const chunk = chunks[Math.floor(from / CHUNK_BYTES_MAX)]!;
+    const start = from % CHUNK_BYTES_MAX;
+    const piece = chunk.subarray(start, start + target.length - filled);
+    target.set(piece, filled);
+    filled += piece.length;
+    from += piece.length;
+  }
 }
