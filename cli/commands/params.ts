@@ -93,10 +93,7 @@ function longFields(figures: LongFigures): (readonly [string, Cell])[] {
       'log2 q',
       `${figures.logModulus.toFixed(1)}, within ${figures.logModulusLimit}: 128 bits, ePrint 2024/463 (quantum: ${figures.logModulusQuantumLimit})`,
     ],
-    [
-      'sigma',
-      `${figures.sigma.toFixed(2)} of key and errors; half of it is left once the sums are known`,
-    ],
+    ['sigma', `${figures.sigma.toFixed(2)} of key and errors; half of it is left once the sums are known`],
     [
       'packing',
       `${figures.slotsPerCoefficient} slots a coefficient, ${figures.coefficientCount} coefficients, n of them a polynomial`,

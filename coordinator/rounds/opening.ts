@@ -41,6 +41,8 @@ export class Opening {
   readonly #round: RoundView;
   readonly #acceptances: Acceptances;
   readonly #fold: RoundFold;
+  /** Holders that were named as contradicting the majority. */
+  #contradictors = '';
 
   constructor(round: RoundView, acceptances: Acceptances, fold: RoundFold) {
     this.#round = round;
@@ -180,7 +182,9 @@ export class Opening {
       count: scheme.shortCount,
       partials: holderIds.map((id) => answers.get(id)!),
     }).map((index) => holderIds[index - 1]!);
-    if (named.length === 0) return;
+    // The machine may still try sets with one of them in; once is enough to say so.
+    if (named.length === 0 || this.#contradictors === named.join()) return;
+    this.#contradictors = named.join();
     services.logger.error(
       { round: state.round, holders: named },
       'the answers of these key holders contradict those of the majority',
