@@ -66,8 +66,9 @@ const SECAGG_COLUMNS: readonly (readonly [string, string])[] = [
   ['open_ms', 'open ms'],
 ];
 
+const text = (value: unknown): string => (value === null || value === undefined ? '–' : String(value));
+
 function printSecagg(rows: readonly Record<string, unknown>[]): void {
-  const text = (value: unknown): string => (value === null || value === undefined ? '–' : String(value));
   const table = rows.filter((row) => row.bench === 'secagg');
   printLine(
     renderTable(
@@ -153,7 +154,6 @@ function round(): Command {
 
 /** One figure a line; the columns are the rows. */
 function printRows(rows: readonly Record<string, unknown>[]): void {
-  const text = (value: unknown): string => (value === null || value === undefined ? '–' : String(value));
   const names = Object.keys(rows[0] ?? {}).filter((name) => name !== 'bench');
   printLine(
     renderTable(

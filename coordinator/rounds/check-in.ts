@@ -110,15 +110,13 @@ async function tryInvite(
   // A refused device waits for the end of the plan like any other; the reason is for its person.
   if (invited) return { kind: 'wait', retryAfterMs: 5000, reason: `BUDGET_EXCEEDED: ${invited.refusal}` };
   active.notify({ type: 'device_invited', deviceId });
-  const { signatures, publicKey } = services.store.read('key', (db) => {
-    const key = repository.getCommitteeKey(db, plan, round)!;
-    return { signatures: key.signatures, publicKey: repository.getBlob(db, key.keyId)! };
+  return services.store.read('key', (db) => {
+    const { keyId, signatures } = repository.getCommitteeKey(db, plan, round)!;
+    return {
+      kind: 'invitation',
+      config: active.config.bytes,
+      committeeKeySignatures: signatures,
+      committeeKey: repository.getShortBlob(db, keyId, INVITED_KEY_BYTES_MAX) ?? new Uint8Array(0),
+    };
   });
-  const committeeKey = publicKey.length <= INVITED_KEY_BYTES_MAX ? publicKey : new Uint8Array(0);
-  return {
-    kind: 'invitation',
-    config: active.config.bytes,
-    committeeKeySignatures: signatures,
-    committeeKey,
-  };
 }

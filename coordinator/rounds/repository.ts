@@ -115,6 +115,14 @@ export function putBlob(db: Database, digest: string, data: Uint8Array): void {
 export const getBlob = (db: Database, digest: string): Uint8Array | undefined =>
   db.get<{ data: Uint8Array }>('SELECT data FROM blobs WHERE digest = ?', digest)?.data;
 
+/** The artefact where it has at most `bytesMax` bytes, else undefined; a longer one is not read. */
+export const getShortBlob = (db: Database, digest: string, bytesMax: number): Uint8Array | undefined =>
+  db.get<{ data: Uint8Array }>(
+    'SELECT data FROM blobs WHERE digest = ? AND length(data) <= ?',
+    digest,
+    bytesMax,
+  )?.data;
+
 interface StoredSignature {
   readonly holderId: string;
   readonly signature: string;

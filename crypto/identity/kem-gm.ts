@@ -7,7 +7,7 @@
  * standardised, at 128 bytes per recipient. One-time encryption is the suite's own (SM4-CTR + HMAC-SM3).
  * Trusts: sm2-curve.ts, node:crypto's SM3. May be called by: kem.ts.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { concat, equalBytes, uint32 } from '../bytes.ts';
 import { ensure } from '../error.ts';
 import { type RandomSource, randomBytes, systemRandom } from '../random.ts';
@@ -20,7 +20,14 @@ import {
   deriveSharedKey,
   digestOfKeys,
 } from './kem-schedule.ts';
-import { decodePoint, multiplyBase, SM2_ORDER, SM2_PUBLIC_KEY_BYTES, toInteger } from './sm2-curve.ts';
+import {
+  decodePoint,
+  multiplyBase,
+  randomScalar,
+  SM2_PUBLIC_KEY_BYTES,
+  secretScalar,
+  sm3,
+} from './sm2-curve.ts';
 import { gmSuite } from './suite-gm.ts';
 
 const HASH = 'sm3';
@@ -28,15 +35,6 @@ const KEY_BYTES = 32;
 const POINT_BYTES = 64;
 /** C1 without 0x04 (64) ‖ C3 (32) ‖ C2 (32). */
 const SEALED_KEY_BYTES = 128;
-
-const sm3 = (...parts: Uint8Array[]): Uint8Array => {
-  const hash = createHash(HASH);
-  for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
-};
-
-const randomScalar = (random: RandomSource): bigint =>
-  (toInteger(randomBytes(40, random)) % (SM2_ORDER - 1n)) + 1n;
 
 /** GB/T 32918.4 §5.4.3 for 32 bytes: one block, counter 1 (big-endian). */
 const keyStream = (point: Uint8Array): Uint8Array => sm3(point, uint32(1).reverse());
@@ -101,13 +99,7 @@ export const sm2Kem: Kem = {
   },
   recipient(secretKey, publicKeys, index): KemRecipient {
     checkIndex(publicKeys, index);
-    ensure(secretKey.length === KEY_BYTES, 'FIELD_OUT_OF_RANGE', 'an SM2 secret key has 32 bytes');
-    const scalar = toInteger(secretKey);
-    ensure(
-      scalar >= 1n && scalar <= SM2_ORDER - 2n,
-      'FIELD_OUT_OF_RANGE',
-      'an SM2 secret key lies in [1, n-2]',
-    );
+    const scalar = secretScalar(secretKey);
     ensure(
       equalBytes(multiplyBase(scalar), publicKeys[index - 1]!),
       'WRONG_COMMITTEE_KEY',

@@ -9,6 +9,8 @@
 import { createHash } from 'node:crypto';
 import { weierstrass } from '@noble/curves/abstract/weierstrass.js';
 import { concat, toHex, utf8 } from '../bytes.ts';
+import { ensure } from '../error.ts';
+import { type RandomSource, randomBytes } from '../random.ts';
 
 // GB/T 32918.5 §A.1: sm2p256v1.
 const curve = {
@@ -26,6 +28,7 @@ type CurvePoint = InstanceType<typeof Point>;
 /** Order of the group. */
 export const SM2_ORDER = curve.n;
 export const SM2_PUBLIC_KEY_BYTES = 65;
+const SECRET_KEY_BYTES = 32;
 
 /** The default signer identity of GM/T 0009 §10; it enters Z, so both sides must use it. */
 export const SM2_USER_ID = '1234567812345678';
@@ -35,12 +38,29 @@ const word = (value: bigint): Uint8Array => {
   for (let i = 31, rest = value; i >= 0; i--, rest >>= 8n) out[i] = Number(rest & 0xffn);
   return out;
 };
-const sm3 = (...parts: Uint8Array[]): Uint8Array => {
+/** SM3 of the concatenation. */
+export const sm3 = (...parts: Uint8Array[]): Uint8Array => {
   const hash = createHash('sm3');
   for (const part of parts) hash.update(part);
   return new Uint8Array(hash.digest());
 };
 export const toInteger = (bytes: Uint8Array): bigint => BigInt(`0x${toHex(bytes)}`);
+
+/** Uniform in [1, n−1]: 64 bits more than the order, so that the reduction leaves no measurable bias. */
+export const randomScalar = (random: RandomSource): bigint =>
+  (toInteger(randomBytes(40, random)) % (SM2_ORDER - 1n)) + 1n;
+
+/** The scalar of a secret key. Throws FIELD_OUT_OF_RANGE. */
+export function secretScalar(secretKey: Uint8Array): bigint {
+  ensure(secretKey.length === SECRET_KEY_BYTES, 'FIELD_OUT_OF_RANGE', 'an SM2 secret key has 32 bytes');
+  const scalar = toInteger(secretKey);
+  ensure(
+    scalar >= 1n && scalar <= SM2_ORDER - 2n,
+    'FIELD_OUT_OF_RANGE',
+    'an SM2 secret key lies in [1, n-2]',
+  );
+  return scalar;
+}
 
 /** GB/T 32918.1 §6.2.1: uncompressed, below p, on the curve, not infinity; cofactor 1 makes the order right. */
 export function decodePoint(publicKey: Uint8Array): CurvePoint | null {

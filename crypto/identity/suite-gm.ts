@@ -22,10 +22,11 @@ import { type RandomSource, randomBytes, systemRandom } from '../random.ts';
 import {
   decodePoint,
   multiplyBase,
+  randomScalar,
   SM2_ORDER,
   SM2_PUBLIC_KEY_BYTES,
   SM2_USER_ID,
-  toInteger,
+  secretScalar,
   verifySm2,
 } from './sm2-curve.ts';
 import type { KeyPair, Suite } from './suite.ts';
@@ -49,10 +50,6 @@ SecureRandom.prototype.nextBytes = (target: number[]): void => {
 // jsbn's class is not exported; a point that sm-crypto made shows it.
 const BigInteger = sm2.getPoint().k.constructor as new (hex: string, radix: 16) => JsbnInteger;
 
-/** Uniform in [1, n−1]: 64 bits more than the order, so that the reduction leaves no measurable bias. */
-const randomScalar = (random: RandomSource): bigint =>
-  (toInteger(randomBytes(40, random)) % (SM2_ORDER - 1n)) + 1n;
-
 const scalarHex = (scalar: bigint): string => scalar.toString(16).padStart(64, '0');
 
 function generate(random: RandomSource): KeyPair {
@@ -60,18 +57,6 @@ function generate(random: RandomSource): KeyPair {
   // GB/T 32918.2 §6.1 leaves out n−1, for which signing cannot work.
   while (scalar === SM2_ORDER - 1n) scalar = randomScalar(random);
   return { publicKey: multiplyBase(scalar), secretKey: fromHex(scalarHex(scalar)) };
-}
-
-/** The scalar of a secret key. Throws FIELD_OUT_OF_RANGE. */
-function secretScalar(secretKey: Uint8Array): bigint {
-  ensure(secretKey.length === KEY_BYTES, 'FIELD_OUT_OF_RANGE', 'an SM2 secret key has 32 bytes');
-  const scalar = toInteger(secretKey);
-  ensure(
-    scalar >= 1n && scalar <= SM2_ORDER - 2n,
-    'FIELD_OUT_OF_RANGE',
-    'an SM2 secret key lies in [1, n-2]',
-  );
-  return scalar;
 }
 
 /** sm-crypto does the arithmetic of the signature; public key and nonce point, its two slow parts, are given to it. */

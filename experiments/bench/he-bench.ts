@@ -10,6 +10,7 @@ import { systemRandom } from '../../crypto/random.ts';
 import { BitReader } from '../../crypto/ring/sampling.ts';
 import { type Bfv, loadBfv } from '../../crypto/secagg/bfv.ts';
 import { type LocalCommittee, runCeremony } from '../../crypto/secagg/local-ceremony.ts';
+import { median } from './measuring.ts';
 
 interface Row {
   readonly bench: 'bfv';
@@ -26,11 +27,6 @@ interface Row {
 
 const activeSet = [1, 3];
 const checkedContributions = 3;
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
 
 function time<T>(repeats: number, run: () => T): { ms: number; last: T } {
   const times: number[] = [];

@@ -11,7 +11,8 @@ import { Client, credentials as grpcCredentials, type MethodDefinition } from '@
 import { messagePrefix } from '../../protos/transport/grpc-framing.ts';
 import { serviceDefinition } from '../../protos/transport/load.ts';
 import { channelCredentials } from '../../protos/transport/tls.ts';
-import type { ServerKind, TlsFiles } from './ingest-bench-server.ts';
+import type { ServerKind } from './ingest-bench-server.ts';
+import type { TlsFiles } from './measuring.ts';
 
 export type ClientKind = 'raw' | 'framed' | 'stock';
 

@@ -12,12 +12,7 @@ import { attachGrpc, sessionOptions } from '../../protos/transport/http2-server.
 import { serviceDefinition } from '../../protos/transport/load.ts';
 import { type ServedService, startServer } from '../../protos/transport/server.ts';
 import { serverCredentials } from '../../protos/transport/tls.ts';
-
-export interface TlsFiles {
-  readonly caPem: string;
-  readonly certPem: string;
-  readonly keyPem: string;
-}
+import type { TlsFiles } from './measuring.ts';
 
 export type ServerKind = 'raw' | 'ours' | 'grpcjs';
 /** Ports by kind and TLS. */

@@ -23,15 +23,9 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import {
-  createCertificateAuthority,
-  generateTlsKey,
-  issueCertificate,
-  subjectIdOf,
-} from '../../crypto/identity/certificate.ts';
-import { getSuite } from '../../crypto/identity/suite.ts';
 import type { ClientKind, LoadResult, LoadTask } from './ingest-bench-client.ts';
-import type { Ports, ServerCommand, ServerKind, ServerUsage, TlsFiles } from './ingest-bench-server.ts';
+import type { Ports, ServerCommand, ServerKind, ServerUsage } from './ingest-bench-server.ts';
+import { benchIdentities, median, type TlsFiles } from './measuring.ts';
 
 export interface IngestOptions {
   /** Bytes of data per message. Default 50,000 and 1,000,000. */
@@ -78,21 +72,6 @@ const CONTENDERS: readonly Contender[] = [
   { name: 'grpcjs', server: 'grpcjs', client: 'stock' },
 ];
 const CHECK_MESSAGES = 24;
-const HOUR = 3_600_000;
-
-async function certificates(): Promise<{ server: TlsFiles; client: TlsFiles }> {
-  const times = { notBeforeMs: Date.now() - HOUR, notAfterMs: Date.now() + HOUR };
-  const authority = await createCertificateAuthority({ name: 'ingest bench', ...times });
-  const leaf = async (role: 'coordinator' | 'client'): Promise<TlsFiles> => {
-    const { publicKey: signingPublicKey } = getSuite('intl').generateSigningKey();
-    const { tlsKeyPem, tlsPublicKey } = await generateTlsKey();
-    const subjectId = subjectIdOf(role, 'intl', signingPublicKey);
-    const claims = { role, suite: 'intl' as const, subjectId, signingPublicKey };
-    const { pem } = await issueCertificate(authority, { claims, tlsPublicKey, ...times });
-    return { caPem: authority.caPem, certPem: pem, keyPem: tlsKeyPem };
-  };
-  return { server: await leaf('coordinator'), client: await leaf('client') };
-}
 
 /** A child process that answers one question at a time. */
 class Peer {
@@ -118,11 +97,6 @@ class Peer {
   stop(): void {
     this.#child.kill();
   }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
 }
 
 const round = (value: number, digits: number): number => Number(value.toFixed(digits));
@@ -225,7 +199,7 @@ export async function run(options: IngestOptions = {}): Promise<IngestRow[]> {
     durationMs = 600,
     onRow,
   } = options;
-  const tls = await certificates();
+  const tls = await benchIdentities('ingest bench');
   const server = new Peer('ingest-bench-server.ts', 'ingest-server');
   const client = new Peer('ingest-bench-client.ts', 'ingest-client');
   try {

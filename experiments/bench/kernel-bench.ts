@@ -7,7 +7,6 @@
  * Trusts: nothing. May be called by: people.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { compileKernels } from '../../crypto/kernels/instance.ts';
 import { loadWasmLongEngine } from '../../crypto/kernels/long-wasm.ts';
 import { createGaussianScan } from '../../crypto/kernels/sampler.ts';
@@ -21,13 +20,9 @@ import {
   longPrimes,
 } from '../../crypto/secagg/long/parameters.ts';
 import { cumulativeTable, sampleSmallGaussian } from '../../crypto/secagg/long/sampler.ts';
+import { lastLevelCacheBytes, median } from './measuring.ts';
 
 type Row = Readonly<Record<string, string | number>>;
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
 
 /** Median milliseconds of each of `runs`, taken in turns. `runs` get the number of the turn. */
 function timeInTurns<K extends string>(
@@ -46,19 +41,11 @@ function timeInTurns<K extends string>(
   return Object.fromEntries(names.map((name) => [name, median(times[name])])) as Record<K, number>;
 }
 
-/** Megabytes of the largest cache, where Linux tells. */
-function lastLevelCacheMb(): number {
-  try {
-    const text = readFileSync('/sys/devices/system/cpu/cpu0/cache/index3/size', 'utf8');
-    return Number.parseInt(text, 10) / 1024;
-  } catch {
-    return 64;
-  }
-}
+const lastLevelCacheMb = lastLevelCacheBytes() / 2 ** 20;
 
 function poolMb(): number {
   const asked = Number(process.env.BENCH_POOL_MB);
-  return asked > 0 ? asked : Math.min(512, Math.ceil(1.2 * lastLevelCacheMb()));
+  return asked > 0 ? asked : Math.min(512, Math.ceil(1.2 * lastLevelCacheMb));
 }
 
 const pool = new Uint8Array(poolMb() * 1_000_000).fill(3);
@@ -206,7 +193,7 @@ if (process.argv.includes('--json')) {
 } else {
   console.log(
     `Kernels, medians, one core; uploads from a pool of ${Math.round(pool.length / 1e6)} MB, ` +
-      `last-level cache ${lastLevelCacheMb()} MB; agreement checked first.\n`,
+      `last-level cache ${lastLevelCacheMb} MB; agreement checked first.\n`,
   );
   printTable(longRows);
   for (const line of smallRows) printTable([line]);

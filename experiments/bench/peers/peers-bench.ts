@@ -10,8 +10,8 @@
 import { availableParallelism, cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { loadSecagg, type Secagg } from '../../../crypto/secagg/scheme.ts';
+import { median } from '../measuring.ts';
 import { prepareCase } from '../secagg/cases.ts';
-import { median } from '../secagg/measure.ts';
 import { Wire } from '../secagg/wire.ts';
 import { type Contender, Pulsefold, type Sample, secAggPlus, tenseal } from './contenders.ts';
 import { PythonPeer } from './python-peer.ts';

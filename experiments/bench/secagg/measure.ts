@@ -5,7 +5,6 @@
  * Trusts: nothing; benchmarks only. May be called by: secagg-bench.ts.
  */
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { intlSuite } from '../../../crypto/identity/suite-intl.ts';
 import type { Secagg } from '../../../crypto/secagg/scheme.ts';
 import { CHUNK_BYTES_MAX, parse } from '../../../protos/fields.ts';
@@ -13,13 +12,9 @@ import { putUploadRequest } from '../../../protos/rounds-messages.ts';
 import { uploadDigestOfParts, uploadStatement } from '../../../protos/statements.ts';
 import { serviceDefinition } from '../../../protos/transport/load.ts';
 import { putUploadReader } from '../../../protos/transport/put-upload-reader.ts';
+import { lastLevelCacheBytes, median } from '../measuring.ts';
 import type { PreparedCase } from './cases.ts';
 import { bindingOf, type Client, type Upload } from './parties.ts';
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
 
 export function timesOf(repeats: number, run: (i: number) => void): number[] {
   const times: number[] = [];
@@ -29,19 +24,6 @@ export function timesOf(repeats: number, run: (i: number) => void): number[] {
     times.push(performance.now() - start);
   }
   return times;
-}
-
-/** Bytes of the last-level cache; 32 MiB where the system does not tell. */
-export function cacheBytes(): number {
-  for (const index of [3, 2]) {
-    try {
-      const text = readFileSync(`/sys/devices/system/cpu/cpu0/cache/index${index}/size`, 'utf8').trim();
-      return Number.parseInt(text, 10) * (text.endsWith('K') ? 1024 : 1024 * 1024);
-    } catch {
-      // not there: try the next level
-    }
-  }
-  return 32 * 1024 * 1024;
 }
 
 const POOL_BYTES_MAX = 400 * 1024 * 1024;
@@ -79,7 +61,7 @@ export function measureServer(
   clients: readonly Client[],
   configHash: Uint8Array,
 ): ServerTimes {
-  const pool = poolOf(uploads, cacheBytes());
+  const pool = poolOf(uploads, lastLevelCacheBytes());
   const copies = pool.map((body) => new Uint8Array(body.length));
   const batch = Math.max(1, Math.min(64, Math.floor(pool.length / 8)));
   const folder = secagg.folder(one.scheme);

@@ -7,9 +7,10 @@
 import { randomBytes, systemRandom, uniform } from '../../../crypto/random.ts';
 import { logModulus } from '../../../crypto/secagg/long/parameters.ts';
 import { loadSecagg, type Secagg } from '../../../crypto/secagg/scheme.ts';
+import { median } from '../measuring.ts';
 import { type BenchCase, type PreparedCase, prepareCase, standardCases } from './cases.ts';
 import { openUploads, survivors, wrongCoordinates } from './exactness.ts';
-import { measureServer, median } from './measure.ts';
+import { measureServer } from './measure.ts';
 import {
   type Client,
   type Committee,

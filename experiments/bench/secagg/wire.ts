@@ -7,41 +7,13 @@
  */
 import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
 import { concat } from '../../../crypto/bytes.ts';
-import {
-  createCertificateAuthority,
-  generateTlsKey,
-  issueCertificate,
-  subjectIdOf,
-} from '../../../crypto/identity/certificate.ts';
-import { intlSuite } from '../../../crypto/identity/suite-intl.ts';
 import { CHUNK_BYTES_MAX } from '../../../protos/fields.ts';
 import { openClient, type RpcClient } from '../../../protos/transport/channel.ts';
 import { serviceDefinition } from '../../../protos/transport/load.ts';
 import { type RunningServer, type ServedService, startServer } from '../../../protos/transport/server.ts';
 import { channelCredentials, serverCredentials } from '../../../protos/transport/tls.ts';
+import { benchIdentities } from '../measuring.ts';
 import type { Upload } from './parties.ts';
-
-const DAY_MS = 86_400_000;
-
-async function identities() {
-  const nowMs = Date.now();
-  const times = { notBeforeMs: nowMs - DAY_MS, notAfterMs: nowMs + DAY_MS };
-  const authority = await createCertificateAuthority({ name: 'secagg bench', ...times });
-  const issue = async (role: 'coordinator' | 'client') => {
-    const { publicKey } = intlSuite.generateSigningKey();
-    const { tlsKeyPem, tlsPublicKey } = await generateTlsKey();
-    const claims = {
-      role,
-      suite: 'intl' as const,
-      subjectId: subjectIdOf(role, 'intl', publicKey),
-      signingPublicKey: publicKey,
-      sealingPublicKey: intlSuite.generateSealingKey().publicKey,
-    };
-    const { pem } = await issueCertificate(authority, { claims, tlsPublicKey, ...times });
-    return { caPem: authority.caPem, certPem: pem, keyPem: tlsKeyPem };
-  };
-  return { coordinator: await issue('coordinator'), client: await issue('client') };
-}
 
 /** Answers as the coordinator does, and keeps nothing. */
 function rounds(): ServedService {
@@ -78,7 +50,7 @@ export class Wire {
   }
 
   static async open(): Promise<Wire> {
-    const { coordinator, client } = await identities();
+    const { server: coordinator, client } = await benchIdentities('secagg bench');
     const { definition } = serviceDefinition('Rounds');
     const server = await startServer({
       engine: 'http2',
