@@ -8,6 +8,7 @@
  *   SM2      0xff ‖ "pulsefold.sm2-with-sm3.v1", the private range of the document; key = 65 bytes
  *            0x04 ‖ x ‖ y; the signature is r ‖ s (64 bytes) of GB/T 32918.2 over the note text with the
  *            default user ID.
+ *   Cosignatures of witnesses, with their own signed message and a timestamp: see cosignature.ts.
  * Keys and algorithms come in as functions; this module knows only the format.
  * Trusts: the `verify` functions it is given. The text is hostile. May be called by: everyone.
  */
@@ -23,13 +24,29 @@ const SIGNATURE_BYTES_MAX = 8 * 1024;
 const KEY_NAME_LENGTH_MAX = 255;
 const KEY_ID_BYTES = 4;
 
-export type NoteAlgorithm = 'ed25519' | 'sm2';
+export const cosignatureAlgorithms = [
+  'cosignature-ed25519',
+  'cosignature-ml-dsa-44',
+  'cosignature-sm2',
+] as const;
+export type CosignatureAlgorithm = (typeof cosignatureAlgorithms)[number];
+export type NoteAlgorithm = 'ed25519' | 'sm2' | CosignatureAlgorithm;
 
 const SIGNATURE_TYPE: Record<NoteAlgorithm, Uint8Array> = {
   ed25519: Uint8Array.of(0x01),
   sm2: concat(Uint8Array.of(0xff), utf8('pulsefold.sm2-with-sm3.v1')),
+  'cosignature-ed25519': Uint8Array.of(0x04),
+  'cosignature-ml-dsa-44': Uint8Array.of(0x06),
+  'cosignature-sm2': concat(Uint8Array.of(0xff), utf8('pulsefold.sm2-with-sm3-cosignature.v1')),
 };
-const PUBLIC_KEY_BYTES: Record<NoteAlgorithm, number> = { ed25519: 32, sm2: 65 };
+const PUBLIC_KEY_BYTES: Record<NoteAlgorithm, number> = {
+  ed25519: 32,
+  sm2: 65,
+  'cosignature-ed25519': 32,
+  'cosignature-ml-dsa-44': 1312,
+  'cosignature-sm2': 65,
+};
+const KEY_LINE_LENGTH_MAX = 4096;
 
 /** A name and public key that stand in a signature line. */
 export interface NoteKey {
@@ -91,7 +108,8 @@ export function noteKeyId(key: NoteKey): Uint8Array {
   return new Uint8Array(createHash('sha256').update(input).digest().subarray(0, KEY_ID_BYTES));
 }
 
-function signatureLine(signer: NoteSigner, text: string): string {
+/** One line, `— name base64\n`, over the text of a note. */
+export function signatureLine(signer: NoteSigner, text: string): string {
   const signature = concat(noteKeyId(signer), signer.sign(utf8(text)));
   return `— ${signer.name} ${toBase64(signature)}\n`;
 }
@@ -136,13 +154,15 @@ function decodeText(note: string | Uint8Array): string {
   }
 }
 
-function strictBase64(text: string): Uint8Array {
+/** Base64 of RFC 4648 §4 with padding, in its one canonical form. Throws MALFORMED_MESSAGE. */
+export function strictBase64(text: string, where = 'signed note'): Uint8Array {
   const bytes = fromBase64(text);
-  ensure(toBase64(bytes) === text, 'MALFORMED_MESSAGE', 'signed note: not canonical base64');
+  ensure(toBase64(bytes) === text, 'MALFORMED_MESSAGE', `${where}: not canonical base64`);
   return bytes;
 }
 
-function parseSignatureLine(line: string): NoteSignature {
+/** One line without its newline. Throws MALFORMED_MESSAGE. */
+export function parseSignatureLine(line: string): NoteSignature {
   const parts = line.split(' ');
   ensure(
     parts.length === 3 && parts[0] === '—',
@@ -286,11 +306,11 @@ export const encodeVerifierKey = (key: NoteKey): string =>
 
 /** Reads what `encodeVerifierKey` wrote; throws MALFORMED_MESSAGE for an unknown type or a wrong key id. */
 export function decodeVerifierKey(line: string): NoteKey {
-  ensure(line.length <= 1024, 'MALFORMED_MESSAGE', 'verifier key: too long');
+  ensure(line.length <= KEY_LINE_LENGTH_MAX, 'MALFORMED_MESSAGE', 'verifier key: too long');
   const match = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(line);
   ensure(match, 'MALFORMED_MESSAGE', 'verifier key: expected name+id+base64');
   const bytes = strictBase64(match[3]!);
-  for (const algorithm of ['ed25519', 'sm2'] as const) {
+  for (const algorithm of Object.keys(SIGNATURE_TYPE) as NoteAlgorithm[]) {
     const type = SIGNATURE_TYPE[algorithm];
     if (bytes.length !== type.length + PUBLIC_KEY_BYTES[algorithm]) continue;
     if (!equalBytes(bytes.subarray(0, type.length), type)) continue;

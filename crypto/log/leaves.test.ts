@@ -116,6 +116,35 @@ describe('leaves', () => {
     expect(() => encodeLeaf({ ...leaf, pseudonyms: [h('1'), h('1')] })).toThrow(/ascending/);
   });
 
+  it('takes what a sum without groups lacks, and nothing else, as optional', () => {
+    const sum = {
+      kind: 'opened_sum',
+      version: 1,
+      timeMs: 0,
+      planHash: h('1'),
+      round: 1,
+      certificateHash: h('2'),
+      sumHash: h('3'),
+      length: 9,
+      activeSet: ['a', 'b', 'c'],
+    };
+    const groups = { sizes: [3, 2, 2], valid: [true, false, true] };
+    for (const leaf of [sum, { ...sum, groups }]) expect(parseLeaf(canonicalJson(leaf))).toEqual(leaf);
+    for (const bad of [
+      null,
+      {},
+      { ...groups, members: [] },
+      { sizes: groups.sizes },
+      { ...groups, sizes: [0, 2, 2] },
+      { ...groups, valid: [1, 0, 1] },
+      { ...groups, sizes: new Array(65).fill(2) },
+    ])
+      expect(() => parseLeaf(canonicalJson({ ...sum, groups: bad }))).toThrow(/groups must be/);
+    const { length: _length, ...cut } = sum;
+    expect(() => parseLeaf(canonicalJson(cut))).toThrow(/length must be/);
+    expect(() => encodeLeaf({ ...sum, groups: undefined } as never)).toThrow(/groups must be/);
+  });
+
   it('has no field that could hold a device or person identifier', () => {
     const names = JSON.stringify(LEAF_FIELDS)
       .match(/"[A-Za-z0-9]+":/g)!

@@ -15,9 +15,21 @@ export const LEAF_PSEUDONYMS_MAX = 800;
 const SIGNATURES_MAX = 64;
 const TEXT_LENGTH_MAX = 500;
 
-type Check<T> = { readonly test: (value: unknown) => boolean; readonly expected: string; readonly type?: T };
+type Check<T> = {
+  readonly test: (value: unknown) => boolean;
+  readonly expected: string;
+  readonly type?: T;
+  /** May be absent, where the leaf has no such thing; then it is not in the encoding either. */
+  readonly optional?: boolean;
+};
 type Fields = { readonly [name: string]: Check<unknown> };
-type TypeOf<F extends Fields> = { readonly [K in keyof F]: F[K] extends Check<infer T> ? T : never };
+type Optional<F extends Fields> = {
+  [K in keyof F]: F[K] extends { readonly optional: true } ? K : never;
+}[keyof F];
+type Checked<C> = C extends Check<infer T> ? T : never;
+type TypeOf<F extends Fields> = { readonly [K in Exclude<keyof F, Optional<F>>]: Checked<F[K]> } & {
+  readonly [K in Optional<F>]?: Checked<F[K]>;
+};
 
 const pattern = (regex: RegExp, expected: string): Check<string> => ({
   test: (value) => typeof value === 'string' && regex.test(value),
@@ -40,6 +52,11 @@ const listOf = <T>(item: Check<T>, minimum: number, maximum: number): Check<read
 const record = <F extends Fields>(fields: F): Check<TypeOf<F>> => ({
   test: (value) => isPlain(value) && firstFault(value, fields) === undefined,
   expected: `an object of ${Object.keys(fields).join(', ')}`,
+});
+
+const optional = <T>(check: Check<T>): Check<T> & { readonly optional: true } => ({
+  ...check,
+  optional: true,
 });
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
@@ -67,6 +84,7 @@ const text: Check<string> = {
   test: (value) => typeof value === 'string' && value.length > 0 && value.length <= TEXT_LENGTH_MAX,
   expected: `text of 1 to ${TEXT_LENGTH_MAX} characters`,
 };
+const boolean: Check<boolean> = { test: (value) => typeof value === 'boolean', expected: 'true or false' };
 const object: Check<JsonObject> = { test: isPlain, expected: 'an object' };
 const signatures = listOf(record({ holderId: slug, signature }), 1, SIGNATURES_MAX);
 const approvals = listOf(record({ approverId: slug, publicKey, signature }), 1, SIGNATURES_MAX);
@@ -102,6 +120,8 @@ export const LEAF_FIELDS = {
     sumHash: hash,
     length: count,
     activeSet: listOf(slug, 1, 64),
+    /** Of a sum that was opened by groups: members and validity of each, in the order of the groups. */
+    groups: optional(record({ sizes: listOf(integer(1, 10_000), 2, 64), valid: listOf(boolean, 2, 64) })),
   },
   mechanism: { ...binding, certificateHash: hash, ...payment, event: object },
   settlement: {
@@ -121,7 +141,14 @@ export const LEAF_FIELDS = {
     gamma: real,
     epsilonBudget: real,
   },
-  withdrawal: { commitment: hash },
+  /** commitment = H(signed statement); afterRound: the last round of that plan that may still charge. */
+  withdrawal: {
+    commitment: hash,
+    planHash: optional(hash),
+    pseudonym: optional(hash),
+    scope: optional(pattern(/^(\*|plan:[0-9a-f]{64}|family:[a-z0-9][a-z0-9-]{0,62})$/, 'a scope')),
+    afterRound: optional(integer(0, 100_000)),
+  },
   late: { ...binding, digest: hash, signature },
 } as const satisfies Record<string, Fields>;
 
@@ -144,8 +171,11 @@ const HEADER: Fields = {
 
 /** Name and expectation of the first missing, extra or wrong field. */
 function firstFault(value: Record<string, unknown>, fields: Fields): string | undefined {
-  for (const [name, check] of Object.entries(fields))
-    if (!Object.hasOwn(value, name) || !check.test(value[name])) return `${name} must be ${check.expected}`;
+  for (const [name, check] of Object.entries(fields)) {
+    const absent = !Object.hasOwn(value, name);
+    if (absent && check.optional) continue;
+    if (absent || !check.test(value[name])) return `${name} must be ${check.expected}`;
+  }
   const extra = Object.keys(value).find((name) => !Object.hasOwn(fields, name));
   return extra === undefined ? undefined : `unknown field ${extra.slice(0, 40)}`;
 }

@@ -47,6 +47,64 @@ function splitPoint(size: number): number {
   return split;
 }
 
+/** The hash of complete subtree number `index` of 2^level leaves: from memory, or from a tile that was fetched. */
+export type NodeReader = (level: number, index: number) => Uint8Array;
+
+/** MTH of leaves [start, end), where start is a multiple of the largest power of two ≤ end − start. */
+export function rangeHash(node: NodeReader, start: number, end: number): Uint8Array {
+  const peaks: Uint8Array[] = [];
+  for (let at = start; at < end; ) {
+    let level = 0;
+    let width = 1;
+    while (width * 2 <= end - at) {
+      width *= 2;
+      level++;
+    }
+    peaks.push(node(level, at / width));
+    at += width;
+  }
+  return peaks.reduceRight((right, left) => nodeHash(left, right));
+}
+
+/** PATH(index, D[size]) of RFC 6962 §2.1.1 for 0 ≤ index < size, leaf's sibling first. */
+export function inclusionPath(node: NodeReader, index: number, size: number): Uint8Array[] {
+  const siblings: Uint8Array[] = [];
+  let start = 0;
+  let end = size;
+  while (end - start > 1) {
+    const middle = start + splitPoint(end - start);
+    if (index < middle) {
+      siblings.push(rangeHash(node, middle, end));
+      end = middle;
+    } else {
+      siblings.push(rangeHash(node, start, middle));
+      start = middle;
+    }
+  }
+  return siblings.reverse();
+}
+
+/** PROOF(oldSize, D[size]) of RFC 6962 §2.1.2 for 0 ≤ oldSize ≤ size; empty for oldSize 0 or oldSize = size. */
+export function consistencyPath(node: NodeReader, oldSize: number, size: number): Uint8Array[] {
+  if (oldSize === 0 || oldSize === size) return [];
+  const proof: Uint8Array[] = [];
+  let start = 0;
+  let end = size;
+  while (oldSize !== end) {
+    const middle = start + splitPoint(end - start);
+    if (oldSize <= middle) {
+      proof.push(rangeHash(node, middle, end));
+      end = middle;
+    } else {
+      proof.push(rangeHash(node, start, middle));
+      start = middle;
+    }
+  }
+  // SUBPROOF(m, D[m], true) is empty: the verifier knows the old root when it is a complete left subtree.
+  if (start !== 0) proof.push(rangeHash(node, start, end));
+  return proof.reverse();
+}
+
 /**
  * Append-only bytes of equal-length hashes; keeps a million hashes in one buffer instead of a million
  * objects.
@@ -123,6 +181,7 @@ export class CompactRange {
 export class MerkleTree {
   /** #levels[k] holds the hashes of the complete subtrees of 2^k leaves, left to right. */
   readonly #levels: HashColumn[] = [new HashColumn()];
+  readonly #node: NodeReader = (level, index) => this.#levels[level]!.at(index);
 
   static fromLeafHashes(leafHashes: Iterable<Uint8Array>): MerkleTree {
     const tree = new MerkleTree();
@@ -178,70 +237,25 @@ export class MerkleTree {
   /** Root of the first `size` leaves. */
   root(size: number = this.size): Uint8Array {
     this.#checkSize(size);
-    return size === 0 ? emptyRoot() : this.#rangeHash(0, size);
+    return size === 0 ? emptyRoot() : rangeHash(this.#node, 0, size);
   }
 
   /** PATH(index, D[size]) of RFC 6962 §2.1.1, leaf's sibling first. */
   inclusionProof(index: number, size: number = this.size): Uint8Array[] {
     this.#checkSize(size);
     ensure(isSize(index) && index < size, 'FIELD_OUT_OF_RANGE', 'no such leaf in a tree of this size');
-    const siblings: Uint8Array[] = [];
-    let start = 0;
-    let end = size;
-    while (end - start > 1) {
-      const middle = start + splitPoint(end - start);
-      if (index < middle) {
-        siblings.push(this.#rangeHash(middle, end));
-        end = middle;
-      } else {
-        siblings.push(this.#rangeHash(start, middle));
-        start = middle;
-      }
-    }
-    return siblings.reverse();
+    return inclusionPath(this.#node, index, size);
   }
 
   /** PROOF(oldSize, D[size]) of RFC 6962 §2.1.2; empty for oldSize 0 or oldSize = size. */
   consistencyProof(oldSize: number, size: number = this.size): Uint8Array[] {
     this.#checkSize(size);
     ensure(isSize(oldSize) && oldSize <= size, 'FIELD_OUT_OF_RANGE', 'the old size is larger than the new');
-    if (oldSize === 0 || oldSize === size) return [];
-    const proof: Uint8Array[] = [];
-    let start = 0;
-    let end = size;
-    while (oldSize !== end) {
-      const middle = start + splitPoint(end - start);
-      if (oldSize <= middle) {
-        proof.push(this.#rangeHash(middle, end));
-        end = middle;
-      } else {
-        proof.push(this.#rangeHash(start, middle));
-        start = middle;
-      }
-    }
-    // SUBPROOF(m, D[m], true) is empty: the verifier knows the old root when it is a complete left subtree.
-    if (start !== 0) proof.push(this.#rangeHash(start, end));
-    return proof.reverse();
+    return consistencyPath(this.#node, oldSize, size);
   }
 
   #checkSize(size: number): void {
     ensure(isSize(size) && size <= this.size, 'FIELD_OUT_OF_RANGE', 'the tree does not have this size');
-  }
-
-  /** MTH of leaves [start, end), where start is a multiple of the largest power of two ≤ end − start. */
-  #rangeHash(start: number, end: number): Uint8Array {
-    const peaks: Uint8Array[] = [];
-    for (let at = start; at < end; ) {
-      let level = 0;
-      let width = 1;
-      while (width * 2 <= end - at) {
-        width *= 2;
-        level++;
-      }
-      peaks.push(this.#levels[level]!.at(at / width));
-      at += width;
-    }
-    return peaks.reduceRight((right, left) => nodeHash(left, right));
   }
 }
 
