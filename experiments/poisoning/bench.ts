@@ -1,0 +1,138 @@
+/**
+ * `pulsefold bench poisoning`: AUC under 0–20 % malicious clients, for one sum (FedAvg) and for group sums combined
+ * robustly, without noise; and what groups cost under a stated ε.
+ *
+ * Every figure is the mean test AUC over seeds; harness, `seal: none`, noise seeded and not private. Deterministic.
+ * May be called by: cli/commands/bench.ts.
+ */
+import { findDataRoot, loadDataset } from '../datasets/index.ts';
+import { splitPersons } from '../datasets/splits.ts';
+import { type PlanSettings, poisoningPlan, type Rule } from './plans.ts';
+import { type Attack, type Population, poisonedAuc } from './study.ts';
+
+export interface PoisoningOptions {
+  readonly clients: number;
+  readonly seeds: number;
+  readonly dataRoot?: string;
+  readonly onRow?: (row: PoisoningRow) => void;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface PoisoningRow {
+  readonly bench: 'poisoning';
+  readonly dataset: string;
+  readonly clients: number;
+  readonly rule: Rule;
+  /** 1: one sum. */
+  readonly groups: number;
+  readonly attack: Attack;
+  readonly boost: number;
+  readonly malicious: number;
+  readonly malicious_share: number;
+  /** Expected share of groups with at least one malicious client, if the partition is fair. */
+  readonly spoiled_groups_share: number;
+  readonly epsilon: number | null;
+  readonly auc: number;
+  readonly auc_min: number;
+  readonly auc_max: number;
+  readonly seeds: number;
+}
+
+export const MALICIOUS_SHARES = [0, 0.01, 0.02, 0.05, 0.1, 0.2] as const;
+/** Model replacement: a malicious client outweighs the whole cohort. Beyond this the integers of a device end. */
+const BOOST_MAX = 1000;
+/** Privacy needs large groups, so few malicious clients can be borne: counts, not shares. */
+export const MALICIOUS_COUNTS_PRIVATE = [0, 1, 3, 6] as const;
+const PRIVATE_CLIENTS_FACTOR = 10;
+const PRIVATE_GROUPS = 20;
+/** What a plan allows (protos/plan.ts). */
+const GROUPS_MAX = 64;
+const TEST_ROWS = 4000;
+
+interface Condition {
+  readonly settings: PlanSettings;
+  readonly attack: Attack;
+  readonly malicious: number;
+}
+
+function conditions(clients: number): Condition[] {
+  const groupsOfSize = (size: number) => Math.min(GROUPS_MAX, Math.floor(clients / size));
+  const small = groupsOfSize(5);
+  const large = groupsOfSize(10);
+  const open: PlanSettings[] = [
+    { clients, rule: 'fedavg', groups: 1, epsilon: null },
+    { clients, rule: 'median', groups: large, epsilon: null },
+    { clients, rule: 'median', groups: small, epsilon: null },
+    { clients, rule: 'trimmed-mean', groups: small, epsilon: null },
+    { clients, rule: 'norm-filter', groups: small, epsilon: null },
+  ];
+  const many = clients * PRIVATE_CLIENTS_FACTOR;
+  const closed: PlanSettings[] = [8, 3].flatMap((epsilon) => [
+    { clients: many, rule: 'fedavg', groups: 1, epsilon },
+    { clients: many, rule: 'median', groups: PRIVATE_GROUPS, epsilon },
+    { clients: many, rule: 'norm-filter', groups: PRIVATE_GROUPS, epsilon },
+  ]);
+  return [
+    ...(['boosted', 'label-flip'] as const).flatMap((attack) =>
+      open.flatMap((settings) =>
+        MALICIOUS_SHARES.map((share) => ({ settings, attack, malicious: Math.round(share * clients) })),
+      ),
+    ),
+    ...closed.flatMap((settings) =>
+      MALICIOUS_COUNTS_PRIVATE.map((malicious) => ({ settings, attack: 'boosted' as const, malicious })),
+    ),
+  ];
+}
+
+/** @throws DATA_MISSING where the data set is not there. */
+export async function runPoisoningBench(options: PoisoningOptions): Promise<PoisoningRow[]> {
+  const dataset = await loadDataset('cardio', { dataRoot: findDataRoot(options.dataRoot) });
+  const all = conditions(options.clients);
+  const rows: PoisoningRow[] = [];
+  let done = 0;
+  for (const { settings, attack, malicious } of all) {
+    const parsed = poisoningPlan(dataset, settings);
+    const boost = Math.min(BOOST_MAX, settings.clients);
+    const aucs: number[] = [];
+    for (let seed = 0; seed < options.seeds; seed++) {
+      const { clients, test } = splitPersons(dataset, `poisoning/${seed}`, settings.clients);
+      const population: Population = { dataset, clients, test: sampled(test) };
+      aucs.push(await poisonedAuc(population, { parsed, attack, malicious, boost, seed: String(seed) }));
+      options.onProgress?.(++done, all.length * options.seeds);
+    }
+    const row: PoisoningRow = {
+      bench: 'poisoning',
+      dataset: 'cardio',
+      clients: settings.clients,
+      rule: settings.rule,
+      groups: settings.groups,
+      attack,
+      boost: attack === 'boosted' ? boost : 1,
+      malicious,
+      malicious_share: malicious / settings.clients,
+      spoiled_groups_share: spoiledShare(settings, malicious),
+      epsilon: settings.epsilon,
+      auc: aucs.reduce((sum, value) => sum + value, 0) / aucs.length,
+      auc_min: Math.min(...aucs),
+      auc_max: Math.max(...aucs),
+      seeds: options.seeds,
+    };
+    rows.push(row);
+    options.onRow?.(row);
+  }
+  return rows;
+}
+
+/** The same test rows for every run. */
+const sampled = (test: readonly number[]): number[] => {
+  const step = Math.max(1, Math.floor(test.length / TEST_ROWS));
+  return test.filter((_, i) => i % step === 0);
+};
+
+/** 1 − C(N−m, b)/C(N, b): a group of m among N clients, b of them malicious. */
+export function spoiledShare({ clients, groups }: PlanSettings, malicious: number): number {
+  const size = Math.floor(clients / groups);
+  let clean = 1;
+  for (let i = 0; i < size; i++) clean *= Math.max(0, (clients - malicious - i) / (clients - i));
+  return Number((1 - clean).toFixed(4));
+}
