@@ -3,6 +3,7 @@
  * rule taken out, so that the test can fail, and is then refused by the real rules.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { toHex } from '../crypto/bytes.ts';
 import {
   certificateDer,
   createCertificateAuthority,
@@ -20,6 +21,7 @@ import {
   DAY_MS,
   planOf,
   START_MS,
+  startHolder,
   type World,
 } from './testing.ts';
 import {
@@ -116,6 +118,27 @@ describe('one ciphertext submitted as the sum', () => {
     expect(() => service.registerPlan(request)).toThrow(coded('PLAN_NOT_APPROVED', /0 of 1/));
     const begin = { planHash: lax.hash, round: 1, phase: 'BEGIN', parts: [], shares: [] };
     expect(() => service.ceremonyStep(begin)).toThrow(coded('NOT_FOUND', /not registered/));
+  });
+
+  it('nor a plan that the lawyers have not signed, where their seat is asked for', () => {
+    const lawyer = world.suite.generateSigningKey();
+    const approvers = [
+      { id: 'ethics', publicKey: toHex(world.approver.publicKey), seat: 'technical' as const },
+      { id: 'counsel', publicKey: toHex(lawyer.publicKey), seat: 'legal' as const },
+    ];
+    const { service } = startHolder(world, 1, {
+      approvals: { approvers, required: 1, seats: ['technical', 'legal'] },
+    });
+    const { parsed, approvals } = world;
+    const request = { plan: parsed.bytes, approvals };
+    expect(() => service.registerPlan(request)).toThrow(coded('PLAN_NOT_APPROVED', /legal seat/));
+    const changed = planOf(world, { cohortMin: 3, name: 'changed' });
+    const both = [...approvals, approvePlan(parsed, 'counsel', lawyer)];
+    // Signed by all, for another plan.
+    expect(() => service.registerPlan({ plan: changed.bytes, approvals: both })).toThrow(
+      coded('PLAN_NOT_APPROVED', /0 of 1/),
+    );
+    expect(service.registerPlan({ ...request, approvals: both }).planHash).toEqual(parsed.hash);
   });
 });
 

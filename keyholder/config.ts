@@ -10,15 +10,12 @@ import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { approvalPolicySchema } from '../protos/approval-policy.ts';
 import { holderId } from '../protos/fields.ts';
 
 const CONFIG_BYTES_MAX = 64 * 1024;
 const address = z.string().regex(/^[^\s/]{1,253}:\d{1,5}$/, 'expected host:port');
 const path = z.string().min(1).max(4096);
-const publicKey = z
-  .string()
-  .regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as lower-case hexadecimal');
-
 const limitsSchema = z.strictObject({
   plansMax: z.int().min(1).max(10_000).default(100),
   /** Sums opened at a time; each holds one upload and one sum in memory. */
@@ -47,13 +44,7 @@ const schema = z.strictObject({
   }),
   /** PEM of the registrar's CA, pinned; and where the registrar serves its revocation list. */
   registrar: z.strictObject({ caFile: path, address }),
-  approvals: z.strictObject({
-    required: z.int().min(1).max(16).default(1),
-    approvers: z
-      .array(z.strictObject({ id: z.string().min(1).max(64), publicKey }))
-      .min(1)
-      .max(16),
-  }),
+  approvals: approvalPolicySchema,
   revocations: revocationsSchema.default({ pollMs: 60_000, listAgeMsMax: 3_600_000 }),
   limits: limitsSchema.default({ plansMax: 100, openingsMax: 4, callsMax: 64, callDurationMsMax: 600_000 }),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
@@ -71,17 +62,9 @@ export function parseKeyHolderConfig(value: unknown): KeyHolderConfig {
       `${issue?.path.join('.') || 'file'}: ${issue?.message ?? 'invalid'}`,
     );
   }
-  const { identity, approvals } = result.data;
+  const { identity } = result.data;
   const one = (identity.passphraseEnv === undefined) !== (identity.passphraseFile === undefined);
   ensure(one, 'CONFIG_INVALID', 'identity: name exactly one of passphraseEnv and passphraseFile');
-  const keys = new Set(approvals.approvers.map((approver) => approver.publicKey));
-  ensure(
-    keys.size === approvals.approvers.length,
-    'CONFIG_INVALID',
-    'approvals.approvers: a key is listed twice',
-  );
-  const reachable = approvals.required <= keys.size;
-  ensure(reachable, 'CONFIG_INVALID', 'approvals.required: more signatures than pinned approvers');
   return result.data;
 }
 

@@ -10,13 +10,8 @@ import { ensure } from '../crypto/error.ts';
 import type { KeyPair, Suite } from '../crypto/identity/suite.ts';
 import type { RandomSource } from '../crypto/random.ts';
 import type { Bfv } from '../crypto/secagg/bfv.ts';
-import {
-  type ApprovalPolicy,
-  committeeKeyCount,
-  type ParsedPlan,
-  type PlanApproval,
-  parsePlanBytes,
-} from '../protos/plan.ts';
+import type { ApprovalPolicy } from '../protos/approval-policy.ts';
+import { committeeKeyCount, type ParsedPlan, type PlanApproval, parsePlanBytes } from '../protos/plan.ts';
 import { accountPlan } from '../protos/plan-mechanism.ts';
 import type { Revocations } from '../protos/transport/revocation-cache.ts';
 import type { Custody } from './custody.ts';

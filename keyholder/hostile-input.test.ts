@@ -49,6 +49,7 @@ const message = (): fc.Arbitrary<unknown> => {
       approvals: list,
       activeSet: list,
       signatures: list,
+      draws: list,
       cohortCount: round,
       digitCount: round,
     },
@@ -79,7 +80,7 @@ describe('every method survives', () => {
     );
   });
 
-  it('open', async () => {
+  it.each(['open', 'draw'] as const)('%s', async (method) => {
     const { service } = committee.holders[0]!;
     const stream = fc.array(
       fc.oneof(
@@ -92,7 +93,7 @@ describe('every method survives', () => {
       },
     );
     await fc.assert(
-      fc.asyncProperty(stream, (items) => survive(() => service.open(streamOf(items)))),
+      fc.asyncProperty(stream, (items) => survive(() => service[method](streamOf(items)))),
       { numRuns: 150 },
     );
   });

@@ -3,19 +3,24 @@
  *
  * For: Open. Trusts: signatures of a quorum of the plan's holders, this holder's own store, and nothing that
  * the coordinator adds up: under bfv every certified c1 is received, re-hashed and added here (opening-bfv.ts), under
- * shares the seeds that this holder accepted are expanded and added (opening-shares.ts). May be called by: keyholder/
- * only. DESIGN §2.10.
+ * shares the seeds that this holder accepted are expanded and added (opening-shares.ts). A round that opens in groups has
+ * a stage before it, Draw, with the same request. May be called by: keyholder/ only. DESIGN §2.10, docs/adr/0030.
  */
 import { ensure, PulsefoldError } from '../crypto/error.ts';
 import { parse } from '../protos/fields.ts';
-import { type OpenHeader, type OpenReply, openHeaderSchema } from '../protos/keyholder-messages.ts';
-import { certificateStatement, partialStatement } from '../protos/statements.ts';
+import {
+  type DrawReply,
+  type OpenHeader,
+  type OpenReply,
+  openHeaderSchema,
+} from '../protos/keyholder-messages.ts';
+import { certificateStatement, partialStatement, partitionDrawStatement } from '../protos/statements.ts';
 import { entryCheckFor } from './acceptance.ts';
 import { signOnce } from './certification.ts';
 import type { HolderContext } from './context.ts';
 import { addCiphertexts } from './opening-bfv.ts';
-import { type Opening, readParts } from './opening-parts.ts';
-import { sumSeeds } from './opening-shares.ts';
+import { type Opening, type Parts, readParts } from './opening-parts.ts';
+import { drawPartition, sumGroups, sumSeeds } from './opening-shares.ts';
 import type { RoundRef, StoredPartial } from './store.ts';
 import { sumOf } from './sums.ts';
 
@@ -24,7 +29,7 @@ function checkHeader(context: HolderContext, header: OpenHeader): Opening {
   const { rules, store } = context;
   const at: RoundRef = { planHash: header.planHash, round: header.round };
   const { parsed, ownIndex } = context.plans.round(at);
-  const { signatures: _signatures, activeSet: _activeSet, digitCount: _digitCount, ...certificate } = header;
+  const { signatures: _s, activeSet: _a, digitCount: _d, draws: _draws, ...certificate } = header;
   const statement = certificateStatement(certificate);
   rules.oneStatement(store.statement(at), statement);
   const check = entryCheckFor(context, at);
@@ -96,49 +101,93 @@ function decrypt(
   }
 }
 
-/**
- * Answers and stores, without a turn of the event loop between looking for a stored answer and writing one.
- * `cohortSum`: the sum of the c1 (bfv), or of the seed expansions (shares), which is the answer itself.
- */
-function answerOnce(context: HolderContext, opening: Opening, cohortSum: Uint8Array): OpenReply {
-  const { hooks, rules, store } = context;
-  const { at, statement, sum } = opening;
-  const known = storedReply(context, opening);
-  if (known) return known;
+/** What this holder still has to have for an answer; the certificate becomes its one statement with it. */
+function commit(context: HolderContext, { at, statement }: Opening): Uint8Array {
+  const { rules, store } = context;
   const key = store.committeeKey(at);
   rules.notErased(store.isErased(at) || key?.sealedShare === null);
   ensure(key?.sealedShare, 'NOT_FOUND', `the committee key of round ${at.round} is not finished`);
   // The quorum's certificate becomes this holder's one statement too: it can never sign an abort beside it.
   signOnce(context, at, 'certificate', statement);
-  hooks.reached('partial:before');
-  const partial =
-    sum.transport === 'shares' ? cohortSum : decrypt(context, opening, cohortSum, key.sealedShare);
-  return signAnswer(context, opening, partial);
+  return key.sealedShare;
 }
 
 /**
- * Open. Throws QUORUM_NOT_REACHED, STATEMENT_CONFLICT, DIGEST_MISMATCH, CERTIFICATE_INVALID, KEY_ERASED and
- * the codes of entries; nothing is opened then. A repeated opening is answered from the store before a
- * part is read.
+ * Answers and stores, without a turn of the event loop between looking for a stored answer and writing one.
+ * `cohortSum`: the sum of the c1 (bfv), or of the seed expansions (shares), which is the answer itself.
  */
-export async function open(
+function answerOnce(context: HolderContext, opening: Opening, cohortSum: Uint8Array): OpenReply {
+  const known = storedReply(context, opening);
+  if (known) return known;
+  const sealedShare = commit(context, opening);
+  context.hooks.reached('partial:before');
+  const partial =
+    opening.sum.transport === 'shares' ? cohortSum : decrypt(context, opening, cohortSum, sealedShare);
+  return signAnswer(context, opening, partial);
+}
+
+/** One request from its header to its last part; `work` gets what was checked and the parts that follow. */
+async function withOpening<Reply>(
   context: HolderContext,
   requests: AsyncIterable<unknown>,
-  signal?: AbortSignal,
-): Promise<OpenReply> {
+  signal: AbortSignal | undefined,
+  work: (opening: Opening, parts: Parts) => Promise<Reply>,
+): Promise<Reply> {
   const messages = requests[Symbol.asyncIterator]();
   let opening: Opening | undefined;
   try {
     const first = await messages.next();
     if (first.done) throw new PulsefoldError('MALFORMED_MESSAGE', 'an opening starts with its header');
     opening = checkHeader(context, readHeader(first.value));
-    const known = storedReply(context, opening);
-    if (known) return known;
-    const add = opening.sum.transport === 'shares' ? sumSeeds : addCiphertexts;
-    const cohortSum = await add(context, opening, readParts(messages, signal));
-    return answerOnce(context, opening, cohortSum);
+    return await work(opening, readParts(messages, signal));
   } finally {
     opening?.check.seeds?.close();
     await messages.return?.();
   }
 }
+
+const addersOf = ({ transport, groups }: Opening['sum']) =>
+  transport === 'bfv' ? addCiphertexts : groups > 1 ? sumGroups : sumSeeds;
+
+/**
+ * Open. Throws QUORUM_NOT_REACHED, STATEMENT_CONFLICT, DIGEST_MISMATCH, CERTIFICATE_INVALID, SHARE_INCONSISTENT (rounds
+ * with groups), KEY_ERASED and the codes of entries; nothing is opened then. A repeated opening is answered from the store
+ * before a part is read.
+ */
+export const open = (
+  context: HolderContext,
+  requests: AsyncIterable<unknown>,
+  signal?: AbortSignal,
+): Promise<OpenReply> =>
+  withOpening(context, requests, signal, async (opening, parts) => {
+    const { header, sum } = opening;
+    const fits = sum.groups > 1 || header.draws.length === 0;
+    ensure(fits, 'FIELD_OUT_OF_RANGE', 'this round opens as one sum: no partition values belong to it');
+    const known = storedReply(context, opening);
+    if (known) return known;
+    return answerOnce(context, opening, await addersOf(sum)(context, opening, parts));
+  });
+
+/**
+ * Draw: this holder's part of the partition of a certified cohort. Same request and same checks as Open, and as binding:
+ * whoever has seen a partition can have the round aborted by nobody any more. Computed from the certificate alone, so not
+ * stored. Throws what Open throws; WRONG_ROUND for rounds that open as one sum.
+ */
+export const draw = (
+  context: HolderContext,
+  requests: AsyncIterable<unknown>,
+  signal?: AbortSignal,
+): Promise<DrawReply> =>
+  withOpening(context, requests, signal, async (opening, parts) => {
+    const { identity, rules } = context;
+    rules.groupedRound(opening.sum.groups);
+    const { own } = await drawPartition(context, opening, parts);
+    commit(context, opening);
+    const { id: holderId, signing, suite } = identity;
+    const signed = partitionDrawStatement({
+      certificate: opening.statement,
+      holderId,
+      values: own.values,
+    });
+    return { holderId, values: own.values, signature: suite.sign(signing.secretKey, signed) };
+  });

@@ -10,10 +10,15 @@ import { equalBytes, fromHex } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
 import { type Identity, verifyCertificate } from '../crypto/identity/certificate.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
-import type { SharesOpener } from '../crypto/secagg/shares/index.ts';
-import type { Entry } from '../protos/keyholder-messages.ts';
+import { agreedDraws, type DrawAnswer, drawOf, type SharesOpener } from '../crypto/secagg/shares/index.ts';
+import type { DrawReply, Entry } from '../protos/keyholder-messages.ts';
 import { openersOf, type ParsedPlan, type Plan, quorumOf, requireApproved } from '../protos/plan.ts';
-import { type CohortCertificate, certificateStatement, type RoundBinding } from '../protos/statements.ts';
+import {
+  type CohortCertificate,
+  certificateStatement,
+  partitionDrawStatement,
+  type RoundBinding,
+} from '../protos/statements.ts';
 import { repeatsItself } from './round-seeds.ts';
 import type { AcceptedEntry, RoundRef, StoredPartial, StoredStatement } from './store.ts';
 import { sumOf } from './sums.ts';
@@ -206,6 +211,39 @@ function ascending(previous: string | undefined, deviceId: string): void {
   ensure(after, 'CERTIFICATE_INVALID', 'the devices of an opening must be distinct and in ascending order');
 }
 
+/** A partition is drawn in rounds that open in groups, and in no other. */
+function groupedRound(groups: number): void {
+  ensure(groups > 1, 'WRONG_ROUND', 'this round opens as one sum: there is no partition to draw');
+}
+
+/**
+ * P_1 to P_4 of a partition. This holder's own three are what it computed itself; the one that it cannot know is what two
+ * other holders of the plan signed over this certificate. One corrupt holder could otherwise name a value that puts a
+ * chosen device alone among Sybils, and so could a coordinator.
+ */
+function partitionDraws(
+  plan: Plan,
+  certificate: Uint8Array,
+  own: DrawAnswer,
+  draws: readonly DrawReply[],
+): Uint8Array[] {
+  const suite = getSuite(plan.suite);
+  const answers = draws.flatMap(({ holderId, values, signature }) => {
+    const holderIndex = plan.holders.findIndex((holder) => holder.id === holderId) + 1;
+    if (holderIndex === 0 || holderIndex === own.holderIndex) return [];
+    const statement = partitionDrawStatement({ certificate, holderId, values });
+    const key = fromHex(plan.holders[holderIndex - 1]!.signingPublicKey);
+    return suite.verify(key, statement, signature) ? [{ holderIndex, values }] : [];
+  });
+  const missing = agreedDraws(answers)[own.holderIndex - 1];
+  ensure(
+    missing,
+    'SHARE_INCONSISTENT',
+    `no two other holders signed the same partition value ${own.holderIndex} over this certificate: ask Draw of more of them`,
+  );
+  return plan.holders.map((_, i) => drawOf(own.holderIndex, own.values, i + 1) ?? missing);
+}
+
 /** A ceremony part is signed by the holder whose key stands in the plan. */
 function partSignature(plan: Plan, holderId: string, statement: Uint8Array, signature: Uint8Array): void {
   const holder = plan.holders.find((candidate) => candidate.id === holderId);
@@ -254,5 +292,7 @@ export const holderRules = Object.freeze({
   openedSeeds,
   freshSeeds,
   ascending,
+  groupedRound,
+  partitionDraws,
 });
 export type HolderRules = typeof holderRules;

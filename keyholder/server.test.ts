@@ -17,10 +17,9 @@ import {
   type CeremonyStepReply,
   ceremonyPhases,
   ceremonyStepReplySchema,
+  drawReplySchema,
   openReplySchema,
-  phasesOf,
 } from '../protos/keyholder-messages.ts';
-import { approvePlan } from '../protos/plan.ts';
 import { openClient, type RpcClient } from '../protos/transport/channel.ts';
 import { serverTls } from '../protos/transport/enrol.ts';
 import { assembleBundle, type IdentityBundle } from '../protos/transport/identity-bundle.ts';
@@ -28,7 +27,16 @@ import { saveIdentity } from '../protos/transport/identity-store.ts';
 import { type RunningServer, startServer } from '../protos/transport/server.ts';
 import { channelCredentials, serverCredentials } from '../protos/transport/tls.ts';
 import { type RunningKeyHolder, runKeyHolder } from './server.ts';
-import { createWorld, DAY_MS, planOf, type World } from './testing.ts';
+import { createWorld, DAY_MS, type World, type WorldOptions } from './testing.ts';
+import {
+  agreedOf,
+  type GroupedRound,
+  groupsFrom,
+  headerOf,
+  openGroups,
+  setWith,
+  sumsOf,
+} from './testing-groups.ts';
 import {
   acceptRequest,
   bindingOf,
@@ -40,6 +48,7 @@ import {
   openSum,
   plainSum,
 } from './testing-uploads.ts';
+import { sharesRound } from './testing-wire.ts';
 
 const PASSPHRASE = 'correct horse battery';
 const coded = (code: string, message = /./) =>
@@ -213,25 +222,14 @@ describe('a round over the wire', () => {
   });
 });
 
+function roundOver(count: number, options: WorldOptions & { readonly name: string }) {
+  const rpc = holders.map(({ port }) => connect(port, coordinator));
+  return sharesRound(world, rpc, count, options);
+}
+
 describe('a round of transport shares over the wire', () => {
   it('from registration to the exact sum, with a holder that was away', async () => {
-    const parsed = planOf(world, { transport: 'shares', name: 'shares' });
-    const shares: World = { ...world, parsed, approvals: [approvePlan(parsed, 'ethics', world.approver)] };
-    const rpc = holders.map(({ port }) => connect(port, coordinator));
-    const all = <T>(call: (client: RpcClient, i: number) => Promise<T>) => Promise.all(rpc.map(call));
-    const { hash: planHash, bytes: plan } = parsed;
-    await all((client) => client.call('registerPlan', { plan, approvals: shares.approvals }));
-    let replies: CeremonyStepReply[] = [];
-    for (const phase of phasesOf('shares')) {
-      const request = { planHash, round: 1, phase, parts: replies.map((reply) => reply.part), shares: [] };
-      replies = await all(async (client) =>
-        parse(ceremonyStepReplySchema, await client.call('ceremonyStep', request)),
-      );
-    }
-    const { keyId, publicKey } = replies[0]!;
-    const binding = bindingOf(shares, 1, keyId);
-    const devices = await createDevices(shares, 4);
-    const cohort = devices.map((device, i) => createUpload(shares, device, binding, publicKey, i));
+    const { shares, planHash, rpc, all, binding, cohort } = await roundOver(4, { name: 'shares' });
     const present = rpc.slice(0, 3);
     // As they arrive.
     for (const { entry } of cohort)
@@ -252,6 +250,40 @@ describe('a round of transport shares over the wire', () => {
   });
 });
 
+describe('a round that opens in groups, over the wire', () => {
+  it('is drawn, and opened by what was drawn', async () => {
+    const options = { name: 'groups', cohortMin: 6, groups: 3 };
+    const { shares, rpc, all, binding, cohort } = await roundOver(6, options);
+    const entries = cohort.map(({ entry }) => entry);
+    await all((client) => client.call('accept', acceptRequest(shares, 1, entries)));
+    const signatures = await all((client) =>
+      client.call<{ holderId: string; signature: Uint8Array }>(
+        'certify',
+        certifyRequest(shares, binding, cohort),
+      ),
+    );
+    const round: GroupedRound = { world: shares, binding, cohort, signatures };
+    const draws = await all(async (client, i) => {
+      const header = headerOf(round, { activeSet: setWith(i + 1) });
+      return parse(drawReplySchema, await client.send('draw', openMessages(header, cohort)));
+    });
+    const groups = groupsFrom(round, agreedOf(round, draws));
+    const answers = await Promise.all(
+      [1, 2, 3].map(async (index) =>
+        parse(
+          openReplySchema,
+          await rpc[index - 1]!.send('open', openMessages(headerOf(round, { draws }), cohort)),
+        ),
+      ),
+    );
+    expect(openGroups(round, groups, answers)).toEqual(sumsOf(groups));
+    const other = connect(holders[0]!.port, await bundleOf('coordinator'));
+    await expect(other.send('draw', openMessages(headerOf(round), cohort))).rejects.toThrow(
+      coded('WRONG_ROLE'),
+    );
+  });
+});
+
 describe('who may call', () => {
   it.each(['client', 'keyholder', 'researcher', 'auditor', 'registrar'] as const)(
     'not a %s',
@@ -259,6 +291,7 @@ describe('who may call', () => {
       const client = connect(holders[0]!.port, await bundleOf(role));
       await expect(client.call('getHolderInfo', {})).rejects.toThrow(coded('WRONG_ROLE'));
       await expect(client.send('open', [])).rejects.toThrow(coded('WRONG_ROLE'));
+      await expect(client.send('draw', [])).rejects.toThrow(coded('WRONG_ROLE'));
     },
   );
 

@@ -42,6 +42,7 @@ const METHODS = [
   'Certify',
   'Abort',
   'Open',
+  'Draw',
   'Erase',
 ] as const;
 
@@ -155,6 +156,9 @@ function handlersOf(service: KeyHolderService, log: Logger): Record<string, Hand
     abort: planBound('Abort', (request) => service.abort(request)),
     open: logged(log, 'Open', (request, call) =>
       service.open(boundStream(service, request as AsyncIterable<unknown>, call), call.signal),
+    ),
+    draw: logged(log, 'Draw', (request, call) =>
+      service.draw(boundStream(service, request as AsyncIterable<unknown>, call), call.signal),
     ),
     erase: planBound('Erase', (request) => service.erase(request)),
   };

@@ -10,6 +10,7 @@ import { parse } from '../protos/fields.ts';
 import {
   type AcceptReply,
   type CeremonyStepReply,
+  type DrawReply,
   eraseRequestSchema,
   type OpenReply,
   registerPlanRequestSchema,
@@ -19,7 +20,7 @@ import { accept } from './acceptance.ts';
 import { ceremonyStep } from './ceremonies.ts';
 import { abort, certify } from './certification.ts';
 import type { HolderContext } from './context.ts';
-import { open } from './opening.ts';
+import { draw, open } from './opening.ts';
 
 export class KeyHolderService {
   readonly #context: HolderContext;
@@ -74,7 +75,16 @@ export class KeyHolderService {
   }
 
   /** Throws UNAVAILABLE beyond `openingsMax` at a time. */
-  async open(messages: AsyncIterable<unknown>, signal?: AbortSignal): Promise<OpenReply> {
+  open(messages: AsyncIterable<unknown>, signal?: AbortSignal): Promise<OpenReply> {
+    return this.#limited(() => open(this.#context, messages, signal));
+  }
+
+  /** The same limit, counted together. */
+  draw(messages: AsyncIterable<unknown>, signal?: AbortSignal): Promise<DrawReply> {
+    return this.#limited(() => draw(this.#context, messages, signal));
+  }
+
+  async #limited<Reply>(answer: () => Promise<Reply>): Promise<Reply> {
     const { openingsMax } = this.#context.limits;
     ensure(
       this.#openings < openingsMax,
@@ -83,7 +93,7 @@ export class KeyHolderService {
     );
     this.#openings++;
     try {
-      return await open(this.#context, messages, signal);
+      return await answer();
     } finally {
       this.#openings--;
     }

@@ -4,12 +4,13 @@ import { requireDistinct, requireDistinctSums, sumOf } from './sums.ts';
 import { createWorld } from './testing.ts';
 
 const coded = (code: string) => expect.objectContaining({ code });
-const sum = { transport: 'shares', slotCount: 40, shortCount: 40, wordBits: 16 } as const;
+const sum = { transport: 'shares', slotCount: 40, shortCount: 40, wordBits: 16, groups: 1 } as const;
 
 it('two kinds of round of one length must be summed alike', () => {
   expect(() => requireDistinct([sum, { ...sum }])).not.toThrow();
   expect(() => requireDistinct([sum, { ...sum, slotCount: 41, shortCount: 41, wordBits: 32 }])).not.toThrow();
   expect(() => requireDistinct([sum, { ...sum, wordBits: 32 }])).toThrow(coded('PLAN_INVALID'));
+  expect(() => requireDistinct([sum, { ...sum, groups: 4 }])).toThrow(coded('PLAN_INVALID'));
   expect(() => requireDistinct([sum, { ...sum, shortCount: 4096 }])).toThrow(coded('PLAN_INVALID'));
 });
 

@@ -12,7 +12,7 @@ import { schemeOf } from '../protos/plan-scheme.ts';
 import type { RoundKind } from '../protos/round-config.ts';
 
 /** What the holder's half of a sum depends on. */
-export type HolderSum = Pick<SumScheme, 'transport' | 'slotCount' | 'shortCount' | 'wordBits'>;
+export type HolderSum = Pick<SumScheme, 'transport' | 'slotCount' | 'shortCount' | 'wordBits' | 'groups'>;
 
 const kindsOf = ({ plan }: ParsedPlan): readonly RoundKind[] =>
   plan.rounds.evaluation > 0 ? ['training', 'evaluation'] : ['training'];
@@ -38,7 +38,8 @@ export function requireDistinct(sums: readonly HolderSum[]): void {
   for (const a of sums)
     for (const b of sums)
       ensure(
-        a.slotCount !== b.slotCount || (a.shortCount === b.shortCount && a.wordBits === b.wordBits),
+        a.slotCount !== b.slotCount ||
+          (a.shortCount === b.shortCount && a.wordBits === b.wordBits && a.groups === b.groups),
         'PLAN_INVALID',
         `training and evaluation both have ${a.slotCount} slots, summed in two ways: change evaluation.bins`,
       );

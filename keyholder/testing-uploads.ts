@@ -174,6 +174,7 @@ export function openHeader(
     signatures: options.signatures,
     activeSet: [...options.activeSet],
     digitCount: options.digitCount ?? digitCountOf(world.parsed, 'training'),
+    draws: [],
     ...options.header,
   };
 }

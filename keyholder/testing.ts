@@ -19,6 +19,7 @@ import { getSuite, type KeyPair, type Suite, type SuiteName } from '../crypto/id
 import { systemRandom } from '../crypto/random.ts';
 import type { Bfv } from '../crypto/secagg/bfv.ts';
 import { loadSecagg, type Secagg } from '../crypto/secagg/scheme.ts';
+import type { ApprovalPolicy } from '../protos/approval-policy.ts';
 import {
   type CeremonyPart,
   type CeremonyPhase,
@@ -27,6 +28,7 @@ import {
   type SealedShare,
   type Transport,
 } from '../protos/keyholder-messages.ts';
+
 import { approvePlan, finishPlan, openersOf, type ParsedPlan, type PlanApproval } from '../protos/plan.ts';
 import { ceremonyId, ceremonyPartStatement } from '../protos/statements.ts';
 import {
@@ -74,6 +76,8 @@ export interface WorldOptions {
   readonly hidden?: readonly number[];
   readonly cohortMin?: number;
   readonly cohortMax?: number;
+  /** Groups that training rounds open in (transport shares). */
+  readonly groups?: number;
 }
 
 const newAuthority = (name: string): Promise<CertificateAuthority> =>
@@ -113,7 +117,11 @@ export function planOf(
     privacy: null,
     aggregation:
       options.transport === 'shares'
-        ? { transport: 'shares', kem: options.kem ?? 'x25519' }
+        ? {
+            transport: 'shares',
+            kem: options.kem ?? 'x25519',
+            ...(options.groups ? { groups: { count: options.groups, combine: 'median' } } : {}),
+          }
         : { transport: 'bfv' },
     holders: world.holderKeys.map(({ id, signing, sealing }) => ({
       id,
@@ -173,6 +181,8 @@ export interface TestHolderOptions {
   readonly storageKey?: Uint8Array;
   readonly openStore?: (path: string) => HolderStore;
   readonly nowMs?: () => number;
+  /** Instead of one signature by the approver of the world. */
+  readonly approvals?: ApprovalPolicy;
 }
 
 /** The storage key of a test holder: fixed, so that a restarted holder has it again. */
@@ -192,7 +202,7 @@ export function startHolder(world: World, index: number, options: TestHolderOpti
   };
   const revoked = new Set<string>();
   const revocations: Revocations = { requireFresh: () => {}, isRevoked: (serial) => revoked.has(serial) };
-  const approvals = {
+  const approvals = options.approvals ?? {
     approvers: [{ id: 'ethics', publicKey: toHex(world.approver.publicKey) }],
     required: 1,
   };

@@ -6,7 +6,8 @@
 import { z } from 'zod';
 import { fromHex, toHex } from '../crypto/bytes.ts';
 import { PulsefoldError } from '../crypto/error.ts';
-import { APPROVALS_MAX, type PlanApproval } from './plan.ts';
+import { APPROVALS_MAX } from './approval-policy.ts';
+import type { PlanApproval } from './plan.ts';
 
 const schema = z
   .array(

@@ -14,6 +14,7 @@ import {
   decodeRevealPayload,
   decodeRoundKeyPayload,
   decodeTestPayload,
+  drawReplySchema,
   encodeBeginPayload,
   encodeCombinePayload,
   encodeCommitKeyPayload,
@@ -139,12 +140,23 @@ describe('requests', () => {
     signatures: [],
     activeSet: [1, 2],
     digitCount: 3,
+    draws: [],
   };
   const step = { planHash: hash, round: 1, phase: 'BEGIN', parts: [], shares: [] };
+
+  const draw = (length = 96) => ({
+    holderId: 'hospital',
+    values: new Uint8Array(length),
+    signature: new Uint8Array(64),
+  });
 
   it('of the right form are taken', () => {
     expect(parse(certifyRequestSchema, certify)).toEqual(certify);
     expect(parse(openHeaderSchema, header)).toEqual(header);
+    const { draws: _draws, ...older } = header;
+    expect(parse(openHeaderSchema, older)).toEqual(header);
+    expect(parse(drawReplySchema, draw())).toEqual(draw());
+    expect(parse(openHeaderSchema, { ...header, draws: [draw()] })).toEqual({ ...header, draws: [draw()] });
     expect(parse(ceremonyStepRequestSchema, step)).toEqual(step);
   });
 
@@ -179,6 +191,10 @@ describe('requests', () => {
     ],
     ['a long reason', () => parse(abortRequestSchema, { planHash: hash, round: 1, reason: 'x'.repeat(201) })],
     ['a count of 0', () => parse(openHeaderSchema, { ...header, cohortCount: 0 })],
+    ['more draws than holders', () => parse(openHeaderSchema, { ...header, draws: Array(17).fill(draw()) })],
+    ['a short draw', () => parse(openHeaderSchema, { ...header, draws: [draw(64)] })],
+    ['a draw that is none', () => parse(openHeaderSchema, { ...header, draws: [null] })],
+    ['a draw of nobody', () => parse(drawReplySchema, { ...draw(), holderId: '' })],
     ['nothing at all', () => parse(openHeaderSchema, undefined)],
   ])('with %s are refused', (_name, read) => {
     expect(read).toThrow(

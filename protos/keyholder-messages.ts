@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { transcript, utf8 } from '../crypto/bytes.ts';
 import { ensure } from '../crypto/error.ts';
 import type { Suite } from '../crypto/identity/suite.ts';
+import { APPROVALS_MAX } from './approval-policy.ts';
 import {
   bytesOf,
   bytesOrEmpty,
@@ -26,7 +27,7 @@ import {
   signature,
   text,
 } from './fields.ts';
-import { APPROVALS_MAX, PLAN_BYTES_MAX } from './plan.ts';
+import { PLAN_BYTES_MAX } from './plan.ts';
 
 /** Holders in a plan; the wire format leaves room for n = 3f+1 up to f = 5. */
 export const HOLDERS_MAX = 16;
@@ -184,6 +185,10 @@ export type AbortRequest = z.output<typeof abortRequestSchema>;
 export const statementReplySchema = z.object({ holderId, signature });
 export type StatementReply = z.output<typeof statementReplySchema>;
 
+/** What a holder answers to Draw. */
+export const drawReplySchema = z.object({ holderId, values: bytesOf(96), signature });
+export type DrawReply = z.output<typeof drawReplySchema>;
+
 export const openHeaderSchema = z.object({
   ...bindingShape,
   cohortRoot: bytesOf(32),
@@ -191,6 +196,8 @@ export const openHeaderSchema = z.object({
   signatures: listOf(statementReplySchema, HOLDERS_MAX),
   activeSet: listOf(integer(1, HOLDERS_MAX), HOLDERS_MAX),
   digitCount: integer(1, DIGIT_COUNT_MAX),
+  /** Of Draw, in rounds that open in groups; else empty. */
+  draws: listOf(drawReplySchema, HOLDERS_MAX).default([]),
 });
 export type OpenHeader = z.output<typeof openHeaderSchema>;
 

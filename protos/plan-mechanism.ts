@@ -12,35 +12,52 @@ import {
   type MechanismParameters,
   normBoundSquared,
 } from '../crypto/dp/mechanism.ts';
-import { accountEvents, noiseShares, type RoundMechanism, roundEvent } from '../crypto/dp/plan-accounting.ts';
+import { accountEvents, type RoundMechanism, roundEvent } from '../crypto/dp/plan-accounting.ts';
 import { parseRational, rationalToNumber } from '../crypto/dp/rational.ts';
 import { isConcentrated } from '../crypto/dp/zcdp.ts';
 import { ensure } from '../crypto/error.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
+import { adaptiveClipOf, clipOfRound } from './adaptive-clip.ts';
 import { parameterCount } from './model.ts';
 import type { ParsedPlan, Plan, PrivacyTerms } from './plan.ts';
-import type { RoundKind } from './round-config.ts';
+import { accountingDelta, sumClientsMax, sumNoiseShares } from './plan-groups.ts';
+import { familyLimit } from './plan-quota.ts';
+import type { RoundConfig, RoundKind } from './round-config.ts';
 import { publicRotationSeed } from './statements.ts';
+
+export { accountingDelta } from './plan-groups.ts';
 
 const ZERO = parseRational('0');
 const ONE = parseRational('1');
 const NO_ROTATION = new Uint8Array(32);
 
-/** Entries of the summed vector: the model's parameters (and a weight), or 2 × bins histogram counts. */
+/** Entries of the summed vector: the model's parameters (and a weight, and a clip bit), or 2 × bins histogram counts. */
 export function vectorLength(plan: Plan, kind: RoundKind): number {
   if (kind === 'evaluation') return 2 * plan.evaluation.bins;
-  return parameterCount(plan.model) + (plan.training.weighting === 'records' ? 1 : 0);
+  const weight = plan.training.weighting === 'records' ? 1 : 0;
+  return parameterCount(plan.model) + weight + (adaptiveClipOf(plan, kind) ? 1 : 0);
 }
 
-/** The integer mechanism of a round (crypto/dp/mechanism.ts). */
+/** The integer mechanism of a round (crypto/dp/mechanism.ts), at the plan's clip. */
 export const mechanismOf = (parsed: ParsedPlan, kind: RoundKind, round: number): MechanismParameters => ({
   ...mechanismOfPlan(parsed.plan, kind),
   rotationSeed: publicRotationSeed(getSuite(parsed.plan.suite), parsed.hash, round),
 });
 
+/** The same at the clip that this round's configuration states. @throws WRONG_CONFIG for one the plan does not allow. */
+export function mechanismOfRound(
+  parsed: ParsedPlan,
+  { kind, round, clip: stated }: Pick<RoundConfig, 'kind' | 'round' | 'clip'>,
+): MechanismParameters {
+  const mechanism = mechanismOf(parsed, kind, round);
+  const clip = clipOfRound(parsed.plan, kind, stated);
+  return clip ? { ...mechanism, clip } : mechanism;
+}
+
 /** The same but for the rotation, which takes the plan's hash: for what depends on sizes only. */
 export function mechanismOfPlan(plan: Plan, kind: RoundKind): MechanismParameters {
   const evaluation = kind === 'evaluation';
+  const adaptive = adaptiveClipOf(plan, kind);
   const noise = plan.privacy === null ? ZERO : parseRational(evaluationOrTraining(plan, evaluation));
   return {
     unit: plan.privacy?.unit ?? 'none',
@@ -49,8 +66,9 @@ export function mechanismOfPlan(plan: Plan, kind: RoundKind): MechanismParameter
     unitsPerClip: evaluation ? 1 : plan.mechanism.unitsPerClip,
     rotationSeed: NO_ROTATION,
     noiseVariance: noise,
-    clients: plan.rounds.cohortMax,
+    clients: sumClientsMax(plan, kind),
     recordsMax: recordsMaxOf(plan, evaluation),
+    ...(adaptive ? { clipBitUnits: adaptive.bitUnits } : {}),
   };
 }
 
@@ -67,7 +85,8 @@ function evaluationOrTraining(plan: Plan, evaluation: boolean): string {
 
 /**
  * The accountable mechanism of a round with `cohortCount` certified clients: the charge is computed for
- * ⌊(1−γ)·cohortCount⌋ honest noise shares (DESIGN §5). `null` without DP.
+ * ⌊(1−γ)·cohortCount⌋ honest noise shares (DESIGN §5), in a round with groups for those of its smallest group: groups are
+ * disjoint, so a person pays for her own only, and no group has less noise. `null` without DP.
  */
 export function roundMechanismOf(
   parsed: ParsedPlan,
@@ -82,7 +101,7 @@ export function roundMechanismOf(
     sensitivitySquared:
       kind === 'evaluation' ? histogramNormBoundSquared(parameters) : normBoundSquared(parameters),
     noiseVariance: parameters.noiseVariance,
-    noiseShares: noiseShares(parseRational(privacy.gamma), cohortCount),
+    noiseShares: sumNoiseShares(parsed.plan, kind, cohortCount),
     // Every record of the evaluation table takes part: no amplification is claimed there.
     samplingRate: kind === 'evaluation' ? ONE : parseRational(privacy.samplingRate),
     dimension: parameters.dimension,
@@ -92,8 +111,9 @@ export function roundMechanismOf(
 export interface PlanAccount {
   /** Order at which every filter of this plan runs: fixed by the plan alone, before any data (crypto/dp/filter.ts). */
   readonly order: number | 'zcdp';
-  /** ε at the plan's δ if every round runs with the smallest cohort. */
+  /** ε at `delta` if every round runs with the smallest cohort. */
   readonly epsilon: number;
+  /** The plan's δ, less what pays for partitions into groups (plan-groups.ts, `accountingDelta`). */
   readonly delta: number;
   /** Amount at `order` of one round with the smallest cohort. */
   readonly charge: Readonly<Record<RoundKind, number>>;
@@ -117,14 +137,17 @@ const accounts = new WeakMap<ParsedPlan, PlanAccount>();
 
 function computeAccount(parsed: ParsedPlan, privacy: PrivacyTerms): PlanAccount {
   const { plan } = parsed;
-  const delta = rationalToNumber(parseRational(privacy.delta));
+  const delta = accountingDelta(parsed);
   const allowed = rationalToNumber(parseRational(privacy.epsilon));
   const eventOf = (kind: RoundKind) => roundEvent(roundMechanismOf(parsed, kind, plan.rounds.cohortMin)!);
   const training = eventOf('training');
   const evaluation = plan.rounds.evaluation > 0 ? eventOf('evaluation') : null;
   const events: DpEvent[] = [{ type: 'self_composed', event: training, count: plan.rounds.training }];
   if (evaluation) events.push({ type: 'self_composed', event: evaluation, count: plan.rounds.evaluation });
-  const order = events.every(isConcentrated) ? 'zcdp' : accountEvents(events, delta).order;
+  // A filter that several plans share has the order that all of them state.
+  const order =
+    privacy.quota?.total.order ??
+    (events.every(isConcentrated) ? 'zcdp' : accountEvents(events, delta).order);
   const charge = {
     training: chargeOf(training, order),
     evaluation: evaluation ? chargeOf(evaluation, order) : 0,
@@ -136,6 +159,13 @@ function computeAccount(parsed: ParsedPlan, privacy: PrivacyTerms): PlanAccount 
     'BUDGET_EXCEEDED',
     `the plan's noise gives epsilon ${epsilon.toFixed(4)} at delta ${privacy.delta}, more than the ` +
       `${privacy.epsilon} that it states: raise privacy.noiseVariance or run fewer rounds`,
+  );
+  const share = familyLimit(privacy);
+  ensure(
+    share === undefined || total <= share,
+    'BUDGET_EXCEEDED',
+    `the whole plan costs ${total.toPrecision(4)}, its family's share of the budget is ${share?.toPrecision(4)} ` +
+      `(order ${order}): raise privacy.quota.share or privacy.noiseVariance, or run fewer rounds`,
   );
   return { order, epsilon, delta, charge };
 }

@@ -7,7 +7,10 @@
 import { isSamplable } from '../crypto/dp/discrete-gaussian.ts';
 import { compareRational, ONE, parseRational, ZERO } from '../crypto/dp/rational.ts';
 import { isPulsefoldError } from '../crypto/error.ts';
+import { adaptiveClipIssues } from './adaptive-clip.ts';
 import type { Plan, PrivacyTerms } from './plan.ts';
+import { groupIssues } from './plan-groups.ts';
+import { groupTermsOf } from './plan-numbers.ts';
 import { schemeOfPlan } from './plan-scheme.ts';
 import type { RoundKind } from './round-config.ts';
 
@@ -23,8 +26,12 @@ const VARIANCE_MIN = parseRational('1/4');
 
 export function privacyIssues(plan: Plan): PlanIssue[] {
   const { privacy } = plan;
-  const issues = privacy ? [...termIssues(plan, privacy), ...recordIssues(plan, privacy)] : [];
+  const issues = privacy
+    ? [...termIssues(plan, privacy), ...recordIssues(plan, privacy), ...quotaIssues(plan, privacy)]
+    : [];
+  issues.push(...adaptiveClipIssues(plan));
   // Sizes are derived from terms that make sense.
+  if (issues.length === 0) issues.push(...groupIssues(plan));
   return issues.length > 0 ? issues : capacityIssues(plan);
 }
 
@@ -80,6 +87,31 @@ function recordIssues({ mechanism, eligibility }: Plan, { unit }: PrivacyTerms):
       path: ['mechanism', 'recordsMax'],
       message: `at least eligibility.recordsMax (${eligibility.recordsMax}): every eligible table must fit whole`,
     });
+  return issues;
+}
+
+/** One filter for several plans has one order for all of them, and one δ that nothing else draws on. */
+function quotaIssues(plan: Plan, { quota, samplingRate }: PrivacyTerms): PlanIssue[] {
+  if (quota === undefined) return [];
+  const issues: PlanIssue[] = [];
+  const issue = (field: string[], message: string) =>
+    issues.push({ path: ['privacy', 'quota', ...field], message });
+  const share = parseRational(quota.share);
+  if (compareRational(share, ZERO) <= 0 || compareRational(share, ONE) > 0)
+    issue(['share'], 'more than 0 and at most 1: a part of the total');
+  const delta = parseRational(quota.total.delta);
+  if (compareRational(delta, ZERO) <= 0 || compareRational(delta, DELTA_MAX) > 0)
+    issue(['total', 'delta'], 'more than 0 and at most 1/100; usual is 0.00001');
+  if (quota.total.order === 'zcdp' && samplingRate !== '1')
+    issue(
+      ['total', 'order'],
+      'a sampled mechanism has no zCDP: state a whole Rényi order, the same in every plan',
+    );
+  if (groupTermsOf(plan) !== undefined)
+    issue(
+      [],
+      'plans with aggregation.groups have a budget of their own in this version; state one or the other',
+    );
   return issues;
 }
 

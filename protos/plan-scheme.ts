@@ -5,13 +5,14 @@
  * Trusts: a validated plan. May be called by: every role, and plan.ts itself to refuse plans that nothing can carry.
  */
 import { type DigitLayout, fitsModulus, slotBitsFor } from '../crypto/dp/mechanism.ts';
-import { noiseShares } from '../crypto/dp/plan-accounting.ts';
 import { divideRational, parseRational, rationalToNumber } from '../crypto/dp/rational.ts';
 import { PulsefoldError } from '../crypto/error.ts';
 import type { KemName } from '../crypto/identity/kem.ts';
 import { type ChosenScheme, chooseScheme } from '../crypto/secagg/choose.ts';
 import type { ParsedPlan, Plan } from './plan.ts';
+import { sumNoiseShares } from './plan-groups.ts';
 import { mechanismOfPlan } from './plan-mechanism.ts';
+import { groupsOf } from './plan-numbers.ts';
 import type { RoundKind } from './round-config.ts';
 
 const schemes = new WeakMap<Plan, Map<RoundKind, ChosenScheme>>();
@@ -50,7 +51,8 @@ function choose(plan: Plan, kind: RoundKind): ChosenScheme {
     holderCount: holders.length,
     mechanism: mechanismOfPlan(plan, kind),
     slotBits: slotBits(plan, kind),
-    honestClients: honestClients(plan),
+    honestClients: honestClients(plan, kind),
+    groups: groupsOf(plan, kind),
   });
 }
 
@@ -74,9 +76,9 @@ function slotBits(plan: Plan, kind: RoundKind): number {
   throw new PulsefoldError('PARAMETER_UNSAFE', `a histogram cell may reach ${rows} rows and its noise`);
 }
 
-/** (1−γ)·cohortMin of them are promised; without a γ, two, which is what the bound needs at least. */
-function honestClients({ privacy, rounds }: Plan): number {
-  return privacy ? noiseShares(parseRational(privacy.gamma), rounds.cohortMin) : 2;
+/** As many as noise shares are promised to every sum; without a γ, two, which is what the bound needs at least. */
+function honestClients(plan: Plan, kind: RoundKind): number {
+  return plan.privacy ? sumNoiseShares(plan, kind, plan.rounds.cohortMin) : 2;
 }
 
 /** One line for people: how the training sums of a plan travel. */
@@ -87,7 +89,9 @@ export function schemeText(parsed: ParsedPlan): string {
       ? `threshold-bfv n=${aggregation.polyDegree} t=2^${aggregation.plainModulusBits}`
       : `seed shares (${kemOfPlan(parsed.plan)})`;
   const { long, wordBits } = schemeOf(parsed, 'training').scheme;
+  const groups = groupsOf(parsed.plan, 'training');
+  const per = groups > 1 ? `; ${groups} groups` : '';
   if (long)
-    return `RLWE n=${long.polyDegree}, ${long.primes.length} primes, ${long.slotBits}-bit slots; key by ${short}`;
-  return aggregation.transport === 'bfv' ? short : `${short}, ${wordBits}-bit words`;
+    return `RLWE n=${long.polyDegree}, ${long.primes.length} primes, ${long.slotBits}-bit slots; key by ${short}${per}`;
+  return aggregation.transport === 'bfv' ? short : `${short}, ${wordBits}-bit words${per}`;
 }

@@ -10,6 +10,7 @@ import { fromHex, fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
 import { getSuite, type SuiteName } from '../crypto/identity/suite.ts';
 import { canonicalJson } from '../crypto/log/canonical-json.ts';
+import { APPROVALS_MAX, type ApprovalPolicy, emptySeats } from './approval-policy.ts';
 import { featureSchema } from './features.ts';
 import { modelSpecSchema } from './model.ts';
 import { privacyIssues } from './plan-privacy.ts';
@@ -17,7 +18,6 @@ import { decodeReals, encodeReals } from './reals.ts';
 import { approvalStatement } from './statements.ts';
 
 export const PLAN_BYTES_MAX = 256 * 1024;
-export const APPROVALS_MAX = 16;
 
 const rational = z
   .string()
@@ -67,7 +67,35 @@ export const privacySchema = z.strictObject({
   /** Per client and coordinate, in integer units squared. */
   noiseVariance: rational,
   evaluationNoiseVariance: rational.optional(),
+  /** For plans that share a person's budget of one epoch with others (docs/adr/0032, protos/plan-quota.ts). */
+  quota: z
+    .strictObject({
+      /** The model, or the family of plans, that the share belongs to. */
+      family: slug,
+      /** Of the amount that `total` allows; more than 0, at most 1. */
+      share: rational,
+      /** The one filter of a person in this epoch: every plan that charges it states the same. */
+      total: z.strictObject({
+        epsilon: rational,
+        delta: rational,
+        /** Rényi order that every charge is counted at; zCDP only for plans that sample nothing. */
+        order: z.union([z.literal('zcdp'), z.int().min(2).max(4096)]),
+      }),
+    })
+    .optional(),
 });
+
+/** Training sums open in disjoint groups that are drawn after the certificate (docs/adr/0030). */
+export const groupsSchema = z.strictObject({
+  count: z.int().min(3).max(64),
+  /** How the groups' means become one update. */
+  combine: z.enum(['mean', 'median', 'trimmed-mean', 'norm-filter']),
+  /** trimmed-mean: fraction of the groups dropped at each end, per coordinate; 1/4 where absent. */
+  trim: rational.optional(),
+  /** norm-filter: groups above this multiple of the median norm are dropped; 2 where absent. */
+  normFactor: rational.optional(),
+});
+export type GroupTerms = z.output<typeof groupsSchema>;
 
 export const planSchema = z
   .strictObject({
@@ -121,6 +149,22 @@ export const planSchema = z
       expectedBatch: rational.optional(),
       /** Most records one client adds up (record unit): at least eligibility.recordsMax. */
       recordsMax: z.int().min(1).max(100_000).default(1),
+      /** The clip follows a quantile of the cohort's norms, from `clip` on (protos/adaptive-clip.ts, docs/adr/0034). */
+      adaptiveClip: z
+        .strictObject({
+          /** Fraction of the cohort that the clip should let through unclipped. */
+          quantile: rational,
+          /** η: the clip moves by at most a factor e^η a round. */
+          learningRate: z.number().positive().max(2),
+          /** h, integer units: one bit per device adds h² to the squared sensitivity, unitsPerClip² and a little. */
+          bitUnits: z
+            .int()
+            .min(1)
+            .max(2 ** 24),
+          clipMin: rational,
+          clipMax: rational,
+        })
+        .optional(),
     }),
     privacy: privacySchema.nullable(),
     evaluation: z
@@ -143,6 +187,7 @@ export const planSchema = z
           transport: z.literal('shares'),
           kem: z.enum(['x25519', 'x25519-ml-kem-768']).default('x25519'),
           coherence,
+          groups: groupsSchema.optional(),
         }),
       ])
       .default({ transport: 'shares', kem: 'x25519', coherence: '1' }),
@@ -171,22 +216,17 @@ export const planSchema = z
 
 export type Plan = z.output<typeof planSchema>;
 export type PrivacyTerms = z.output<typeof privacySchema>;
-
-/** Number of holders that sign: ⌊(n+f)/2⌋+1, so that any two quorums share an honest holder (DESIGN §2.9). */
-export const quorumOf = (plan: Plan): number => Math.floor((plan.holders.length + faultsOf(plan)) / 2) + 1;
-/** Holders that may be corrupt or offline, n = 3f+1. */
-export const faultsOf = (plan: Plan): number => Math.floor((plan.holders.length - 1) / 3);
-/** Threshold of a BFV committee key, t = f+1. */
-export const thresholdOf = (plan: Plan): number => faultsOf(plan) + 1;
-/**
- * Holders whose answers open a sum. bfv: t = f+1 partial decryptions. shares: 2f+1, so that every summed expansion
- * comes from f+1 holders and a lie of f of them cannot pass.
- */
-export const openersOf = (plan: Plan): number =>
-  plan.aggregation.transport === 'shares' ? 2 * faultsOf(plan) + 1 : thresholdOf(plan);
-/** Committee keys made ahead: one per round, spares included. */
-export const committeeKeyCount = (plan: Plan): number =>
-  plan.rounds.training + plan.rounds.evaluation + plan.rounds.spare;
+export {
+  committeeKeyCount,
+  faultsOf,
+  groupSizeMax,
+  groupSizeMin,
+  groupsOf,
+  groupTermsOf,
+  openersOf,
+  quorumOf,
+  thresholdOf,
+} from './plan-numbers.ts';
 
 export interface ParsedPlan {
   readonly plan: Plan;
@@ -240,27 +280,16 @@ export function parsePlanBytes(bytes: Uint8Array): ParsedPlan {
   return parsed;
 }
 
-export interface Approver {
-  readonly id: string;
-  /** Hexadecimal signing public key. */
-  readonly publicKey: string;
-}
-
 export interface PlanApproval {
   readonly approverId: string;
   readonly publicKey: Uint8Array;
   readonly signature: Uint8Array;
 }
 
-/** Pinned approvers and how many of them must have signed (k-of-n, k ≥ 1). */
-export interface ApprovalPolicy {
-  readonly approvers: readonly Approver[];
-  readonly required: number;
-}
-
 /**
- * Checks that at least `required` distinct pinned approvers signed this plan hash. Keys that came with the approval
- * count for nothing unless they are pinned here. Throws PLAN_NOT_APPROVED.
+ * Checks that at least `required` distinct pinned approvers signed this plan hash, and that every seat of the policy is
+ * filled by one of them. Keys that came with the approval count for nothing unless they are pinned here. Throws
+ * PLAN_NOT_APPROVED.
  */
 export function requireApproved(
   parsed: ParsedPlan,
@@ -280,6 +309,12 @@ export function requireApproved(
     valid.size >= policy.required,
     'PLAN_NOT_APPROVED',
     `plan ${parsed.hashHex.slice(0, 12)} has ${valid.size} of ${policy.required} required approver signatures`,
+  );
+  const empty = emptySeats(policy, valid);
+  ensure(
+    empty.length === 0,
+    'PLAN_NOT_APPROVED',
+    `plan ${parsed.hashHex.slice(0, 12)} lacks the signature of the ${empty.join(' seat, of the ')} seat`,
   );
 }
 

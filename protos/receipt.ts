@@ -67,6 +67,8 @@ export const receiptSchema = z
     pseudonym: hex(32),
     /** What the ledger charged, at the order its filter runs on. */
     charge: z.strictObject({ order: amount, amount }).optional(),
+    /** All that the ledger has charged this pseudonym when the receipt was made, at the same order. */
+    ledger: z.strictObject({ order: amount, spent: amount }).optional(),
   })
   .superRefine((receipt, context) => {
     const issue = (field: string, message: string) =>

@@ -25,6 +25,8 @@ export const roundConfigSchema = z.strictObject({
     .min(1)
     .max(2 ** 20),
   openedAtMs: z.int().min(0),
+  /** L2 clip of this round, a rational in lowest terms, where the plan's adapts (protos/adaptive-clip.ts). */
+  clip: z.string().max(64).optional(),
 });
 
 export type RoundConfig = z.output<typeof roundConfigSchema>;

@@ -4,6 +4,7 @@
  * Trusts: nothing. May be called by: coordinator/grpc (requests).
  */
 import { z } from 'zod';
+import { APPROVALS_MAX } from './approval-policy.ts';
 import {
   bytesOf,
   bytesOrEmpty,
@@ -16,7 +17,7 @@ import {
   signature,
   text,
 } from './fields.ts';
-import { APPROVALS_MAX, PLAN_BYTES_MAX } from './plan.ts';
+import { PLAN_BYTES_MAX } from './plan.ts';
 
 const UPLOAD_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -50,7 +51,17 @@ export const putUploadRequest = z.object({
   data: bytesUpTo(CHUNK_BYTES_MAX),
 });
 
-export const getReceiptRequest = z.object({ planHash: digest, round: roundNumber });
+export const getReceiptRequest = z.object({
+  planHash: digest,
+  round: roundNumber,
+  /** Leaves of the largest checkpoint that the device has verified; chooses which proofs come. */
+  logSizeSeen: integer(0, Number.MAX_SAFE_INTEGER).default(0),
+  /** What verified receipts have charged the device in this epoch, as a decimal at the ledger's order. */
+  charged: z
+    .string()
+    .regex(/^(\d{1,20}(\.\d{1,60})?)?$/)
+    .default(''),
+});
 
 export const abortRoundRequest = z.object({ planHash: digest, round: roundNumber, reason: text(200) });
 

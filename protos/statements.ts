@@ -113,6 +113,14 @@ export const partialStatement = (fields: {
     fields.partialDigest,
   );
 
+/** What a holder signs over its three P_k (crypto/secagg/shares/partition.ts). */
+export const partitionDrawStatement = (fields: {
+  /** `certificateStatement` of the quorum's certificate. */
+  certificate: Uint8Array;
+  holderId: string;
+  values: Uint8Array;
+}): Uint8Array => transcript('partition-values', fields.certificate, fields.holderId, fields.values);
+
 /** What the coordinator signs in the acknowledgement of a durable upload. */
 export const acknowledgementStatement = (s: UploadStatement): Uint8Array =>
   transcript('acknowledgement', ...bindingFields(s), s.deviceId, s.digest);

@@ -34,6 +34,9 @@ export interface FoldRound {
 /** Natively .ts; .js where the package was built. */
 const workerFile = new URL(`./fold-worker.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url);
 
+/** A worker's sums lie in WebAssembly and its bodies in one buffer: its heap only holds code and small messages. */
+const YOUNG_MB_MAX = 8;
+
 interface Pending {
   readonly resolve: (reply: FoldReply) => void;
   readonly reject: (error: unknown) => void;
@@ -46,7 +49,7 @@ class FoldWorker {
   #failure: PulsefoldError | null = null;
 
   constructor() {
-    this.#worker = new Worker(workerFile);
+    this.#worker = new Worker(workerFile, { resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB_MAX } });
     this.#worker.unref();
     this.#worker.on('message', (reply: FoldReply) => {
       const pending = this.#pending.get(reply.call);

@@ -9,7 +9,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { ensure } from '../../crypto/error.ts';
-import { type BodyFolder, loadSecagg } from '../../crypto/secagg/scheme.ts';
+import { type BodyFolder, openSecagg } from '../../crypto/secagg/scheme.ts';
 import { parsePlanBytes } from '../../protos/plan.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import { readFully } from '../storage/file-spool.ts';
@@ -49,7 +49,9 @@ async function carryOut(call: FoldCall): Promise<Uint8Array | null> {
   switch (call.op) {
     case 'open': {
       const { scheme } = schemeOf(parsePlanBytes(call.plan), call.kind);
-      const folder = (await loadSecagg()).folder(scheme);
+      const secagg = await openSecagg();
+      await secagg.ready(scheme);
+      const folder = secagg.folder(scheme);
       folds.set(call.fold, { folder, directory: call.directory, files: new Map() });
       return null;
     }

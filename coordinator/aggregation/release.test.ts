@@ -105,6 +105,72 @@ describe('meanUpdate', () => {
   });
 });
 
+describe('meanUpdate by groups', () => {
+  const grouped = (rule: object, more: (plan: ParsedPlan['plan']) => object = () => ({})): ParsedPlan =>
+    fine((plan) => ({
+      rounds: { ...plan.rounds, cohortMin: 6, cohortTarget: 6 },
+      aggregation: { transport: 'shares', groups: { count: 3, ...rule } },
+      ...more(plan),
+    }));
+  const concat = (vectors: readonly Int32Array[]): Int32Array =>
+    Int32Array.from(vectors.flatMap((vector) => [...vector]));
+  const valid = [true, true, true];
+
+  test('each group by its own size, then the plan’s rule', () => {
+    const values = [0.1, 0.3, -0.8];
+    const opened = (parsed: ParsedPlan, sizes = [3, 2, 2]) => {
+      const mechanism = mechanismOf(parsed, 'training', 1);
+      const sums = values.map((value, g) => {
+        const one = protectPerson(Float64Array.of(value / 2, value, 0), mechanism);
+        return sumOf(parsed, new Array(sizes[g]!).fill(one));
+      });
+      return { digits: concat(sums), round: 1, cohortCount: 7, groups: { sizes, valid } };
+    };
+    const median = grouped({ combine: 'median' });
+    expect(meanUpdate(median, opened(median))[1]).toBeCloseTo(0.1, 3);
+    const mean = grouped({ combine: 'mean' });
+    expect(meanUpdate(mean, opened(mean))[1]).toBeCloseTo((3 * 0.1 + 2 * 0.3 - 2 * 0.8) / 7, 3);
+    const filter = grouped({ combine: 'norm-filter', normFactor: '5/2' });
+    expect(meanUpdate(filter, opened(filter))[0]).toBeCloseTo((3 * 0.1 + 2 * 0.3) / 5 / 2, 3);
+    const trimmed = grouped({ combine: 'trimmed-mean', trim: '1/3' });
+    expect(meanUpdate(trimmed, opened(trimmed))[1]).toBeCloseTo(0.1, 3);
+    // A group that was dropped does not count as zeros.
+    const { digits, groups } = opened(median);
+    const without = { sizes: groups.sizes, valid: [true, false, true] };
+    const left = meanUpdate(median, { digits, round: 1, cohortCount: 7, groups: without });
+    expect(left[1]).toBeCloseTo((0.1 - 0.8) / 2, 3);
+  });
+
+  test('a group whose weights a client has lied below zero is left out; most groups must have some', async () => {
+    const parsed = grouped({ combine: 'median' }, (plan) => ({
+      training: { ...plan.training, weighting: 'records' },
+    }));
+    const mechanism = mechanismOf(parsed, 'training', 1);
+    const sum = (weight: number) =>
+      sumOf(parsed, [protectPerson(Float64Array.of(0.2 * weight, 0, 0, weight), mechanism)]);
+    const open = (weights: readonly number[]) =>
+      meanUpdate(parsed, {
+        digits: concat(weights.map(sum)),
+        round: 1,
+        cohortCount: 6,
+        groups: { sizes: [2, 2, 2], valid },
+      });
+    expect(open([0.5, -0.9, 0.25])[0]).toBeCloseTo(0.2, 3);
+    expect(await codeOf(() => open([0.5, -0.9, -0.1]))).toBe('OPENING_FAILED');
+  });
+
+  test('groups that the plan has and the sum has not, or otherwise, are no release', async () => {
+    const digits = new Int32Array(9);
+    const groups = { sizes: [2, 2, 2], valid };
+    const parsed = grouped({ combine: 'median' });
+    const sum = { digits, round: 1, cohortCount: 6 };
+    expect(await codeOf(() => meanUpdate(parsed, sum))).toBe('INTERNAL');
+    expect(await codeOf(() => meanUpdate(fine(), { ...sum, groups }))).toBe('INTERNAL');
+    const short = { ...sum, digits: digits.subarray(1), groups };
+    expect(await codeOf(() => meanUpdate(parsed, short))).toBe('INTERNAL');
+  });
+});
+
 test('a training release is the server step, and its state goes on from the text it left', () => {
   const training = { strategy: 'fedavgm', serverLearningRate: 0.5, serverMomentum: 0.5 };
   const parsed = fine((plan) => ({ training: { ...plan.training, ...training } }));
@@ -154,6 +220,7 @@ describe('openSum', () => {
     long: null,
     shortCount: 3,
     wordBits: 16,
+    groups: 1,
   };
   function sealed() {
     const { publicKey, shares } = world.committee(1);

@@ -4,14 +4,16 @@
  * Trusts: that the sum was opened under the certificate whose cohort count is given. May be called by:
  * coordinator/release-round.ts, experiments/simulation.
  */
-import { decodeSum, fromDigits } from '../../crypto/dp/mechanism.ts';
+import { decodeSum, fromDigits, type MechanismParameters } from '../../crypto/dp/mechanism.ts';
 import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
 import { type HistogramMetrics, metricsFromHistogram } from '../../protos/histogram-metrics.ts';
 import { parameterCount } from '../../protos/model.ts';
-import type { ParsedPlan, Plan } from '../../protos/plan.ts';
+import { groupTermsOf, type ParsedPlan, type Plan } from '../../protos/plan.ts';
+import { normFactorOf, trimOf } from '../../protos/plan-groups.ts';
 import { mechanismOf, vectorLength } from '../../protos/plan-mechanism.ts';
-import { layoutOf } from '../../protos/plan-scheme.ts';
+import { layoutOf, schemeOf } from '../../protos/plan-scheme.ts';
+import { combineGroups, type GroupMean } from './combine.ts';
 import {
   initialServerState,
   parseServerState,
@@ -32,34 +34,73 @@ export const initialOptimizer = (plan: Plan): string =>
   serializeServerState(initialServerState(serverHyperOf(plan), parameterCount(plan.model)));
 
 export interface OpenedSum {
+  /** Slots; in a round with groups those of each group in turn. */
   readonly digits: Int32Array;
   readonly round: number;
   /** |A| of the certificate. */
   readonly cohortCount: number;
+  /** Members and validity of each group; null or absent: one sum. */
+  readonly groups?: { readonly sizes: readonly number[]; readonly valid: readonly boolean[] } | null;
 }
+
+const NO_WEIGHT = 'the opened weights of the cohort do not add up to anything positive';
 
 /** The mean update (or minus the mean gradient) that a training sum stands for, in model units. */
 export function meanUpdate(parsed: ParsedPlan, sum: OpenedSum): Float64Array {
+  const mechanism = mechanismOf(parsed, 'training', sum.round);
+  const terms = groupTermsOf(parsed.plan);
+  ensure(
+    Boolean(terms) === Boolean(sum.groups),
+    'INTERNAL',
+    'the plan has groups or the opened sum has, not both',
+  );
+  if (!terms || !sum.groups) {
+    const whole = meanOf(parsed, mechanism, sum.digits, sum.cohortCount);
+    ensure(whole, 'OPENING_FAILED', NO_WEIGHT);
+    return whole.mean;
+  }
+  const { sizes, valid } = sum.groups;
+  const { slotCount } = schemeOf(parsed, 'training').scheme;
+  ensure(
+    sum.digits.length === sizes.length * slotCount && valid.length === sizes.length,
+    'INTERNAL',
+    'the opened sum has other groups than it says',
+  );
+  const means = sizes.flatMap((size, i) => {
+    const digits = sum.digits.subarray(i * slotCount, (i + 1) * slotCount);
+    return (valid[i] && meanOf(parsed, mechanism, digits, size)) || [];
+  });
+  // One client's weight can be a lie that takes its group's total below zero.
+  ensure(2 * means.length > sizes.length, 'OPENING_FAILED', NO_WEIGHT);
+  return combineGroups(means, {
+    combine: terms.combine,
+    trim: trimOf(terms),
+    normFactor: normFactorOf(terms),
+  });
+}
+
+/** What `count` clients' slots stand for, and its weight among others; null where that is not positive. */
+function meanOf(
+  parsed: ParsedPlan,
+  mechanism: MechanismParameters,
+  digits: Int32Array,
+  count: number,
+): GroupMean | null {
   const { plan } = parsed;
   const length = vectorLength(plan, 'training');
-  const integers = fromDigits(sum.digits, layoutOf(parsed, 'training'), length);
-  const total = decodeSum(integers, mechanismOf(parsed, 'training', sum.round));
+  const total = decodeSum(fromDigits(digits, layoutOf(parsed, 'training'), length), mechanism);
   const dimension = parameterCount(plan.model);
   if (plan.training.weighting === 'records') {
     const weight = total[dimension]!;
-    ensure(
-      weight > 0,
-      'OPENING_FAILED',
-      'the opened weights of the cohort do not add up to anything positive',
-    );
-    return total.subarray(0, dimension).map((value) => value / weight);
+    if (weight <= 0) return null;
+    return { mean: total.subarray(0, dimension).map((value) => value / weight), count: weight };
   }
   if (plan.privacy?.unit === 'record') {
     // A public divisor: the realised batch is private (DESIGN §2.5).
     const batch = rationalToNumber(parseRational(plan.mechanism.expectedBatch!));
-    return total.map((value) => -value / batch);
+    return { mean: total.map((value) => -value / batch), count };
   }
-  return total.map((value) => value / sum.cohortCount);
+  return { mean: total.map((value) => value / count), count };
 }
 
 /** One training release. */

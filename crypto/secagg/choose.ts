@@ -10,6 +10,7 @@ import { ensure, isPulsefoldError, type PulsefoldError } from '../error.ts';
 import { assertSmudging, bfv4096, contributionsMax, openedCoefficients } from '../he/parameters.ts';
 import type { KemName } from '../identity/kem.ts';
 import { getSuite, type SuiteName } from '../identity/suite.ts';
+import { CHECKSUM_WORDS } from './checksum.ts';
 import { chooseLong } from './long/parameters.ts';
 import type { PartSizes, SumScheme } from './scheme.ts';
 import { sharesBodyBytes, sharesHolderPartBytes } from './shares/index.ts';
@@ -29,6 +30,8 @@ export interface SchemeRequest {
   readonly slotBits: number;
   /** Honest clients in the smallest cohort that may open: decides the width of LongSum's errors. */
   readonly honestClients: number;
+  /** Disjoint groups that the sum opens in (transport shares), 1 by default; sizes above are then those of a group. */
+  readonly groups?: number;
 }
 
 export interface ChosenScheme {
@@ -41,6 +44,12 @@ export interface ChosenScheme {
 
 /** @throws PARAMETER_UNSAFE where nothing carries the sum, saying what is missing. */
 export function chooseScheme(request: SchemeRequest): ChosenScheme {
+  const { groups = 1, transport } = request;
+  ensure(
+    groups === 1 || transport === 'shares',
+    'PARAMETER_UNSAFE',
+    'groups exist under transport shares only',
+  );
   const shortWidths = request.transport === 'bfv' ? [15] : [16, 32];
   const candidates: ChosenScheme[] = [];
   let refusal: PulsefoldError | undefined;
@@ -79,10 +88,11 @@ function shortScheme(request: SchemeRequest, modulusBits: number): ChosenScheme 
     `a short sum has at most ${SHORT_SLOTS_MAX} slots, not ${slotCount}`,
   );
   const wordBits = modulusBits === 32 ? 32 : 16;
-  const { body, holderPart } = shortSizes(request, slotCount, wordBits);
+  const shortCount = slotCount + checksumWords(request);
+  const { body, holderPart } = shortSizes(request, shortCount, wordBits);
   return {
     layout,
-    scheme: { ...transportOf(request), slotCount, long: null, shortCount: slotCount, wordBits },
+    scheme: { ...transportOf(request), slotCount, long: null, shortCount, wordBits },
     uploadBytes: body + holderPart,
   };
 }
@@ -103,7 +113,7 @@ function longScheme(request: SchemeRequest): ChosenScheme {
     clients: mechanism.clients,
     honestClients,
     shortSum: transport,
-    shortBytesPerSlot: (polyDegree) => shortSizes(request, polyDegree, 16).body,
+    shortBytesPerSlot: (polyDegree) => shortSizes(request, polyDegree + checksumWords(request), 16).body,
     holderPartBytes: (polyDegree) => shortSizes(request, polyDegree, 16).holderPart,
   });
   if (transport === 'bfv') {
@@ -113,17 +123,26 @@ function longScheme(request: SchemeRequest): ChosenScheme {
   }
   return {
     layout,
-    scheme: { ...transportOf(request), slotCount, long, shortCount: long.polyDegree, wordBits: 16 },
+    scheme: {
+      ...transportOf(request),
+      slotCount,
+      long,
+      shortCount: long.polyDegree + checksumWords(request),
+      wordBits: 16,
+    },
     uploadBytes: long.bodyBytes + shortSizes(request, long.polyDegree, 16).holderPart,
   };
 }
 
-const transportOf = ({ transport, suite, kem, holderCount }: SchemeRequest) => ({
+const transportOf = ({ transport, suite, kem, holderCount, groups = 1 }: SchemeRequest) => ({
   transport,
   suite,
   kem,
   holderCount,
+  groups,
 });
+
+const checksumWords = ({ groups = 1 }: SchemeRequest): number => (groups > 1 ? CHECKSUM_WORDS : 0);
 
 /** Bytes of a short sum of `count` entries: what the coordinator folds, and what the holders get. */
 function shortSizes({ transport, suite, kem }: SchemeRequest, count: number, wordBits: 16 | 32): PartSizes {

@@ -12,12 +12,14 @@
  * May be called by: client, coordinator, keyholder, experiments.
  */
 import { concat } from '../bytes.ts';
-import { ensure, PulsefoldError } from '../error.ts';
+import { ensure, isPulsefoldError } from '../error.ts';
 import type { KemName } from '../identity/kem.ts';
 import { getSuite, type SuiteName } from '../identity/suite.ts';
 import { type RandomSource, systemRandom } from '../random.ts';
-import { type Bfv, loadBfv } from './bfv.ts';
-import type { LongEngine, LongFolder } from './long/engine.ts';
+import type { Bfv } from './bfv.ts';
+import { CHECKSUM_WORDS, checksumHolds, withChecksum } from './checksum.ts';
+import { type BodyFolder, bfvFolder, requireLength, SchemeFolder } from './folder.ts';
+import type { LongEngine } from './long/engine.ts';
 import { aSeedOf, loadLongEngine, sealLong } from './long/index.ts';
 import type { LongParameters } from './long/parameters.ts';
 import {
@@ -26,9 +28,12 @@ import {
   sharesBodyBytes,
   sharesHolderPartBytes,
   sharesPartialBytes,
+  splitPartial,
   unmask,
   WordFolder,
 } from './shares/index.ts';
+
+export type { BodyFolder } from './folder.ts';
 
 export interface SumScheme {
   readonly transport: 'bfv' | 'shares';
@@ -40,10 +45,15 @@ export interface SumScheme {
   readonly slotCount: number;
   /** Null where the slots themselves go through the short sum. */
   readonly long: LongParameters | null;
-  /** Entries of the short sum: the slots, or the coefficients of the long cipher's one-time key. */
+  /**
+   * Entries of the short sum: the slots, or the coefficients of the long cipher's one-time key; and, where there are
+   * groups, the checksum word behind them.
+   */
   readonly shortCount: number;
   /** Width of a word of a shares sum. */
   readonly wordBits: 16 | 32;
+  /** Disjoint groups that the sum opens in (transport shares); 1: one sum, without a checksum. */
+  readonly groups: number;
 }
 
 /** What binds a sealed update to its round and its device. */
@@ -62,23 +72,6 @@ export interface PartSizes {
   readonly holderPart: number;
 }
 
-/** Sums of bodies. Addition is associative: sums of shards merge. */
-export interface BodyFolder {
-  /** Uploads in the sum. */
-  readonly count: number;
-  /** Adds one body; a coded error, without effect, unless it has the exact form. */
-  add(body: Uint8Array): void;
-  /**
-   * Adds a body that is read as it is needed: `read` fills `target` with the body's bytes from `at` on. The long half
-   * lands in the kernel's own memory, so a body in a file is never copied. An error of `read` has no effect.
-   */
-  addRead(read: (target: Uint8Array, at: number) => void): void;
-  /** Adds `bytes()` of another folder of the same scheme, of `count` uploads. */
-  addSum(sum: Uint8Array, count: number): void;
-  /** The sum in the form of a body, canonical: equal sums give equal bytes. */
-  bytes(): Uint8Array;
-}
-
 export interface OpenInput {
   readonly configHash: Uint8Array;
   /** `BodyFolder.bytes()` over exactly the certified cohort. */
@@ -89,9 +82,21 @@ export interface OpenInput {
   readonly partials: readonly Uint8Array[];
 }
 
+export interface OpenGroupsInput {
+  readonly configHash: Uint8Array;
+  /** In the order of the partition; `BodyFolder.bytes()` over exactly that group. */
+  readonly groups: readonly { readonly bodySum: Uint8Array; readonly cohortCount: number }[];
+  /** 1-based, ascending; `partials` in the same order: whole answers, one part per group. */
+  readonly activeSet: readonly number[];
+  readonly partials: readonly Uint8Array[];
+}
+
 export interface Secagg {
+  /** Throws INTERNAL before it is loaded: `loadSecagg`, or `ready` with a scheme over bfv. */
   readonly bfv: Bfv;
   readonly longEngine: LongEngine;
+  /** Loads what this scheme needs. Where `openSecagg` was called, await it before anything else with a scheme over bfv. */
+  ready(scheme: Pick<SumScheme, 'transport'>): Promise<void>;
   sizes(scheme: SumScheme): PartSizes;
   /** Bytes of one holder's answer to an opening. */
   partialBytes(scheme: SumScheme): number;
@@ -109,15 +114,29 @@ export interface Secagg {
   folder(scheme: SumScheme): BodyFolder;
   /** Slot sums, centred modulo the slots' modulus. OPENING_FAILED where these answers do not open this sum. */
   open(scheme: SumScheme, input: OpenInput): Int32Array;
+  /**
+   * The same per group of a round with groups > 1; null for a group that is dropped: its long cipher does not open, or
+   * its checksum does not fit. OPENING_FAILED where holders disagree about any group.
+   */
+  openGroups(scheme: SumScheme, input: OpenGroupsInput): (Int32Array | null)[];
 }
 
 class SecaggEngine implements Secagg {
-  readonly bfv: Bfv;
   readonly longEngine: LongEngine;
+  #bfv: Bfv | undefined;
 
-  constructor(bfv: Bfv, longEngine: LongEngine) {
-    this.bfv = bfv;
+  constructor(longEngine: LongEngine) {
     this.longEngine = longEngine;
+  }
+
+  get bfv(): Bfv {
+    ensure(this.#bfv, 'INTERNAL', 'await ready(scheme) before a scheme over bfv is used');
+    return this.#bfv;
+  }
+
+  async ready({ transport }: Pick<SumScheme, 'transport'>): Promise<void> {
+    // node-seal takes some 25 MB and 100 ms, in every thread.
+    if (transport === 'bfv') this.#bfv ??= await (await import('./bfv.ts')).loadBfv();
   }
 
   sizes(scheme: SumScheme): PartSizes {
@@ -136,7 +155,8 @@ class SecaggEngine implements Secagg {
   }
 
   partialBytes(scheme: SumScheme): number {
-    if (scheme.transport === 'shares') return sharesPartialBytes(scheme.shortCount, scheme.wordBits);
+    if (scheme.transport === 'shares')
+      return scheme.groups * sharesPartialBytes(scheme.shortCount, scheme.wordBits);
     return this.#shortSizes(scheme).body;
   }
 
@@ -152,14 +172,17 @@ class SecaggEngine implements Secagg {
       'VECTOR_LENGTH_MISMATCH',
       `the round sums ${scheme.slotCount} slots, not ${slots.length}`,
     );
-    if (!scheme.long) return this.#sealShort(scheme, context, committeeKey, slots, random);
+    if (!scheme.long)
+      return this.#sealShort(scheme, context, committeeKey, shortValues(scheme, slots, slots), random);
     const { configHash } = context;
     const { packed, secret } = sealLong(this.longEngine, scheme.long, { configHash, slots, random });
+    const values = shortValues(scheme, secret, slots);
     try {
-      const { body, holderPart } = this.#sealShort(scheme, context, committeeKey, secret, random);
+      const { body, holderPart } = this.#sealShort(scheme, context, committeeKey, values, random);
       return { body: concat(packed, body), holderPart };
     } finally {
       secret.fill(0);
+      values.fill(0);
     }
   }
 
@@ -177,7 +200,8 @@ class SecaggEngine implements Secagg {
         'WRONG_COMMITTEE_KEY',
         `the committee key is not of the kind that the plan names (${scheme.kem})`,
       );
-      return sealShares({ suite, wordBits: scheme.wordBits, ...context }, committeeKey, values, random);
+      const { wordBits, groups } = scheme;
+      return sealShares({ suite, wordBits, groups, ...context }, committeeKey, values, random);
     }
     const { c0, c1 } = this.bfv.encrypt(committeeKey, values);
     return { body: c0, holderPart: c1 };
@@ -212,109 +236,86 @@ class SecaggEngine implements Secagg {
   }
 
   open(scheme: SumScheme, input: OpenInput): Int32Array {
-    requireLength('the sum of bodies', input.bodySum, this.sizes(scheme).body);
-    const { long } = scheme;
-    const split = longBytes(scheme);
-    const shortSum = this.#openShort(scheme, input, input.bodySum.subarray(split));
-    if (!long) return shortSum;
+    ensure(scheme.groups === 1, 'INTERNAL', 'a round with groups opens by openGroups');
+    const shortSum = this.#openShort(scheme, input);
     try {
-      return this.longEngine.open(long, {
-        aSeed: aSeedOf(input.configHash),
-        sums: input.bodySum.subarray(0, split),
-        secretSum: shortSum,
-        cohort: input.cohortCount,
-      });
+      return this.#openSlots(scheme, input, shortSum);
     } finally {
       shortSum.fill(0);
     }
   }
 
-  #openShort(scheme: SumScheme, { activeSet, partials }: OpenInput, bodySum: Uint8Array): Int32Array {
+  openGroups(scheme: SumScheme, input: OpenGroupsInput): (Int32Array | null)[] {
+    const { configHash, activeSet } = input;
+    ensure(
+      scheme.groups > 1 && input.groups.length === scheme.groups,
+      'INTERNAL',
+      `the round opens in ${scheme.groups} groups, not ${input.groups.length}`,
+    );
+    for (const partial of input.partials) this.validatePartial(scheme, partial);
+    const { shortCount: count, wordBits, groups } = scheme;
+    const slices = input.partials.map((partial) => splitPartial(partial, { count, wordBits, groups }));
+    const inputs = input.groups.map(
+      (group, i): OpenInput => ({ ...group, configHash, activeSet, partials: slices.map((s) => s[i]!) }),
+    );
+    // All of them first: holders that disagree anywhere are not asked about the rest.
+    const shortSums = inputs.map((one) => this.#openShort(scheme, one));
+    return inputs.map((one, i) => this.#openGroup(scheme, one, shortSums[i]!));
+  }
+
+  /** Null where this group alone does not open. Wipes `shortSum`. */
+  #openGroup(scheme: SumScheme, input: OpenInput, shortSum: Int32Array): Int32Array | null {
+    const valueCount = shortSum.length - CHECKSUM_WORDS;
+    const checksum = shortSum[valueCount]!;
+    try {
+      const slots = this.#openSlots(scheme, input, shortSum.subarray(0, valueCount));
+      return checksumHolds(slots, checksum, scheme.wordBits) ? slots : null;
+    } catch (error) {
+      if (isPulsefoldError(error) && error.code === 'OPENING_FAILED') return null;
+      throw error;
+    } finally {
+      shortSum.fill(0);
+    }
+  }
+
+  /** The slots behind an opened short sum. A copy. */
+  #openSlots(scheme: SumScheme, input: OpenInput, values: Int32Array): Int32Array {
+    if (!scheme.long) return values.slice();
+    return this.longEngine.open(scheme.long, {
+      aSeed: aSeedOf(input.configHash),
+      sums: input.bodySum.subarray(0, longBytes(scheme)),
+      secretSum: values,
+      cohort: input.cohortCount,
+    });
+  }
+
+  #openShort(scheme: SumScheme, input: OpenInput): Int32Array {
+    requireLength('the sum of bodies', input.bodySum, this.sizes(scheme).body);
+    const bodySum = input.bodySum.subarray(longBytes(scheme));
+    const { activeSet, partials } = input;
     const { shortCount: count, wordBits } = scheme;
     if (scheme.transport === 'bfv') return this.bfv.open({ c0Sum: bodySum, partials, digitCount: count });
     return unmask({ bodySum, wordBits, count, activeSet, partials });
   }
 }
 
+/** What the short sum of an upload carries: `values`, and in a round with groups the checksum of the slots. A copy then. */
+const shortValues = ({ groups }: SumScheme, values: Int32Array, slots: Int32Array): Int32Array =>
+  groups === 1 ? values : withChecksum(values, slots);
+
 const longBytes = ({ long }: SumScheme): number => long?.packedBytes ?? 0;
 
-function requireLength(what: string, bytes: Uint8Array, length: number): void {
-  if (bytes.length !== length)
-    throw new PulsefoldError(
-      'WRONG_CIPHERTEXT_PARAMETERS',
-      `${what} has ${bytes.length} bytes, and this round's has ${length}`,
-    );
+let opening: Promise<Secagg> | undefined;
+
+/** Loads the long cipher's kernels, once per process; node-seal only with the first `ready` that needs it. */
+export function openSecagg(): Promise<Secagg> {
+  opening ??= loadLongEngine().then((longEngine) => new SecaggEngine(longEngine));
+  return opening;
 }
 
-/** The short half of a folder. */
-interface ShortFolder {
-  add(body: Uint8Array, count?: number): void;
-  bytes(): Uint8Array;
-}
-
-function bfvFolder(bfv: Bfv, digitCount: number): ShortFolder {
-  const sum = bfv.accumulator('c0', digitCount);
-  return {
-    add(body, count = 1) {
-      if (count === 1) sum.add(body);
-      else sum.merge({ count, add: () => {}, merge: () => {}, bytes: () => body });
-    },
-    bytes: () => sum.bytes(),
-  };
-}
-
-class SchemeFolder implements BodyFolder {
-  readonly #bodyBytes: number;
-  readonly #long: LongFolder | null;
-  readonly #split: number;
-  readonly #short: ShortFolder;
-  #shortBytes: Uint8Array | null = null;
-  #count = 0;
-
-  constructor(bodyBytes: number, long: LongFolder | null, split: number, short: ShortFolder) {
-    this.#bodyBytes = bodyBytes;
-    this.#long = long;
-    this.#split = split;
-    this.#short = short;
-  }
-
-  get count(): number {
-    return this.#count;
-  }
-
-  add(body: Uint8Array): void {
-    this.addSum(body, 1);
-  }
-
-  addSum(sum: Uint8Array, count: number): void {
-    requireLength('the body', sum, this.#bodyBytes);
-    // The short half first: it is the one that may refuse.
-    this.#short.add(sum.subarray(this.#split), count);
-    this.#long?.add(sum.subarray(0, this.#split));
-    this.#count += count;
-  }
-
-  addRead(read: (target: Uint8Array, at: number) => void): void {
-    this.#shortBytes ??= new Uint8Array(this.#bodyBytes - this.#split);
-    if (this.#long) read(this.#long.window(), 0);
-    read(this.#shortBytes, this.#split);
-    this.#short.add(this.#shortBytes);
-    this.#long?.addWindow();
-    this.#count++;
-  }
-
-  bytes(): Uint8Array {
-    const short = this.#short.bytes();
-    return this.#long ? concat(this.#long.bytes(), short) : short;
-  }
-}
-
-let loading: Promise<Secagg> | undefined;
-
-/** Loads node-seal and the long cipher's kernels, once per process. */
-export function loadSecagg(): Promise<Secagg> {
-  loading ??= Promise.all([loadBfv(), loadLongEngine()]).then(
-    ([bfv, longEngine]) => new SecaggEngine(bfv, longEngine),
-  );
-  return loading;
+/** `openSecagg`, ready for every scheme. */
+export async function loadSecagg(): Promise<Secagg> {
+  const secagg = await openSecagg();
+  await secagg.ready({ transport: 'bfv' });
+  return secagg;
 }

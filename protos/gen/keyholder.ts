@@ -8,6 +8,7 @@ import type { CeremonyPart as _pulsefold_v1_CeremonyPart, CeremonyPart__Output a
 import type { CeremonyStepReply as _pulsefold_v1_CeremonyStepReply, CeremonyStepReply__Output as _pulsefold_v1_CeremonyStepReply__Output } from './pulsefold/v1/CeremonyStepReply.ts';
 import type { CeremonyStepRequest as _pulsefold_v1_CeremonyStepRequest, CeremonyStepRequest__Output as _pulsefold_v1_CeremonyStepRequest__Output } from './pulsefold/v1/CeremonyStepRequest.ts';
 import type { CertifyRequest as _pulsefold_v1_CertifyRequest, CertifyRequest__Output as _pulsefold_v1_CertifyRequest__Output } from './pulsefold/v1/CertifyRequest.ts';
+import type { DrawReply as _pulsefold_v1_DrawReply, DrawReply__Output as _pulsefold_v1_DrawReply__Output } from './pulsefold/v1/DrawReply.ts';
 import type { Entry as _pulsefold_v1_Entry, Entry__Output as _pulsefold_v1_Entry__Output } from './pulsefold/v1/Entry.ts';
 import type { EraseReply as _pulsefold_v1_EraseReply, EraseReply__Output as _pulsefold_v1_EraseReply__Output } from './pulsefold/v1/EraseReply.ts';
 import type { EraseRequest as _pulsefold_v1_EraseRequest, EraseRequest__Output as _pulsefold_v1_EraseRequest__Output } from './pulsefold/v1/EraseRequest.ts';
@@ -42,6 +43,7 @@ export interface ProtoGrpcType {
       CeremonyStepReply: MessageTypeDefinition<_pulsefold_v1_CeremonyStepReply, _pulsefold_v1_CeremonyStepReply__Output>
       CeremonyStepRequest: MessageTypeDefinition<_pulsefold_v1_CeremonyStepRequest, _pulsefold_v1_CeremonyStepRequest__Output>
       CertifyRequest: MessageTypeDefinition<_pulsefold_v1_CertifyRequest, _pulsefold_v1_CertifyRequest__Output>
+      DrawReply: MessageTypeDefinition<_pulsefold_v1_DrawReply, _pulsefold_v1_DrawReply__Output>
       Entry: MessageTypeDefinition<_pulsefold_v1_Entry, _pulsefold_v1_Entry__Output>
       EraseReply: MessageTypeDefinition<_pulsefold_v1_EraseReply, _pulsefold_v1_EraseReply__Output>
       EraseRequest: MessageTypeDefinition<_pulsefold_v1_EraseRequest, _pulsefold_v1_EraseRequest__Output>

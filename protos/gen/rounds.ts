@@ -20,6 +20,8 @@ import type { PutUploadRequest as _pulsefold_v1_PutUploadRequest, PutUploadReque
 import type { RoundsClient as _pulsefold_v1_RoundsClient, RoundsDefinition as _pulsefold_v1_RoundsDefinition } from './pulsefold/v1/Rounds.ts';
 import type { UploadHeader as _pulsefold_v1_UploadHeader, UploadHeader__Output as _pulsefold_v1_UploadHeader__Output } from './pulsefold/v1/UploadHeader.ts';
 import type { Wait as _pulsefold_v1_Wait, Wait__Output as _pulsefold_v1_Wait__Output } from './pulsefold/v1/Wait.ts';
+import type { WithdrawReply as _pulsefold_v1_WithdrawReply, WithdrawReply__Output as _pulsefold_v1_WithdrawReply__Output } from './pulsefold/v1/WithdrawReply.ts';
+import type { WithdrawRequest as _pulsefold_v1_WithdrawRequest, WithdrawRequest__Output as _pulsefold_v1_WithdrawRequest__Output } from './pulsefold/v1/WithdrawRequest.ts';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -47,6 +49,8 @@ export interface ProtoGrpcType {
       Rounds: SubtypeConstructor<typeof grpc.Client, _pulsefold_v1_RoundsClient> & { service: _pulsefold_v1_RoundsDefinition }
       UploadHeader: MessageTypeDefinition<_pulsefold_v1_UploadHeader, _pulsefold_v1_UploadHeader__Output>
       Wait: MessageTypeDefinition<_pulsefold_v1_Wait, _pulsefold_v1_Wait__Output>
+      WithdrawReply: MessageTypeDefinition<_pulsefold_v1_WithdrawReply, _pulsefold_v1_WithdrawReply__Output>
+      WithdrawRequest: MessageTypeDefinition<_pulsefold_v1_WithdrawRequest, _pulsefold_v1_WithdrawRequest__Output>
     }
   }
 }

@@ -1,7 +1,9 @@
 // Goal: over real TLS sockets, a handler runs only for the right caller, and a client talks only to the right server.
+import { X509Certificate } from 'node:crypto';
 import { connect as tlsConnect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createCertificateAuthority } from '../../crypto/identity/certificate.ts';
+import { type CertificateAuthority, createCertificateAuthority } from '../../crypto/identity/certificate.ts';
+import { createAdmission } from './admission.ts';
 import { openClient } from './channel.ts';
 import {
   ca,
@@ -12,6 +14,7 @@ import {
   engines,
   failure,
   HOUR,
+  handlers,
   type Leaf,
   leaf,
   type Note,
@@ -22,7 +25,8 @@ import {
   startEcho,
   withClient,
 } from './echo-server.fixture.ts';
-import { channelCredentials, type ExpectedServer } from './tls.ts';
+import { startServer } from './server.ts';
+import { channelCredentials, type ExpectedServer, serverCredentials } from './tls.ts';
 
 describe.each(engines)('engine %s', (engine) => {
   beforeAll(() => startEcho(engine));
@@ -140,5 +144,97 @@ describe.each(engines)('engine %s', (engine) => {
   it('TLS 1.2 is refused, TLS 1.3 is spoken', async () => {
     await expect(handshake('TLSv1.2')).rejects.toThrow(/protocol version|alert/i);
     expect(await handshake('TLSv1.3')).toBe('TLSv1.3');
+  });
+});
+
+// TLS checks a client's certificate already; what it has checked is taken from it only where it trusts the same CA.
+describe('TLS and the pinned CA', () => {
+  const times = { notBeforeMs: Date.now() - 3 * HOUR, notAfterMs: Date.now() + 24 * HOUR };
+  let pinned: CertificateAuthority;
+  let other: CertificateAuthority;
+  let third: CertificateAuthority;
+  beforeAll(async () => {
+    pinned = await createCertificateAuthority({ name: 'test', ...times });
+    other = await createCertificateAuthority({ name: 'test', ...times });
+    // OpenSSL looks at one CA of a name only.
+    third = await createCertificateAuthority({ name: 'third', ...times });
+  });
+
+  it.each([
+    ['another CA', () => other.caPem, () => other],
+    ['two CAs, client of the other one', () => `${pinned.caPem}\n${third.caPem}`, () => third],
+  ])(
+    'a server whose TLS trusts %s refuses the caller: CERTIFICATE_UNTRUSTED',
+    async (_, tlsCaPem, issuer) => {
+      const own = await leaf(issuer(), 'coordinator');
+      const running = await startServer({
+        engine: 'http2',
+        services: [{ name: echo, handlers }],
+        credentials: serverCredentials({ ...own, caPem: tlsCaPem(), requireClientCertificate: true }),
+        address: '127.0.0.1:0',
+        caPem: pinned.caPem,
+        authorise: Object.fromEntries(
+          ['Unary', 'Open', 'Collect', 'Count'].map((name) => [`/test.Echo/${name}`, ['client' as const]]),
+        ),
+        isRevoked: () => false,
+      });
+      const who = await leaf(issuer(), 'client');
+      const rpc = openClient({
+        service: echo,
+        address: `127.0.0.1:${running.port}`,
+        credentials: channelCredentials({ ...who, caPem: issuer().caPem, server: { role: 'coordinator' } }),
+      });
+      const before = seen.calls;
+      const error = await withClient(rpc, () => failure(rpc.call('unary', { text: 'hi' })));
+      expect(error.code).toBe('CERTIFICATE_UNTRUSTED');
+      expect(seen.calls).toBe(before);
+      await running.stop(0);
+    },
+  );
+
+  const admissionFor = (tlsCaPem: string | undefined) =>
+    createAdmission({
+      caPem: pinned.caPem,
+      tlsCaPem,
+      authorise: { '/m': ['client'] },
+      isRevoked: () => false,
+    });
+  const peerOf = async (authority: CertificateAuthority) => {
+    const parsed = new X509Certificate((await leaf(authority, 'client')).certPem);
+    return { der: new Uint8Array(parsed.raw), peer: { leaf: parsed, identity: undefined } };
+  };
+
+  it('gives the same identity as the whole check, once per connection', async () => {
+    const { der, peer } = await peerOf(pinned);
+    const identity = admissionFor(pinned.caPem).authorise('/m', der, peer);
+    expect(identity).toEqual(admissionFor(undefined).authorise('/m', der));
+    expect(peer.identity).toEqual(identity);
+  });
+
+  it('checks everything itself where TLS trusts anything else', async () => {
+    for (const tlsCaPem of [
+      undefined,
+      other.caPem,
+      pinned.caPem + other.caPem,
+      pinned.caPem + pinned.caPem,
+    ]) {
+      const { der, peer } = await peerOf(pinned);
+      expect(admissionFor(tlsCaPem).authorise('/m', der, peer)?.role).toBe('client');
+      expect(peer.identity).toBeUndefined();
+      const foreign = await peerOf(other);
+      expect(() => admissionFor(tlsCaPem).authorise('/m', foreign.der, foreign.peer)).toThrow(
+        expect.objectContaining({ code: 'CERTIFICATE_UNTRUSTED' }),
+      );
+    }
+  });
+
+  it('still refuses what TLS would let pass: the CA itself, another issuer', async () => {
+    const own = new X509Certificate(pinned.caPem);
+    const untrusted = expect.objectContaining({ code: 'CERTIFICATE_UNTRUSTED' });
+    const admission = admissionFor(pinned.caPem);
+    const authorise = (parsed: X509Certificate) =>
+      admission.authorise('/m', new Uint8Array(parsed.raw), { leaf: parsed, identity: undefined });
+    expect(() => authorise(own)).toThrow(untrusted);
+    expect(() => authorise(new X509Certificate(other.caPem))).toThrow(untrusted);
   });
 });

@@ -10,7 +10,7 @@ import { Metadata, status } from '@grpc/grpc-js';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import type { Identity } from '../../crypto/identity/certificate.ts';
 import type { Invoke } from './adapt.ts';
-import type { Admission } from './admission.ts';
+import type { Admission, TlsPeer } from './admission.ts';
 import type { BufferPool } from './buffer-pool.ts';
 import type { Allowance } from './byte-budget.ts';
 import { CONTENT_TYPE, MessageReader, messagePrefix, parseTimeout } from './grpc-framing.ts';
@@ -34,6 +34,7 @@ export interface Route {
 export interface Connection {
   /** DER, accepted by TLS. */
   readonly certificate: Uint8Array | undefined;
+  readonly tlsPeer: TlsPeer | undefined;
   readonly peer: string;
   readonly allowance: Allowance;
   calls: number;
@@ -174,7 +175,8 @@ export class Http2Call implements CallContext {
         'compressed messages are not accepted: send them as they are',
       );
     }
-    this.identity = this.#admission.authorise(this.method, this.certificate);
+    const { certificate, tlsPeer } = this.#connection;
+    this.identity = this.#admission.authorise(this.method, certificate, tlsPeer);
     ensure(
       this.#connection.streamingCalls <= STREAMING_CALLS_PER_CONNECTION_MAX,
       'UNAVAILABLE',

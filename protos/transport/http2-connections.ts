@@ -5,6 +5,7 @@
  */
 import type { Http2SecureServer, Http2Server, ServerHttp2Session } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
+import type { TlsPeer } from './admission.ts';
 import type { ByteBudget } from './byte-budget.ts';
 import type { Connection } from './http2-call.ts';
 
@@ -30,12 +31,11 @@ interface Entry extends Connection {
   pingPending: boolean;
 }
 
-/** DER of the peer's certificate, when TLS accepted one. */
-function peerCertificate(session: ServerHttp2Session): Uint8Array | undefined {
+/** The peer's certificate, when TLS accepted one. */
+function tlsPeerOf(session: ServerHttp2Session): TlsPeer | undefined {
   const socket = session.socket as Partial<TLSSocket>;
-  if (!socket.authorized) return undefined;
-  const raw = socket.getPeerX509Certificate?.()?.raw;
-  return raw ? new Uint8Array(raw) : undefined;
+  const leaf = socket.authorized ? socket.getPeerX509Certificate?.() : undefined;
+  return leaf && { leaf, identity: undefined };
 }
 
 export class Connections {
@@ -78,8 +78,10 @@ export class Connections {
     session.on('error', () => {});
     session.once('close', () => this.#entries.delete(session));
     session.setLocalWindowSize(this.#limits.connectionWindowBytes);
+    const tlsPeer = tlsPeerOf(session);
     this.#entries.set(session, {
-      certificate: peerCertificate(session),
+      certificate: tlsPeer && new Uint8Array(tlsPeer.leaf.raw),
+      tlsPeer,
       peer: remoteAddress ? `${remoteAddress}:${remotePort}` : 'unknown',
       allowance: this.#budget.allowance(this.#limits.connectionBytesMax),
       calls: 0,

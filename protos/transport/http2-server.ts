@@ -228,9 +228,10 @@ function listen(server: Http2SecureServer, address: string): Promise<number> {
 
 /** As `startServer`, which checks TLS beforehand and is the only caller. */
 export async function startHttp2Server(options: ServerOptions): Promise<RunningServer> {
+  const context = options.credentials._getSecureContextOptions();
   const server = createSecureServer({
     ...options.credentials._getConstructorOptions(),
-    ...options.credentials._getSecureContextOptions(),
+    ...context,
     ...sessionOptions,
     minVersion: 'TLSv1.3',
     handshakeTimeout: HANDSHAKE_MS_MAX,
@@ -241,7 +242,8 @@ export async function startHttp2Server(options: ServerOptions): Promise<RunningS
   server.on('sessionError', () => {});
   const sockets = new Set<Socket>();
   server.on('connection', (socket) => sockets.add(socket.once('close', () => sockets.delete(socket))));
-  const engine = attachGrpc(server, options);
+  const tlsCaPem = Buffer.isBuffer(context?.ca) ? context.ca.toString('latin1') : undefined;
+  const engine = attachGrpc(server, { ...options, tlsCaPem });
   let port: number;
   try {
     port = await listen(server, options.address);

@@ -166,7 +166,7 @@ describe.each(vectors.uploads.map((vector) => ({ name: vector.name, vector })))(
   const { parameters } = vector;
   const configHash = fromHex(vector.configHash);
   const scheme: SumScheme = {
-    ...{ transport: 'shares', suite: 'intl', kem: 'x25519', holderCount: 4, wordBits: 16 },
+    ...{ transport: 'shares', suite: 'intl', kem: 'x25519', holderCount: 4, wordBits: 16, groups: 1 },
     ...{ slotCount: parameters.slotCount, long: parameters, shortCount: parameters.polyDegree },
   };
 

@@ -27,7 +27,24 @@ export {
   SharesOpener,
   type SharesOpenerInput,
 } from './open.ts';
+export {
+  agreedDraws,
+  type DrawAnswer,
+  drawOf,
+  drawValuesBytes,
+  PartitionDraw,
+  partitionOf,
+  partitionSeed,
+  partitionSizes,
+} from './partition.ts';
 export { joinRoundKeys, makeRoundKey, splitRoundKeys } from './round-keys.ts';
 export { type SealedShares, sealShares } from './seal.ts';
 export { SeedSum, WordFolder } from './sums.ts';
-export { type ContradictorsInput, contradictors, type UnmaskInput, unmask } from './unmask.ts';
+export {
+  type ContradictorsInput,
+  contradictors,
+  groupContradictors,
+  splitPartial,
+  type UnmaskInput,
+  unmask,
+} from './unmask.ts';

@@ -43,6 +43,8 @@ export interface SharesContext {
   readonly configHash: Uint8Array;
   readonly deviceId: string;
   readonly wordBits: WordBits;
+  /** Disjoint groups that the round's sum opens in; absent: one sum. See `streamKeys`. */
+  readonly groups?: number;
 }
 
 export const holders: readonly number[] = [1, 2, 3, 4];

@@ -72,7 +72,13 @@ export function maskWords(
   sum.add(words);
   // A copy where words are narrower than the values: it may be a one-time key.
   if (context.wordBits !== 32) words.fill(0);
-  const keyOf = streamKeys(context.suite, context.configHash, context.deviceId, context.wordBits);
+  const keyOf = streamKeys(
+    context.suite,
+    context.configHash,
+    context.deviceId,
+    context.wordBits,
+    context.groups,
+  );
   for (const seed of seeds) {
     const key = keyOf(seed);
     sum.addStream(key);

@@ -63,14 +63,17 @@ export class SeedSum {
   readonly #suite: Suite;
   readonly #configHash: Uint8Array;
   readonly #wordBits: WordBits;
+  readonly #groups: number;
   readonly #sums: readonly WordSum[];
   #devices = 0;
 
-  constructor(count: number, wordBits: WordBits, suite: Suite, configHash: Uint8Array) {
+  /** `groups`: of the round, one group of which this sums (`SumScheme.groups`). */
+  constructor(count: number, wordBits: WordBits, suite: Suite, configHash: Uint8Array, groups = 1) {
     checkConfigHash(configHash);
     this.#suite = suite;
     this.#configHash = configHash.slice();
     this.#wordBits = wordBits;
+    this.#groups = groups;
     this.#sums = Array.from({ length: seedsPerHolder }, () => new WordSum(count, wordBits));
   }
 
@@ -86,7 +89,7 @@ export class SeedSum {
       'FIELD_OUT_OF_RANGE',
       `a holder has ${seedsPerHolder} seeds of ${seedBytes} bytes per device`,
     );
-    const keyOf = streamKeys(this.#suite, this.#configHash, deviceId, this.#wordBits);
+    const keyOf = streamKeys(this.#suite, this.#configHash, deviceId, this.#wordBits, this.#groups);
     this.#sums.forEach((sum, i) => {
       const key = keyOf(seeds.subarray(i * seedBytes, (i + 1) * seedBytes));
       sum.addStream(key);

@@ -31,6 +31,7 @@ import {
 } from './layout.ts';
 import { splitRoundKeys } from './round-keys.ts';
 import { maskWords, type SealedShares, sealBoxes } from './seal.ts';
+import { makePartitionVector } from './testing-partition.ts';
 
 export const activeSets: readonly (readonly number[])[] = [
   [1, 2, 3],
@@ -303,6 +304,6 @@ if (import.meta.main) {
   );
   writeFileSync(
     new URL('../../vectors/shares.json', import.meta.url),
-    `${JSON.stringify({ shares: vectors }, null, 2)}\n`,
+    `${JSON.stringify({ shares: vectors, partitions: (['intl', 'gm'] as const).map(makePartitionVector) }, null, 2)}\n`,
   );
 }

@@ -102,6 +102,35 @@ export function contradictors(input: ContradictorsInput): number[] {
   return [...named].sort((a, b) => a - b);
 }
 
+/**
+ * `contradictors` over the whole answers of a round of `groups` groups: whoever contradicts the majority in any of them.
+ * Throws MALFORMED_MESSAGE, FIELD_OUT_OF_RANGE.
+ */
+export function groupContradictors(input: ContradictorsInput & { readonly groups: number }): number[] {
+  const { count, wordBits, groups, partials } = input;
+  const slices = partials.map((partial) => splitPartial(partial, { count, wordBits, groups }));
+  const named = Array.from({ length: groups }, (_, group) =>
+    contradictors({ count, wordBits, partials: slices.map((slice) => slice[group]!) }),
+  );
+  return [...new Set(named.flat())].sort((a, b) => a - b);
+}
+
+/** A whole answer as the `SeedSum.bytes()` of each group, in order; views. Throws MALFORMED_MESSAGE. */
+export function splitPartial(
+  partial: Uint8Array,
+  shape: { readonly count: number; readonly wordBits: WordBits; readonly groups: number },
+): Uint8Array[] {
+  const length = sharesPartialBytes(shape.count, shape.wordBits);
+  ensure(
+    partial.length === shape.groups * length,
+    'MALFORMED_MESSAGE',
+    `an answer for ${shape.groups} groups has ${shape.groups * length} bytes`,
+  );
+  return Array.from({ length: shape.groups }, (_, group) =>
+    partial.subarray(group * length, (group + 1) * length),
+  );
+}
+
 const equalVectors = (a: Uint8Array, b: Uint8Array): boolean => a === b || Buffer.compare(a, b) === 0;
 
 /** For seeds 1..4: the answers of those in the set that know it. Checks lengths. */

@@ -117,7 +117,9 @@ export function wordsOf(values: Int32Array, wordBits: WordBits): Uint8Array {
 /**
  * AES-256 keys of the expansions of one device's seeds: H(T('share-stream', seed, configHash, deviceId, w)). The
  * same seed in another round, of another device or for words of another width gives an unrelated stream, so reusing
- * seeds gains nothing, nor does a coordinator that names a wrong width.
+ * seeds gains nothing, nor does a coordinator that names a wrong width. A round that opens in `groups` > 1 groups has
+ * their number as one more field: a holder cannot be made to open an ungrouped round, whose noise is enough for the
+ * whole cohort only, group by group.
  * The stream itself is AES-256-CTR from a zero counter in both suites: SM4 has no hardware support where this
  * runs.
  */
@@ -126,10 +128,14 @@ export function streamKeys(
   configHash: Uint8Array,
   deviceId: string,
   wordBits: WordBits,
+  groups = 1,
 ): (seed: Uint8Array) => Uint8Array {
   const blank = new Uint8Array(seedBytes);
   // Framed once and filled in: three of these per device are what a holder does all day.
-  const framed = transcript(STREAM_LABEL, blank, configHash, deviceId, wordBits);
+  const framed =
+    groups === 1
+      ? transcript(STREAM_LABEL, blank, configHash, deviceId, wordBits)
+      : transcript(STREAM_LABEL, blank, configHash, deviceId, wordBits, groups);
   return (seed) => {
     ensure(seed.length === seedBytes, 'FIELD_OUT_OF_RANGE', 'a seed has 32 bytes');
     framed.set(seed, SEED_AT);

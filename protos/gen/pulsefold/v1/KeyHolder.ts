@@ -8,6 +8,7 @@ import type { AcceptRequest as _pulsefold_v1_AcceptRequest, AcceptRequest__Outpu
 import type { CeremonyStepReply as _pulsefold_v1_CeremonyStepReply, CeremonyStepReply__Output as _pulsefold_v1_CeremonyStepReply__Output } from '../../pulsefold/v1/CeremonyStepReply.ts';
 import type { CeremonyStepRequest as _pulsefold_v1_CeremonyStepRequest, CeremonyStepRequest__Output as _pulsefold_v1_CeremonyStepRequest__Output } from '../../pulsefold/v1/CeremonyStepRequest.ts';
 import type { CertifyRequest as _pulsefold_v1_CertifyRequest, CertifyRequest__Output as _pulsefold_v1_CertifyRequest__Output } from '../../pulsefold/v1/CertifyRequest.ts';
+import type { DrawReply as _pulsefold_v1_DrawReply, DrawReply__Output as _pulsefold_v1_DrawReply__Output } from '../../pulsefold/v1/DrawReply.ts';
 import type { EraseReply as _pulsefold_v1_EraseReply, EraseReply__Output as _pulsefold_v1_EraseReply__Output } from '../../pulsefold/v1/EraseReply.ts';
 import type { EraseRequest as _pulsefold_v1_EraseRequest, EraseRequest__Output as _pulsefold_v1_EraseRequest__Output } from '../../pulsefold/v1/EraseRequest.ts';
 import type { GetHolderInfoReply as _pulsefold_v1_GetHolderInfoReply, GetHolderInfoReply__Output as _pulsefold_v1_GetHolderInfoReply__Output } from '../../pulsefold/v1/GetHolderInfoReply.ts';
@@ -54,6 +55,15 @@ export interface KeyHolderClient extends grpc.Client {
   certify(argument: _pulsefold_v1_CertifyRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_pulsefold_v1_StatementReply__Output>): grpc.ClientUnaryCall;
   certify(argument: _pulsefold_v1_CertifyRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_StatementReply__Output>): grpc.ClientUnaryCall;
   certify(argument: _pulsefold_v1_CertifyRequest, callback: grpc.requestCallback<_pulsefold_v1_StatementReply__Output>): grpc.ClientUnaryCall;
+  
+  Draw(metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  Draw(metadata: grpc.Metadata, callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  Draw(options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  Draw(callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  draw(metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  draw(metadata: grpc.Metadata, callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  draw(options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
+  draw(callback: grpc.requestCallback<_pulsefold_v1_DrawReply__Output>): grpc.ClientWritableStream<_pulsefold_v1_OpenRequest>;
   
   Erase(argument: _pulsefold_v1_EraseRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_EraseReply__Output>): grpc.ClientUnaryCall;
   Erase(argument: _pulsefold_v1_EraseRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_pulsefold_v1_EraseReply__Output>): grpc.ClientUnaryCall;
@@ -102,6 +112,8 @@ export interface KeyHolderHandlers extends grpc.UntypedServiceImplementation {
   
   Certify: grpc.handleUnaryCall<_pulsefold_v1_CertifyRequest__Output, _pulsefold_v1_StatementReply>;
   
+  Draw: grpc.handleClientStreamingCall<_pulsefold_v1_OpenRequest__Output, _pulsefold_v1_DrawReply>;
+  
   Erase: grpc.handleUnaryCall<_pulsefold_v1_EraseRequest__Output, _pulsefold_v1_EraseReply>;
   
   GetHolderInfo: grpc.handleUnaryCall<_pulsefold_v1_GetHolderInfoRequest__Output, _pulsefold_v1_GetHolderInfoReply>;
@@ -117,6 +129,7 @@ export interface KeyHolderDefinition extends grpc.ServiceDefinition {
   Accept: MethodDefinition<_pulsefold_v1_AcceptRequest, _pulsefold_v1_AcceptReply, _pulsefold_v1_AcceptRequest__Output, _pulsefold_v1_AcceptReply__Output>
   CeremonyStep: MethodDefinition<_pulsefold_v1_CeremonyStepRequest, _pulsefold_v1_CeremonyStepReply, _pulsefold_v1_CeremonyStepRequest__Output, _pulsefold_v1_CeremonyStepReply__Output>
   Certify: MethodDefinition<_pulsefold_v1_CertifyRequest, _pulsefold_v1_StatementReply, _pulsefold_v1_CertifyRequest__Output, _pulsefold_v1_StatementReply__Output>
+  Draw: MethodDefinition<_pulsefold_v1_OpenRequest, _pulsefold_v1_DrawReply, _pulsefold_v1_OpenRequest__Output, _pulsefold_v1_DrawReply__Output>
   Erase: MethodDefinition<_pulsefold_v1_EraseRequest, _pulsefold_v1_EraseReply, _pulsefold_v1_EraseRequest__Output, _pulsefold_v1_EraseReply__Output>
   GetHolderInfo: MethodDefinition<_pulsefold_v1_GetHolderInfoRequest, _pulsefold_v1_GetHolderInfoReply, _pulsefold_v1_GetHolderInfoRequest__Output, _pulsefold_v1_GetHolderInfoReply__Output>
   Open: MethodDefinition<_pulsefold_v1_OpenRequest, _pulsefold_v1_OpenReply, _pulsefold_v1_OpenRequest__Output, _pulsefold_v1_OpenReply__Output>

@@ -1,6 +1,7 @@
 // Original file: protos/pulsefold/v1/keyholder.proto
 
 import type { StatementSignature as _pulsefold_v1_StatementSignature, StatementSignature__Output as _pulsefold_v1_StatementSignature__Output } from '../../pulsefold/v1/StatementSignature.ts';
+import type { DrawReply as _pulsefold_v1_DrawReply, DrawReply__Output as _pulsefold_v1_DrawReply__Output } from '../../pulsefold/v1/DrawReply.ts';
 
 export interface OpenHeader {
   'planHash'?: (Buffer | Uint8Array | string);
@@ -13,6 +14,7 @@ export interface OpenHeader {
   'signatures'?: (_pulsefold_v1_StatementSignature)[];
   'activeSet'?: (number)[];
   'digitCount'?: (number);
+  'draws'?: (_pulsefold_v1_DrawReply)[];
 }
 
 export interface OpenHeader__Output {
@@ -26,4 +28,5 @@ export interface OpenHeader__Output {
   'signatures': (_pulsefold_v1_StatementSignature__Output)[];
   'activeSet': (number)[];
   'digitCount': (number);
+  'draws': (_pulsefold_v1_DrawReply__Output)[];
 }

@@ -14,6 +14,8 @@ import type { GetUploadStateReply as _pulsefold_v1_GetUploadStateReply, GetUploa
 import type { GetUploadStateRequest as _pulsefold_v1_GetUploadStateRequest, GetUploadStateRequest__Output as _pulsefold_v1_GetUploadStateRequest__Output } from '../../pulsefold/v1/GetUploadStateRequest.ts';
 import type { PutUploadReply as _pulsefold_v1_PutUploadReply, PutUploadReply__Output as _pulsefold_v1_PutUploadReply__Output } from '../../pulsefold/v1/PutUploadReply.ts';
 import type { PutUploadRequest as _pulsefold_v1_PutUploadRequest, PutUploadRequest__Output as _pulsefold_v1_PutUploadRequest__Output } from '../../pulsefold/v1/PutUploadRequest.ts';
+import type { WithdrawReply as _pulsefold_v1_WithdrawReply, WithdrawReply__Output as _pulsefold_v1_WithdrawReply__Output } from '../../pulsefold/v1/WithdrawReply.ts';
+import type { WithdrawRequest as _pulsefold_v1_WithdrawRequest, WithdrawRequest__Output as _pulsefold_v1_WithdrawRequest__Output } from '../../pulsefold/v1/WithdrawRequest.ts';
 
 export interface RoundsClient extends grpc.Client {
   CheckIn(argument: _pulsefold_v1_CheckInRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_CheckInReply__Output>): grpc.ClientUnaryCall;
@@ -70,6 +72,15 @@ export interface RoundsClient extends grpc.Client {
   putUpload(argument: _pulsefold_v1_PutUploadRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_PutUploadReply__Output>): grpc.ClientUnaryCall;
   putUpload(argument: _pulsefold_v1_PutUploadRequest, callback: grpc.requestCallback<_pulsefold_v1_PutUploadReply__Output>): grpc.ClientUnaryCall;
   
+  Withdraw(argument: _pulsefold_v1_WithdrawRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  Withdraw(argument: _pulsefold_v1_WithdrawRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  Withdraw(argument: _pulsefold_v1_WithdrawRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  Withdraw(argument: _pulsefold_v1_WithdrawRequest, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  withdraw(argument: _pulsefold_v1_WithdrawRequest, metadata: grpc.Metadata, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  withdraw(argument: _pulsefold_v1_WithdrawRequest, metadata: grpc.Metadata, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  withdraw(argument: _pulsefold_v1_WithdrawRequest, options: grpc.CallOptions, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  withdraw(argument: _pulsefold_v1_WithdrawRequest, callback: grpc.requestCallback<_pulsefold_v1_WithdrawReply__Output>): grpc.ClientUnaryCall;
+  
 }
 
 export interface RoundsHandlers extends grpc.UntypedServiceImplementation {
@@ -85,6 +96,8 @@ export interface RoundsHandlers extends grpc.UntypedServiceImplementation {
   
   PutUpload: grpc.handleUnaryCall<_pulsefold_v1_PutUploadRequest__Output, _pulsefold_v1_PutUploadReply>;
   
+  Withdraw: grpc.handleUnaryCall<_pulsefold_v1_WithdrawRequest__Output, _pulsefold_v1_WithdrawReply>;
+  
 }
 
 export interface RoundsDefinition extends grpc.ServiceDefinition {
@@ -94,4 +107,5 @@ export interface RoundsDefinition extends grpc.ServiceDefinition {
   GetReceipt: MethodDefinition<_pulsefold_v1_GetReceiptRequest, _pulsefold_v1_GetReceiptReply, _pulsefold_v1_GetReceiptRequest__Output, _pulsefold_v1_GetReceiptReply__Output>
   GetUploadState: MethodDefinition<_pulsefold_v1_GetUploadStateRequest, _pulsefold_v1_GetUploadStateReply, _pulsefold_v1_GetUploadStateRequest__Output, _pulsefold_v1_GetUploadStateReply__Output>
   PutUpload: MethodDefinition<_pulsefold_v1_PutUploadRequest, _pulsefold_v1_PutUploadReply, _pulsefold_v1_PutUploadRequest__Output, _pulsefold_v1_PutUploadReply__Output>
+  Withdraw: MethodDefinition<_pulsefold_v1_WithdrawRequest, _pulsefold_v1_WithdrawReply, _pulsefold_v1_WithdrawRequest__Output, _pulsefold_v1_WithdrawReply__Output>
 }
