@@ -14,6 +14,8 @@ export type FindingCode =
   | 'SIZE_MISMATCH'
   | 'CHECKPOINT_SIGNATURE'
   | 'CHECKPOINT_FORKED'
+  | 'TILE_MISMATCH'
+  | 'WITNESS_QUORUM'
   | 'TRUST_NOT_PINNED'
   | 'NOT_CHECKED'
   // plan and rounds
@@ -27,6 +29,8 @@ export type FindingCode =
   | 'SUM_MISSING'
   | 'SUM_MISMATCH'
   | 'SUM_UNCERTIFIED'
+  | 'GROUPS_MISMATCH'
+  | 'DRAWS_MISMATCH'
   | 'MODEL_MISMATCH'
   // budget
   | 'RESERVATION_MISMATCH'

@@ -2,3 +2,4 @@
 export { chargeOf, epsilonOf, type MechanismTerms } from './accountant.ts';
 export { formatAudit } from './report.ts';
 export { type AuditResult, type AuditTrust, noteVerifierOf, verifyRunDirectory } from './verify.ts';
+export { type RunningWitness, runWitness } from './witness/server.ts';

@@ -9,14 +9,9 @@
  * called by: cli/, tests.
  */
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
-import { getSuite } from '../crypto/identity/suite.ts';
-import {
-  decodeVerifierKey,
-  type NoteVerifier,
-  openCheckpoint,
-  type VerifiedCheckpoint,
-} from '../crypto/log/checkpoint.ts';
-import { CompactRange } from '../crypto/log/merkle.ts';
+import { type NoteVerifier, openCheckpoint, type VerifiedCheckpoint } from '../crypto/log/checkpoint.ts';
+import { CompactRange, MerkleTree } from '../crypto/log/merkle.ts';
+import { noteVerifierOf } from '../crypto/log/note-keys.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
 import {
   type BudgetSummary,
@@ -25,6 +20,8 @@ import {
   checkMechanisms,
   checkSettlements,
 } from './check-budget.ts';
+import { checkTiles, checkWitnesses, hasTiles } from './check-log-files.ts';
+import { checkWithdrawals } from './check-quota.ts';
 import { type ApprovalTrust, checkApprovals, checkModels, checkRounds, contextOf } from './check-rounds.ts';
 import { type Finding, Findings } from './findings.ts';
 import { bookOf } from './round-book.ts';
@@ -43,6 +40,8 @@ export interface AuditTrust extends ApprovalTrust {
   readonly logKey?: string | undefined;
   /** A checkpoint of the same log seen earlier: its tree must be a prefix of this one. */
   readonly earlierCheckpoint?: string | undefined;
+  /** Text of a tlog-policy: the witnesses whose quorum must have cosigned the checkpoint. */
+  readonly policy?: string | undefined;
   /** Lower-case hexadecimal hash of the plan that was meant. */
   readonly planHash?: string | undefined;
 }
@@ -61,12 +60,7 @@ export interface AuditResult {
   readonly budget: BudgetSummary | undefined;
 }
 
-/** A verifier for a key line, by the suite that its signature type belongs to. Throws MALFORMED_MESSAGE. */
-export function noteVerifierOf(keyLine: string): NoteVerifier {
-  const key = decodeVerifierKey(keyLine);
-  const suite = getSuite(key.algorithm === 'sm2' ? 'gm' : 'intl');
-  return { ...key, verify: (message, signature) => suite.verify(key.publicKey, message, signature) };
-}
+export { noteVerifierOf };
 
 /** Audits one run directory. Never throws for what it finds in there: findings say it. */
 export function verifyRunDirectory(directory: string, trust: AuditTrust = {}): AuditResult {
@@ -94,6 +88,7 @@ export function verifyRunDirectory(directory: string, trust: AuditTrust = {}): A
   checkMechanisms(context, book);
   checkSettlements(context, book);
   const budget = checkEpsilon(context, leaves);
+  checkWithdrawals(context, leaves);
   checkLedger(context, book, readLedger(directory, findings));
   return resultOf(findings, count, root, parsed, book.rounds, budget);
 }
@@ -161,7 +156,9 @@ function readCheckpoint(
   const note = readLine(directory, 'log/checkpoint', findings);
   if (note === undefined || verifiers.length === 0) return undefined;
   try {
-    return openCheckpoint(note, verifiers, verifiers[0]!.name);
+    const opened = openCheckpoint(note, verifiers, verifiers[0]!.name);
+    checkWitnesses(directory, note, { policy: trust.policy, logs: verifiers }, findings);
+    return opened;
   } catch (error) {
     findings.error('CHECKPOINT_SIGNATURE', (error as Error).message);
     return undefined;
@@ -177,12 +174,15 @@ function readLog(
 ): { leaves: NumberedLeaf[]; count: number; root: Uint8Array } {
   const earlier = earlierOf(checkpoint, trust, findings);
   const range = new CompactRange();
+  const tree = hasTiles(directory) ? new MerkleTree() : undefined;
   let prefix = earlier?.size === 0 ? range.root() : undefined;
   const leaves = readLeaves(directory, findings, (hash) => {
     range.append(hash);
+    tree?.appendHash(hash);
     if (range.size === earlier?.size) prefix = range.root();
   });
   const root = range.root();
+  if (tree) checkTiles(directory, tree, findings);
   if (earlier !== undefined)
     findings.require(
       prefix !== undefined && equalBytes(prefix, earlier.root),

@@ -52,6 +52,12 @@ export const entries: readonly Entry[] = [
     load: () => import('./commands/keyholder.ts'),
   },
   {
+    name: 'witness',
+    summary: 'cosign checkpoints of the log, so that nobody can be shown another one',
+    group: ROLES,
+    load: () => import('./commands/witness.ts'),
+  },
+  {
     name: 'client',
     summary: 'take part with local data, within an own budget',
     group: ROLES,
@@ -104,6 +110,12 @@ export const entries: readonly Entry[] = [
     summary: 'list and download the public data sets of the demo',
     group: CHECK,
     load: () => import('./commands/data.ts'),
+  },
+  {
+    name: 'epsilon',
+    summary: 'epsilon at a delta, or delta at an epsilon, of a list of releases',
+    group: CHECK,
+    load: () => import('./commands/epsilon.ts'),
   },
   {
     name: 'params',

@@ -1,94 +1,112 @@
 /**
- * `pulsefold audit verify`: anybody re-checks an exported run, offline.
+ * `pulsefold audit`: export, verify, prove, report. Anybody re-checks a run, offline and without a secret.
  *
  * For: program.ts. Trusts: only the keys given as options; without them the result says what was taken on trust.
  */
-import { statSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { type Command, InvalidArgumentError } from 'commander';
-import { ensure } from '../../crypto/error.ts';
-import {
-  type CommonOptions,
-  collect,
-  group,
-  integerBetween,
-  leaf,
-  printJson,
-  printLine,
-} from '../command.ts';
-import { EXIT_FAILURE, naming } from '../failure.ts';
-import { painter, printable } from '../terminal.ts';
-
-interface VerifyOptions extends CommonOptions {
-  readonly logKey?: string;
-  readonly checkpoint?: string;
-  readonly plan?: string;
-  readonly approver?: readonly string[];
-  readonly approvals?: number;
-}
-
-function parsePlanHash(text: string): string {
-  if (!/^[0-9a-f]{64}$/.test(text))
-    throw new InvalidArgumentError('Expected 64 lower-case hexadecimal digits.');
-  return text;
-}
-
-function collectApprover(text: string, previous: readonly string[] | undefined): string[] {
-  const wellFormed = /^[a-z0-9][a-z0-9-]{0,62}=([0-9a-f]{64}|04[0-9a-f]{128})$/.test(text);
-  if (!wellFormed) throw new InvalidArgumentError('Expected ID=PUBLIC_KEY with the key in hexadecimal.');
-  return collect(text, previous);
-}
+import type { Command } from 'commander';
+import type { AuditedEvidence, AuditedRun } from '../../auditor/bundle/verify.ts';
+import { type TrustOptions, trustOf, withTrust } from '../audit-trust.ts';
+import { type CommonOptions, group, leaf, printJson, printLine, printResult } from '../command.ts';
+import { EXIT_FAILURE } from '../failure.ts';
+import { formatBytes, painter, printable } from '../terminal.ts';
+import { canary } from './audit-canary.ts';
+import { prove } from './audit-prove.ts';
+import { report } from './audit-report.ts';
 
 export function command(): Command {
-  const verify = leaf('verify', {
-    description:
-      'Recompute the log tree, check every signature and sum, derive every charge again. Exit code 1 if it does not hold.',
+  return group('audit', {
+    description: 'Check what others claim, offline and without any secret.',
     examples: [
-      'audit verify runs/heart-0123456789ab',
-      'audit verify runs/heart-0123456789ab --log-key log.key --json',
+      'audit export runs/20261122-heart --out heart.bundle',
+      'audit verify heart.bundle',
+      'audit report heart.bundle --month 2026-11 --format pdf --out report.pdf',
+      'audit prove receipts.json --bundle heart.bundle',
     ],
   })
-    .argument('<directory>', 'run directory that a coordinator exported')
-    .option('--log-key <file>', "file with the log's key, from elsewhere than the run directory")
-    .option('--checkpoint <file>', 'checkpoint of the same log seen earlier')
-    .option('--plan <hash>', 'hash of the plan that was meant', parsePlanHash)
-    .option('--approver <id=key>', 'approver whose key is pinned; repeatable', collectApprover)
-    .option('--approvals <number>', 'approver signatures required', integerBetween(1, 16))
-    .action(verifyDirectory);
-  return group('audit', {
-    description: 'Check what others claim.',
-    examples: ['audit verify runs/heart-0123456789ab'],
-  }).addCommand(verify);
+    .addCommand(exportCommand())
+    .addCommand(verify())
+    .addCommand(report())
+    .addCommand(prove())
+    .addCommand(canary());
 }
 
-async function verifyDirectory(directory: string, options: VerifyOptions): Promise<void> {
-  const isDirectory = statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true;
-  ensure(
-    isDirectory,
-    'NOT_FOUND',
-    `${directory}: no such directory; name the run_dir that the coordinator or demo wrote`,
-  );
-  const read = (file: string | undefined, option: string) =>
-    file === undefined ? undefined : naming(`${file} (${option})`, () => readFile(file, 'utf8'));
-  const trust = {
-    logKey: await read(options.logKey, '--log-key'),
-    earlierCheckpoint: await read(options.checkpoint, '--checkpoint'),
-    planHash: options.plan,
-    approvers: options.approver?.map((text) => {
-      const at = text.indexOf('=');
-      return { id: text.slice(0, at), publicKey: text.slice(at + 1) };
-    }),
-    approvalsRequired: options.approvals,
-  };
-  const { verifyRunDirectory } = await import('../../auditor/verify.ts');
-  const result = verifyRunDirectory(directory, trust);
-  if (options.json) printJson(result);
-  else {
-    const { formatAudit } = await import('../../auditor/report.ts');
-    const paint = painter();
-    const [verdict, ...lines] = formatAudit(result).map(printable);
-    printLine(paint(result.ok ? 'green' : 'red', verdict ?? ''));
-    for (const line of lines) printLine(line);
+function exportCommand(): Command {
+  return leaf('export', {
+    description:
+      'Pack run directories into one file that can be checked anywhere: plan, approvals, model, opened sums, ledger, ' +
+      'log. A plain tar archive; nothing but the evidence goes in.',
+    examples: ['audit export runs/20261122-heart --out heart.bundle'],
+  })
+    .argument('<directories...>', 'run directories, or a directory of them')
+    .requiredOption('-o, --out <file>', 'bundle to write; must not exist')
+    .action(async (directories: string[], options: CommonOptions & { readonly out: string }) => {
+      const { findRuns } = await import('../../auditor/bundle/run-files.ts');
+      const { writeBundle } = await import('../../auditor/bundle/write.ts');
+      const { verifyEvidence } = await import('../../auditor/bundle/verify.ts');
+      const bundle = writeBundle(directories.flatMap(findRuns), options.out);
+      const { ok } = verifyEvidence(options.out);
+      printResult(options, { ...bundle, auditOk: ok }, [
+        ['bundle', bundle.path],
+        ['size', `${formatBytes(bundle.bytes)}, ${bundle.members} files of ${bundle.runs.length} runs`],
+        ['sha256', bundle.sha256],
+        ['audit', ok ? 'passes' : 'FAILS: the bundle holds what the directory holds; see audit verify'],
+        ['next', `pulsefold audit verify ${bundle.path}`],
+      ]);
+    });
+}
+
+function verify(): Command {
+  return withTrust(
+    leaf('verify', {
+      description:
+        'Recompute the log tree, check every signature and sum, derive every charge again. Exit code 1 if it does not ' +
+        'hold. Of a bundle every byte is compared, and a damaged place is named.',
+      examples: [
+        'audit verify heart.bundle',
+        'audit verify runs/heart-0123456789ab --log-key log.key --json',
+      ],
+    }).argument('<evidence>', 'bundle, or run directory that a coordinator exported'),
+  ).action(verifyEvidenceAt);
+}
+
+async function verifyEvidenceAt(path: string, options: CommonOptions & TrustOptions): Promise<void> {
+  const trust = await trustOf(options);
+  const { verifyEvidence } = await import('../../auditor/bundle/verify.ts');
+  const { basisOf } = await import('../../auditor/report/basis.ts');
+  const audited = verifyEvidence(path, trust);
+  const basis = (run: AuditedRun) => basisOf([run.result], trust, { sampled: run.sampled });
+  if (options.json) {
+    if (audited.runs.length === 0) printJson({ ok: false, ...evidenceJson(audited) });
+    // One object a run; of one run alone, what it was before there were bundles.
+    for (const run of audited.runs) printJson({ ...run.result, ...evidenceJson(audited), basis: basis(run) });
+  } else await printAudited(audited, basis);
+  if (!audited.ok) process.exitCode = EXIT_FAILURE;
+}
+
+const evidenceJson = ({ evidence, faults }: AuditedEvidence): object =>
+  evidence.kind === 'bundle' ? { bundle: evidence, bundleFaults: faults } : {};
+
+async function printAudited(
+  { evidence, faults, runs }: AuditedEvidence,
+  basis: (run: AuditedRun) => readonly { readonly basis: string; readonly statement: string }[],
+): Promise<void> {
+  const { formatAudit } = await import('../../auditor/report.ts');
+  const { describeFault } = await import('../../auditor/bundle/read.ts');
+  const paint = painter();
+  if (faults.length > 0) {
+    printLine(
+      paint('red', `DAMAGED: ${faults.length} places differ from what was exported; nothing was audited`),
+    );
+    for (const fault of faults) printLine(printable(describeFault(fault)));
+    return;
   }
-  if (!result.ok) process.exitCode = EXIT_FAILURE;
+  if (evidence.kind === 'bundle')
+    printLine(`bundle    ${evidence.members} files intact, SHA-256 ${evidence.sha256}`);
+  for (const run of runs) {
+    const [verdict, ...lines] = formatAudit(run.result).map(printable);
+    printLine(paint(run.result.ok ? 'green' : 'red', verdict ?? ''));
+    for (const line of lines) printLine(line);
+    for (const { basis: kind, statement } of basis(run))
+      printLine(paint('dim', printable(`${kind.padEnd(9)} ${statement}`)));
+  }
 }

@@ -1,0 +1,302 @@
+/**
+ * `pulsefold audit prove`: one participant's own history over epochs and plans, from its receipts and the bundles they
+ * belong to. Public logs name participants by a pseudonym of one epoch; only who holds the receipts can link epochs.
+ *
+ * Per receipt: the coordinator's signature; the certificate in it is the one in the log; the participant's own entry is
+ * in the certified cohort; the log charged its pseudonym once, and what the second accountant finds. Per pseudonym: a
+ * charge in the log without a receipt is an alarm. Trusts: what `verifyRunDirectory` accepted under the pinned keys.
+ * May be called by: cli/.
+ */
+import { fromHex, toHex } from '../../crypto/bytes.ts';
+import { isPulsefoldError } from '../../crypto/error.ts';
+import { getSuite } from '../../crypto/identity/suite.ts';
+import { leafHash, verifyInclusion } from '../../crypto/log/merkle.ts';
+import type { ParsedPlan } from '../../protos/plan.ts';
+import { parseReceipt, type Receipt, type ReceiptOutcome } from '../../protos/receipt.ts';
+import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
+import { Findings } from '../findings.ts';
+import { conversionDelta, type RoundPurpose } from '../group-terms.ts';
+import { real } from '../numbers.ts';
+import { bookOf, type Numbered, type RoundLeaves } from '../round-book.ts';
+import { readLeaves } from '../run-directory.ts';
+import type { AuditResult, AuditTrust } from '../verify.ts';
+import { costOf, EpsilonSum } from './costs.ts';
+import type { SignedReceipt } from './receipts-file.ts';
+import { planOf } from './run-files.ts';
+import { auditRun } from './verify.ts';
+
+/** A run as far as a history needs it. */
+export interface HistoryRun {
+  readonly parsed: ParsedPlan;
+  readonly result: AuditResult;
+  readonly rounds: ReadonlyMap<number, RoundLeaves>;
+}
+
+/** Audits a run directory and keeps its rounds. Throws PLAN_INVALID where its plan cannot be read. */
+export function openHistoryRun(directory: string, trust: AuditTrust): HistoryRun {
+  const parsed = planOf(directory);
+  const { result } = auditRun(directory, trust, 2);
+  const leaves = readLeaves(directory, new Findings(), () => undefined);
+  const rounds = new Map(bookOf(leaves, parsed.hashHex).rounds.map((round) => [round.round, round]));
+  return { parsed, result, rounds };
+}
+
+export type HistoryProblem =
+  | 'BUNDLE_MISSING'
+  | 'RECEIPT_MALFORMED'
+  | 'RECEIPT_NOT_SIGNED'
+  | 'RECEIPT_TWICE'
+  | 'RECEIPT_CONFLICT'
+  | 'RUN_NOT_SOUND'
+  | 'CERTIFICATE_NOT_IN_LOG'
+  | 'NOT_IN_COHORT'
+  | 'NOT_CHARGED_IN_LOG'
+  | 'CHARGE_DIFFERS'
+  | 'CHARGED_WITHOUT_RECEIPT'
+  | 'CHARGED_AGAINST_RECEIPT';
+
+export interface HistoryEntry {
+  readonly planName: string;
+  readonly planHash: string;
+  readonly epoch: string;
+  readonly unit: 'person' | 'record' | 'none';
+  readonly round: number;
+  readonly purpose: RoundPurpose;
+  /** When the log says that the round was settled, by the coordinator's clock. */
+  readonly timeMs: number | undefined;
+  readonly outcome: ReceiptOutcome | 'no receipt';
+  readonly cohortCount: number | undefined;
+  /** Whether the log charged this participant. */
+  readonly charged: boolean;
+  /** ε that this round alone would be, at the plan's δ; recomputed. */
+  readonly epsilonAlone: number;
+  /** Number of the leaf with the charge, under the root that the audit recomputed. */
+  readonly leaf: number | undefined;
+  /** Receipt, certificate, inclusion and charge all proven. */
+  readonly proven: boolean;
+  readonly problems: readonly HistoryProblem[];
+}
+
+export interface EpochTotal {
+  readonly epoch: string;
+  readonly unit: 'person' | 'record' | 'none';
+  readonly rounds: number;
+  readonly delta: number;
+  /** Recomputed, over all plans of the epoch. */
+  readonly epsilon: number;
+}
+
+export interface History {
+  /** Every receipt proven, no alarm, all runs sound. */
+  readonly ok: boolean;
+  readonly receipts: number;
+  readonly entries: readonly HistoryEntry[];
+  readonly epochs: readonly EpochTotal[];
+  /** Over all epochs, one per unit of privacy. */
+  readonly totals: readonly Omit<EpochTotal, 'epoch'>[];
+  readonly problems: readonly HistoryProblem[];
+}
+
+interface Charge {
+  readonly settlement: Numbered<'settlement'>;
+  readonly charged: boolean;
+}
+
+/** What the log did to a pseudonym in a round. */
+function chargeIn(round: RoundLeaves | undefined, pseudonym: string): Charge | undefined {
+  for (const settlement of round?.settlement ?? [])
+    if (settlement.leaf.pseudonyms.includes(pseudonym))
+      return { settlement, charged: settlement.leaf.outcome === 'charged' };
+  return undefined;
+}
+
+const purposeOf = (round: RoundLeaves | undefined): RoundPurpose =>
+  round?.round_opened[0]?.leaf.purpose ?? 'training';
+
+/** The receipt's claims against the log, each problem named. */
+function problemsOf(run: HistoryRun, receipt: Receipt, round: RoundLeaves | undefined): HistoryProblem[] {
+  const problems: HistoryProblem[] = [];
+  const charge = chargeIn(round, receipt.pseudonym);
+  const withBudget = run.parsed.plan.privacy !== null;
+  const { certificate, inclusion } = receipt;
+  if (certificate !== undefined) {
+    const logged = round?.round_certificate[0]?.leaf;
+    const same =
+      logged !== undefined &&
+      (['modelHash', 'configHash', 'committeeKeyId', 'cohortRoot', 'cohortCount'] as const).every(
+        (name) => certificate[name] === logged[name],
+      );
+    if (!same) problems.push('CERTIFICATE_NOT_IN_LOG');
+  }
+  if (receipt.outcome === 'aborted' && round?.abort.length !== 1) problems.push('CERTIFICATE_NOT_IN_LOG');
+  if (receipt.outcome === 'certified') {
+    const inside =
+      inclusion!.size === certificate!.cohortCount &&
+      verifyInclusion({
+        leafHash: leafHash(
+          entryLeaf({
+            planHash: run.parsed.hash,
+            round: receipt.round,
+            modelHash: fromHex(certificate!.modelHash),
+            configHash: fromHex(certificate!.configHash),
+            committeeKeyId: fromHex(certificate!.committeeKeyId),
+            deviceId: receipt.deviceId,
+            digest: fromHex(receipt.digest),
+          }),
+        ),
+        index: inclusion!.index,
+        size: inclusion!.size,
+        proof: inclusion!.proof.map(fromHex),
+        root: fromHex(certificate!.cohortRoot),
+      });
+    if (!inside) problems.push('NOT_IN_COHORT');
+    if (withBudget && charge?.charged !== true) problems.push('NOT_CHARGED_IN_LOG');
+  } else if (charge?.charged === true) problems.push('CHARGED_AGAINST_RECEIPT');
+  if (receipt.charge !== undefined && charge?.charged === true) {
+    const { order, charge: amount } = charge.settlement.leaf;
+    const same =
+      String(receipt.charge.order) === order && real(String(receipt.charge.amount)) === real(amount);
+    if (!same) problems.push('CHARGE_DIFFERS');
+  }
+  return problems;
+}
+
+function entryOf(
+  run: HistoryRun,
+  number: number,
+  pseudonym: string,
+  outcome: HistoryEntry['outcome'],
+  problems: readonly HistoryProblem[],
+): HistoryEntry {
+  const { plan, hashHex } = run.parsed;
+  const round = run.rounds.get(number);
+  const charge = chargeIn(round, pseudonym);
+  const cohortCount = round?.round_certificate[0]?.leaf.cohortCount;
+  const charged = charge?.charged === true;
+  const alone = new EpsilonSum();
+  const cost = charged ? costOf(plan, purposeOf(round), cohortCount ?? plan.rounds.cohortMin) : undefined;
+  if (cost !== undefined) alone.add(cost);
+  return {
+    planName: plan.name,
+    planHash: hashHex,
+    epoch: plan.epoch,
+    unit: plan.privacy?.unit ?? 'none',
+    round: number,
+    purpose: purposeOf(round),
+    timeMs: charge?.settlement.leaf.timeMs ?? round?.round_opened[0]?.leaf.timeMs,
+    outcome,
+    cohortCount,
+    charged,
+    epsilonAlone: cost === undefined ? 0 : alone.epsilonAt(conversionDelta(plan)),
+    leaf: charge?.settlement.number,
+    proven: problems.length === 0,
+    problems,
+  };
+}
+
+/** Proves what the receipts and logs allow to be proven. Never throws for a bad receipt: it becomes a problem. */
+export function proveHistory(receipts: readonly SignedReceipt[], runs: readonly HistoryRun[]): History {
+  const byPlan = new Map(runs.map((run) => [run.parsed.hashHex, run]));
+  const entries: HistoryEntry[] = [];
+  const loose: HistoryProblem[] = [];
+  const seen = new Map<string, string>();
+  const pseudonyms = new Set<string>();
+  for (const { receipt: bytes, signature } of receipts) {
+    let receipt: Receipt;
+    try {
+      receipt = parseReceipt(bytes);
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      loose.push('RECEIPT_MALFORMED');
+      continue;
+    }
+    const run = byPlan.get(receipt.planHash);
+    if (run === undefined) {
+      loose.push('BUNDLE_MISSING');
+      continue;
+    }
+    const { plan } = run.parsed;
+    const signed = getSuite(plan.suite).verify(
+      fromHex(plan.coordinatorPublicKey),
+      receiptStatement(bytes),
+      signature,
+    );
+    if (!signed) {
+      loose.push('RECEIPT_NOT_SIGNED');
+      continue;
+    }
+    const key = `${receipt.planHash}/${receipt.round}/${receipt.pseudonym}`;
+    const text = toHex(bytes);
+    if (seen.has(key)) {
+      loose.push(seen.get(key) === text ? 'RECEIPT_TWICE' : 'RECEIPT_CONFLICT');
+      continue;
+    }
+    seen.set(key, text);
+    pseudonyms.add(receipt.pseudonym);
+    const problems = problemsOf(run, receipt, run.rounds.get(receipt.round));
+    if (!run.result.ok) problems.push('RUN_NOT_SOUND');
+    entries.push(entryOf(run, receipt.round, receipt.pseudonym, receipt.outcome, problems));
+  }
+  entries.push(...unreceipted(runs, pseudonyms, seen));
+  entries.sort(
+    (a, b) => (a.timeMs ?? 0) - (b.timeMs ?? 0) || a.planHash.localeCompare(b.planHash) || a.round - b.round,
+  );
+  const problems = [...new Set([...loose, ...entries.flatMap((entry) => entry.problems)])];
+  // The same receipt given twice harms nobody.
+  const harmless = problems.every((problem) => problem === 'RECEIPT_TWICE');
+  return {
+    ok: harmless && entries.length > 0,
+    receipts: receipts.length,
+    entries,
+    ...totalsOf(entries, byPlan),
+    problems,
+  };
+}
+
+/** Charges of the participant's own pseudonyms that no receipt speaks of. */
+function unreceipted(
+  runs: readonly HistoryRun[],
+  pseudonyms: ReadonlySet<string>,
+  seen: ReadonlyMap<string, string>,
+): HistoryEntry[] {
+  return runs.flatMap((run) =>
+    [...run.rounds.keys()].flatMap((round) =>
+      [...pseudonyms]
+        .filter((pseudonym) => chargeIn(run.rounds.get(round), pseudonym)?.charged === true)
+        .filter((pseudonym) => !seen.has(`${run.parsed.hashHex}/${round}/${pseudonym}`))
+        .map((pseudonym) => entryOf(run, round, pseudonym, 'no receipt', ['CHARGED_WITHOUT_RECEIPT'])),
+    ),
+  );
+}
+
+/** ε per epoch and over all epochs, per unit: every charged round of the participant, at the smallest δ involved. */
+function totalsOf(
+  entries: readonly HistoryEntry[],
+  byPlan: ReadonlyMap<string, HistoryRun>,
+): Pick<History, 'epochs' | 'totals'> {
+  const sumOf = (charged: readonly HistoryEntry[]) => {
+    const sum = new EpsilonSum();
+    let delta = 1;
+    let stated = 1;
+    for (const entry of charged) {
+      const { plan } = byPlan.get(entry.planHash)!.parsed;
+      const cost = costOf(plan, entry.purpose, entry.cohortCount ?? plan.rounds.cohortMin);
+      if (cost === undefined) continue;
+      sum.add(cost);
+      delta = Math.min(delta, conversionDelta(plan));
+      stated = Math.min(stated, real(plan.privacy!.delta));
+    }
+    return { rounds: charged.length, delta: stated, epsilon: sum.epsilonAt(delta) };
+  };
+  const charged = entries.filter((entry) => entry.charged);
+  const groups = Map.groupBy(charged, ({ epoch, unit }) => JSON.stringify([epoch, unit]));
+  const units = Map.groupBy(charged, ({ unit }) => unit);
+  return {
+    epochs: [...groups.values()].map((list) => ({
+      epoch: list[0]!.epoch,
+      unit: list[0]!.unit,
+      ...sumOf(list),
+    })),
+    totals: [...units.values()].map((list) => ({ unit: list[0]!.unit, ...sumOf(list) })),
+  };
+}

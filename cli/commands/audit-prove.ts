@@ -1,0 +1,218 @@
+/**
+ * `pulsefold audit prove`: a person's or hospital's own history, from receipts and bundles.
+ *
+ * For: audit.ts. Trusts: the passphrase for the vault; what is proven rests on the pinned keys. No device id is printed.
+ */
+import { lstatSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { History, HistoryEntry, HistoryRun } from '../../auditor/bundle/history.ts';
+import type { SignedReceipt } from '../../auditor/bundle/receipts-file.ts';
+import { fromHex } from '../../crypto/bytes.ts';
+import { ensure, isPulsefoldError } from '../../crypto/error.ts';
+import type { SealingSecret } from '../../crypto/identity/sealed-file.ts';
+import { type TrustOptions, trustOf, withTrust } from '../audit-trust.ts';
+import {
+  type CommonOptions,
+  collect,
+  leaf,
+  type PassphraseOptions,
+  passphraseOf,
+  printJson,
+  printLine,
+  withPassphrase,
+} from '../command.ts';
+import { EXIT_FAILURE, naming } from '../failure.ts';
+import { painter, printable, renderTable } from '../terminal.ts';
+
+interface ProveOptions extends CommonOptions, TrustOptions, PassphraseOptions {
+  readonly bundle: readonly string[];
+  readonly keyFile?: string;
+}
+
+export function prove(): Command {
+  const command = leaf('prove', {
+    description:
+      'Your own history over all epochs: which rounds, what each cost, what it adds up to, each step proven against ' +
+      'the logs. Exit code 1 if a receipt is not proven or the log charges what no receipt speaks of.',
+    examples: [
+      'audit prove receipts.json --bundle heart.bundle --bundle sleep.bundle',
+      'audit prove ~/.pulsefold/phone --passphrase-file p.txt --bundle heart.bundle --json',
+    ],
+  })
+    .argument('<receipts>', "receipts file (JSON), or the directory of a client's vault")
+    .requiredOption('-b, --bundle <path>', 'bundle or run directory; repeatable', collect)
+    .option('--key-file <file>', 'file of 32 random bytes as hexadecimal that opens the vault');
+  return withTrust(withPassphrase(command)).action(proveOwn);
+}
+
+async function proveOwn(path: string, options: ProveOptions): Promise<void> {
+  const { withEvidence } = await import('../../auditor/bundle/verify.ts');
+  const { describeFault } = await import('../../auditor/bundle/read.ts');
+  const { openHistoryRun, proveHistory } = await import('../../auditor/bundle/history.ts');
+  const trust = await trustOf(options);
+  const runs = options.bundle.flatMap((bundle): HistoryRun[] =>
+    withEvidence(bundle, (directories, _facts, faults) => {
+      ensure(
+        faults.length === 0,
+        'CHECKSUM_MISMATCH',
+        `${bundle} is damaged: ${faults.slice(0, 3).map(describeFault).join('; ')}`,
+      );
+      return directories.map((directory) => openHistoryRun(directory, trust));
+    }),
+  );
+  const suites = [...new Set(runs.map((run) => run.parsed.plan.suite))];
+  const receipts = await receiptsAt(path, suites, options);
+  const history = proveHistory(receipts, runs);
+  const pinned = trust.logKey !== undefined || trust.planHash !== undefined || trust.approvers !== undefined;
+  if (options.json) printJson({ ...history, pinned });
+  else printHistory(history, pinned);
+  if (!history.ok) process.exitCode = EXIT_FAILURE;
+}
+
+async function receiptsAt(
+  path: string,
+  suites: readonly ('intl' | 'gm')[],
+  options: ProveOptions,
+): Promise<SignedReceipt[]> {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  ensure(stat, 'NOT_FOUND', `${path}: no such file or vault`);
+  if (!stat.isDirectory()) {
+    const { parseReceiptsFile, RECEIPTS_BYTES_MAX } = await import('../../auditor/bundle/receipts-file.ts');
+    ensure(stat.size <= RECEIPTS_BYTES_MAX, 'DATA_INVALID', `${path}: too long for receipts`);
+    return parseReceiptsFile(new Uint8Array(await naming(path, () => readFile(path))));
+  }
+  // The directory of the client's config, or the vault itself.
+  const vault = [path, join(path, 'vault')].find(isVault);
+  ensure(vault, 'NOT_FOUND', `${path}: holds no vault; name the directory in the client's config`);
+  return vaultReceipts(vault, suites, await secretOf(options));
+}
+
+/** A directory with sealed entries beside its key: a client's key file may have the same name as a vault's. */
+const isVault = (path: string): boolean =>
+  ['vault.key', 'identity.sealed'].every((name) =>
+    lstatSync(join(path, name), { throwIfNoEntry: false })?.isFile(),
+  );
+
+async function secretOf(options: ProveOptions): Promise<SealingSecret> {
+  const { keyFile } = options;
+  if (keyFile === undefined) return { passphrase: await passphraseOf(options) };
+  const text = (await naming(`${keyFile} (--key-file)`, () => readFile(keyFile, 'utf8'))).trim();
+  ensure(
+    /^[0-9a-f]{64}$/.test(text),
+    'CONFIG_INVALID',
+    `${keyFile}: expected 64 lower-case hexadecimal digits`,
+  );
+  return { key: fromHex(text) };
+}
+
+/** Opens the vault under the suite that one of the plans has. */
+async function vaultReceipts(
+  path: string,
+  suites: readonly ('intl' | 'gm')[],
+  secret: SealingSecret,
+): Promise<SignedReceipt[]> {
+  const { openVault } = await import('../../client/vault/vault.ts');
+  const { readVaultReceipts } = await import('../../client/vault/receipts.ts');
+  let refused: unknown;
+  for (const suite of suites) {
+    try {
+      const vault = await openVault(path, suite, secret);
+      try {
+        const receipts = await readVaultReceipts(vault);
+        ensure(receipts.length > 0, 'DATA_EMPTY', `${path}: the vault holds no receipt yet`);
+        return receipts;
+      } finally {
+        vault.close();
+      }
+    } catch (error) {
+      if (!isPulsefoldError(error) || error.code !== 'FILE_SEALED') throw error;
+      refused = error;
+    }
+  }
+  throw refused;
+}
+
+const problemText: Readonly<Record<History['problems'][number], string>> = {
+  BUNDLE_MISSING: 'receipts of a plan whose bundle was not given: add it with --bundle',
+  RECEIPT_MALFORMED: 'a receipt cannot be read',
+  RECEIPT_NOT_SIGNED: "a receipt does not carry the signature of the plan's coordinator",
+  RECEIPT_TWICE: 'a receipt was given twice; it counts once',
+  RECEIPT_CONFLICT: 'two different receipts for one round: the coordinator contradicts itself',
+  RUN_NOT_SOUND: 'the audit of a run fails, so nothing in it is proven: see audit verify',
+  CERTIFICATE_NOT_IN_LOG: 'a receipt shows a certificate or abort that the log does not have',
+  NOT_IN_COHORT: 'a receipt claims a place in a cohort that its proof does not show',
+  NOT_CHARGED_IN_LOG: 'certified, yet the log charges nothing: the public accounts are too low',
+  CHARGE_DIFFERS: 'the log charges another amount than the receipt states',
+  CHARGED_WITHOUT_RECEIPT: 'the log charges you for a round that you have no receipt of',
+  CHARGED_AGAINST_RECEIPT: 'the log charges you for a round that your receipt says you were not in',
+};
+
+const short = (entry: HistoryEntry): string => `${entry.planName} (${entry.planHash.slice(0, 8)})`;
+const epsilonText = (epsilon: number): string => (Number.isFinite(epsilon) ? epsilon.toFixed(4) : 'no bound');
+
+function printHistory(history: History, pinned: boolean): void {
+  const paint = painter();
+  const { ok, entries, epochs, totals, problems } = history;
+  printLine(
+    ok
+      ? paint('green', `PROVEN: ${entries.length} rounds from ${history.receipts} receipts`)
+      : paint('red', 'NOT PROVEN: see the last lines'),
+  );
+  process.stdout.write(
+    renderTable(
+      [
+        'time (UTC)',
+        'plan',
+        'epoch',
+        'round',
+        'outcome',
+        'cohort',
+        'charged',
+        'ε alone',
+        'log leaf',
+        'proven',
+      ],
+      entries.map((entry) => [
+        entry.timeMs === undefined
+          ? '–'
+          : new Date(entry.timeMs).toISOString().slice(0, 16).replace('T', ' '),
+        short(entry),
+        entry.epoch,
+        entry.round,
+        entry.outcome,
+        entry.cohortCount,
+        entry.charged ? 'yes' : 'no',
+        epsilonText(entry.epsilonAlone),
+        entry.leaf,
+        entry.proven ? 'yes' : entry.problems.join(', '),
+      ]),
+    ),
+  );
+  const totalRows = [
+    ...epochs.map((total) => [
+      `epoch ${total.epoch}`,
+      total.unit,
+      total.rounds,
+      epsilonText(total.epsilon),
+      total.delta,
+    ]),
+    ...totals.map((total) => [
+      'all epochs',
+      total.unit,
+      total.rounds,
+      epsilonText(total.epsilon),
+      total.delta,
+    ]),
+  ];
+  process.stdout.write(renderTable(['over', 'unit', 'rounds', 'ε', 'δ'], totalRows));
+  printLine(
+    'ε is recomputed from the plans and certified cohorts; it holds for what these bundles show, no more.',
+  );
+  if (!pinned)
+    printLine(
+      'No key was pinned: this shows that receipts and bundles agree, not who signed them (--log-key).',
+    );
+  for (const problem of problems) printLine(paint('red', printable(`${problem}: ${problemText[problem]}`)));
+}
