@@ -11,7 +11,7 @@ import { ensure } from '../crypto/error.ts';
 import { certificateDer } from '../crypto/identity/certificate.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
 import type { NoteSigner } from '../crypto/log/checkpoint.ts';
-import { loadSecagg } from '../crypto/secagg/scheme.ts';
+import { openSecagg } from '../crypto/secagg/scheme.ts';
 import { decodeApprovals } from '../protos/approvals.ts';
 import { type ParsedPlan, type PlanApproval, parsePlanText } from '../protos/plan.ts';
 import { openRegistrar, serverTls } from '../protos/transport/enrol.ts';
@@ -32,11 +32,16 @@ import { releaseRound } from './release-round.ts';
 import { RoundBudget } from './rounds/budget.ts';
 import type { HolderPort } from './rounds/holder-port.ts';
 import type { RoundState } from './rounds/machine.ts';
+import { FINAL_PHASES } from './rounds/machine-types.ts';
 import { ROUNDS_MIGRATIONS } from './rounds/repository.ts';
 import { type RoundServices, systemClock } from './rounds/services.ts';
 import { AppendLog } from './storage/append-log.ts';
 import { FileSpool } from './storage/file-spool.ts';
 import { openStore } from './storage/sqlite-store.ts';
+import { Cosignatures } from './witnessing/cosignatures.ts';
+import { LogProofs } from './witnessing/log-proofs.ts';
+import { witnessPeers } from './witnessing/witness-config.ts';
+import { Witnessing } from './witnessing/witnessing.ts';
 
 /** What a supervisor (the demo, a systemd unit's log) may follow. */
 export type CoordinatorProgress =
@@ -191,8 +196,14 @@ async function buildServices(
     sign: (message) => suite.sign(identity.signing.secretKey, message),
   };
   const holders = holderClients(config, identity, caPem);
+  const cosignatures = new Cosignatures(store);
+  const peers = witnessPeers(config.witnesses);
+  const witnessing = new Witnessing({ log, signer, cosignatures, peers, logger });
   const exportPlan = (parsed: ParsedPlan) =>
-    exportRun({ store, ledger, log, signer, runDirectory: runDirectoryOf(config, parsed) }, parsed);
+    exportRun(
+      { store, ledger, log, signer, runDirectory: runDirectoryOf(config, parsed), witnessing },
+      parsed,
+    );
   const spool = new FileSpool({ directory: join(config.directory, 'spool') });
   const foldPool = new FoldPool(config.foldWorkers);
   const services: RoundServices = {
@@ -200,7 +211,7 @@ async function buildServices(
     spool,
     foldPool,
     suite,
-    secagg: await loadSecagg(),
+    secagg: await openSecagg(),
     budget,
     clock: systemClock,
     logger,
@@ -211,12 +222,16 @@ async function buildServices(
     },
     onRoundChange: (parsed, state) => {
       logger.info({ round: state.round, phase: state.phase, uploads: state.uploaded.length }, state.message);
+      // From here on devices ask for receipts, which carry a checkpoint.
+      if (state.phase === 'opening' || FINAL_PHASES.includes(state.phase)) witnessing.announce();
       options.onProgress?.(roundProgress(parsed, state));
     },
+    logProofs: new LogProofs({ store, log, signer, cosignatures }),
     onCeremony: (parsed, ready, wanted) =>
       options.onProgress?.({ type: 'ceremony', plan: parsed.hashHex, ready, wanted }),
   };
   const close = async (): Promise<void> => {
+    await witnessing.stop();
     for (const holder of holders.values()) holder.close();
     await foldPool.close();
     await spool.close();

@@ -4,14 +4,20 @@
  * Trusts: that the sum was opened under the certificate whose cohort count is given. May be called by:
  * coordinator/release-round.ts, experiments/simulation.
  */
-import { decodeSum, fromDigits, type MechanismParameters } from '../../crypto/dp/mechanism.ts';
+import {
+  decodeSum,
+  fractionWithinClip,
+  fromDigits,
+  type MechanismParameters,
+} from '../../crypto/dp/mechanism.ts';
 import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
+import { adaptiveClipOf, nextClip } from '../../protos/adaptive-clip.ts';
 import { type HistogramMetrics, metricsFromHistogram } from '../../protos/histogram-metrics.ts';
 import { parameterCount } from '../../protos/model.ts';
 import { groupTermsOf, type ParsedPlan, type Plan } from '../../protos/plan.ts';
 import { normFactorOf, trimOf } from '../../protos/plan-groups.ts';
-import { mechanismOf, vectorLength } from '../../protos/plan-mechanism.ts';
+import { mechanismOfRound, vectorLength } from '../../protos/plan-mechanism.ts';
 import { layoutOf, schemeOf } from '../../protos/plan-scheme.ts';
 import { combineGroups, type GroupMean } from './combine.ts';
 import {
@@ -39,6 +45,8 @@ export interface OpenedSum {
   readonly round: number;
   /** |A| of the certificate. */
   readonly cohortCount: number;
+  /** As the round's configuration states it, where the plan's clip adapts. */
+  readonly clip?: string;
   /** Members and validity of each group; null or absent: one sum. */
   readonly groups?: { readonly sizes: readonly number[]; readonly valid: readonly boolean[] } | null;
 }
@@ -47,7 +55,7 @@ const NO_WEIGHT = 'the opened weights of the cohort do not add up to anything po
 
 /** The mean update (or minus the mean gradient) that a training sum stands for, in model units. */
 export function meanUpdate(parsed: ParsedPlan, sum: OpenedSum): Float64Array {
-  const mechanism = mechanismOf(parsed, 'training', sum.round);
+  const mechanism = mechanismOfRound(parsed, { kind: 'training', ...sum });
   const terms = groupTermsOf(parsed.plan);
   ensure(
     Boolean(terms) === Boolean(sum.groups),
@@ -103,20 +111,42 @@ function meanOf(
   return { mean: total.map((value) => value / count), count };
 }
 
+export interface TrainingRelease {
+  readonly weights: Float32Array;
+  readonly optimizer: string;
+  /** Adaptive clips: the noised fraction of norms within this round's clip, and the next round's clip. */
+  readonly clip?: { readonly fractionWithin: number; readonly next: string };
+}
+
 /** One training release. */
 export function releaseTraining(
   parsed: ParsedPlan,
   sum: OpenedSum,
   weights: Float32Array,
   optimizer: string,
-): { weights: Float32Array; optimizer: string } {
+): TrainingRelease {
   const step = serverStep(
     parseServerState(optimizer),
     weights,
     meanUpdate(parsed, sum),
     serverHyperOf(parsed.plan),
   );
-  return { weights: step.weights, optimizer: serializeServerState(step.state) };
+  const clip = adaptedClip(parsed, sum);
+  return { weights: step.weights, optimizer: serializeServerState(step.state), ...(clip ? { clip } : {}) };
+}
+
+/** What the clip bits of a sum say, and the clip of the next training round; undefined for a fixed clip. */
+function adaptedClip(parsed: ParsedPlan, sum: OpenedSum): TrainingRelease['clip'] {
+  const terms = adaptiveClipOf(parsed.plan, 'training');
+  if (!terms) return undefined;
+  const mechanism = mechanismOfRound(parsed, { kind: 'training', ...sum });
+  const integers = fromDigits(
+    sum.digits,
+    layoutOf(parsed, 'training'),
+    vectorLength(parsed.plan, 'training'),
+  );
+  const fractionWithin = fractionWithinClip(integers, mechanism, sum.cohortCount);
+  return { fractionWithin, next: nextClip(terms, mechanism.clip, fractionWithin) };
 }
 
 /** One evaluation release: score histograms by label, first the negatives' bins, then the positives'. */

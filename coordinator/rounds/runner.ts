@@ -5,6 +5,7 @@
  */
 import { toHex } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
+import { firstClip } from '../../protos/adaptive-clip.ts';
 import { initialWeights } from '../../protos/model.ts';
 import {
   committeeKeyCount,
@@ -13,11 +14,13 @@ import {
   type PlanApproval,
   quorumOf,
 } from '../../protos/plan.ts';
-import { digitCountOf } from '../../protos/plan-scheme.ts';
+import { digitCountOf, schemeOf } from '../../protos/plan-scheme.ts';
+import { decodeReals } from '../../protos/reals.ts';
 import { encodeRoundConfig, parseRoundConfig, type RoundKind } from '../../protos/round-config.ts';
 import { weightsDigest } from '../../protos/statements.ts';
 import { initialOptimizer } from '../aggregation/release.ts';
 import { weightsToBytes } from '../aggregation/weights.ts';
+import type { Database } from '../storage/store.ts';
 import { ActiveRound } from './active-round.ts';
 import { runCeremony } from './ceremonies.ts';
 import type { HolderPort } from './holder-port.ts';
@@ -131,6 +134,7 @@ export class PlanRunner {
       repository.setPlanStatus(db, plan, 'running', 'making committee keys'),
     );
     this.#services.budget.approvePlan(this.parsed, this.#approvals);
+    await this.#services.secagg.ready(schemeOf(this.parsed, 'training').scheme);
     await this.#makeKeys();
     this.#ensureModel();
     this.#sweepSpool();
@@ -238,6 +242,7 @@ export class PlanRunner {
           committeeKeyId: key.keyId,
           digitCount: digitCountOf(this.parsed, kind),
           openedAtMs: nowMs,
+          ...this.#clipOf(db, kind),
         },
         suite,
       );
@@ -255,6 +260,15 @@ export class PlanRunner {
     });
     this.#services.onRoundChange(this.parsed, state);
     return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
+  }
+
+  /** What the last release said, from the plan's own on; nothing where the clip is fixed (protos/adaptive-clip.ts). */
+  #clipOf(db: Database, kind: RoundKind): { clip?: string } {
+    const first = firstClip(this.parsed.plan, kind);
+    if (first === undefined) return {};
+    const rows = repository.listRounds(db, this.parsed.hashHex);
+    const clips = rows.flatMap(({ summary }) => (summary ? [releasedClip(summary)] : []));
+    return { clip: clips.findLast((clip) => clip !== undefined) ?? first };
   }
 
   #resume(row: repository.RoundRow): ActiveRound {
@@ -287,6 +301,10 @@ export class PlanRunner {
     spool.drop({ planHex, round });
   }
 }
+
+/** The next clip in the summary of a release, if it has one (release-round.ts wrote it). */
+const releasedClip = (summary: string): string | undefined =>
+  (decodeReals(JSON.parse(summary)) as { clip?: { next: string } }).clip?.next;
 
 function termsOf(parsed: ParsedPlan): RoundTerms {
   const { plan } = parsed;

@@ -20,6 +20,7 @@ import {
 import { encodeLeaf, type Leaf, parseLeaf } from '../../crypto/log/leaves.ts';
 import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import type { Database, Store } from './store.ts';
+import { writeTiles } from './tile-export.ts';
 
 const MIGRATIONS = [
   `CREATE TABLE log_leaves (number INTEGER PRIMARY KEY CHECK (number >= 0), data BLOB NOT NULL) STRICT;
@@ -100,6 +101,13 @@ export class AppendLog {
     return this.#data(start, end).map(parseLeaf);
   }
 
+  /** The bytes of leaf number `index`, as they are hashed. Throws NOT_FOUND. */
+  leafBytes(index: number): Uint8Array {
+    const [data] = this.#data(index, index + 1);
+    ensure(data, 'NOT_FOUND', 'log: no such leaf');
+    return data;
+  }
+
   /**
    * Signs the present tree, stores the note, returns it. Asked again at the same size it returns the stored
    * note. A log never signs what contradicts an earlier checkpoint (c2sp.org/tlog-checkpoint): throws
@@ -127,15 +135,24 @@ export class AppendLog {
   }
 
   /**
-   * Writes `leaves.ndjson` (one canonical leaf per line) and `checkpoint` of the present tree into
-   * `directory/log`, each by write, fsync and rename. Returns the checkpoint.
+   * Writes `leaves.ndjson` (one canonical leaf per line), tiles and entry bundles (c2sp.org/tlog-tiles) and
+   * `checkpoint` of the present tree into `directory/log`, each by write, fsync and rename. `cosigned` may add the
+   * signature lines of witnesses. Returns the checkpoint as written.
    */
-  export(directory: string, signers: readonly NoteSigner[]): string {
-    const note = this.checkpoint(signers);
+  export(
+    directory: string,
+    signers: readonly NoteSigner[],
+    cosigned: (note: string) => string = (note) => note,
+  ): string {
+    const note = cosigned(this.checkpoint(signers));
     const { size } = parseCheckpointText(parseSignedNote(note).text);
     const target = join(directory, 'log');
     mkdirSync(target, { recursive: true });
     writeDurably(join(target, 'leaves.ndjson'), this.#lines(size));
+    writeTiles(target, size, {
+      nodes: (level, start, count) => this.#tree.nodes(level, start, count),
+      entries: (start, end) => this.#data(start, end),
+    });
     writeDurably(join(target, 'checkpoint'), [utf8(note)]);
     return note;
   }

@@ -6,18 +6,24 @@
  */
 import { createHash } from 'node:crypto';
 import { closeSync, openSync } from 'node:fs';
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
+import { DatabaseSync } from 'node:sqlite';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
+import { StatementCache, TransactionControl } from './sqlite-statements.ts';
 import type { Database, SqlValue, Store, StoreMetrics, TransactionMetrics } from './store.ts';
 
 const BUSY_TIMEOUT_MS = 5_000;
 const ATTEMPTS_MAX = 3;
-const STATEMENTS_MAX = 500;
 /** Writes in one group commit; with ~10 µs per write a group stays near the cost of its one fsync. */
 const GROUP_WRITES_MAX = 1_000;
-/** Between two group commits under load. */
+/** Between two group commits under load: at least this long, and this many times what the last one took. */
 const GATHER_MS = 4;
+const GATHER_FACTOR = 10;
+const GATHER_MS_MAX = 25;
 const QUEUE_LENGTH_MAX = 100_000;
+/** SQLite's own 2 MiB are too few for the inner pages of an index over a million people. */
+const CACHE_KIB = 32_768;
+/** A checkpoint writes each page once, however often it was committed: 32 MiB of WAL hold many groups. */
+const WAL_PAGES = 8_192;
 const NAME = /^[a-z][a-z0-9_.-]{0,63}$/;
 
 /** SQLITE_BUSY and SQLITE_LOCKED, with their extended codes. */
@@ -32,36 +38,6 @@ const coded = (name: string, error: unknown): unknown =>
   isSqliteError(error)
     ? new PulsefoldError('INTERNAL', `store: transaction ${name} failed`, { cause: error })
     : error;
-
-/** Prepared statements by text; the oldest goes when the cache is full. */
-class StatementCache implements Database {
-  readonly #connection: DatabaseSync;
-  readonly #statements = new Map<string, StatementSync>();
-  constructor(connection: DatabaseSync) {
-    this.#connection = connection;
-  }
-  #prepare(sql: string): StatementSync {
-    const cached = this.#statements.get(sql);
-    if (cached !== undefined) return cached;
-    const statement = this.#connection.prepare(sql);
-    if (this.#statements.size >= STATEMENTS_MAX) {
-      const oldest = this.#statements.keys().next();
-      if (!oldest.done) this.#statements.delete(oldest.value);
-    }
-    this.#statements.set(sql, statement);
-    return statement;
-  }
-  run(sql: string, ...parameters: SqlValue[]): { changes: number; lastRowId: number } {
-    const result = this.#prepare(sql).run(...(parameters as SQLInputValue[]));
-    return { changes: Number(result.changes), lastRowId: Number(result.lastInsertRowid) };
-  }
-  get<T extends object>(sql: string, ...parameters: SqlValue[]): T | undefined {
-    return this.#prepare(sql).get(...(parameters as SQLInputValue[])) as T | undefined;
-  }
-  all<T extends object>(sql: string, ...parameters: SqlValue[]): T[] {
-    return this.#prepare(sql).all(...(parameters as SQLInputValue[])) as T[];
-  }
-}
 
 /** The face a transaction function sees: it stops working when the function has returned. */
 class Lease implements Database {
@@ -108,11 +84,13 @@ export interface SqliteStoreOptions {
 
 export class SqliteStore implements Store {
   readonly #connection: DatabaseSync;
+  readonly #control: TransactionControl;
   readonly #database: StatementCache;
+  readonly #reader: StatementCache;
   readonly #metrics = new Map<string, TransactionMetrics>();
   #queue: QueuedWrite[] = [];
   #flushScheduled = false;
-  #lastGroup = { writes: 0, endedAtMs: 0 };
+  #lastGroup = { writes: 0, endedAtMs: 0, tookMs: 0 };
   #inside = false;
   #closed = false;
   #groupCommits = 0;
@@ -128,9 +106,13 @@ export class SqliteStore implements Store {
         enableForeignKeyConstraints: true,
         enableDoubleQuotedStringLiterals: false,
       });
+      this.#control = new TransactionControl(this.#connection);
       this.#database = new StatementCache(this.#connection);
+      this.#reader = new StatementCache(this.#connection, true);
       this.#connection.exec(
-        'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;',
+        'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;' +
+          `PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${WAL_PAGES};` +
+          'PRAGMA temp_store = MEMORY;',
       );
       this.#connection.exec(`CREATE TABLE IF NOT EXISTS schema_migrations (
         domain TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (domain, version)
@@ -175,10 +157,10 @@ export class SqliteStore implements Store {
   transaction<T>(name: string, fn: (database: Database) => T): T {
     return this.#measured(name, (metrics) =>
       this.#retried(metrics, () => {
-        this.#begin('BEGIN IMMEDIATE');
+        this.#control.run('BEGIN IMMEDIATE');
         try {
-          const value = this.#call(fn);
-          this.#connection.exec('COMMIT');
+          const value = this.#call(this.#database, fn);
+          this.#control.run('COMMIT');
           return value;
         } catch (error) {
           this.#rollback();
@@ -191,13 +173,11 @@ export class SqliteStore implements Store {
   read<T>(name: string, fn: (database: Database) => T): T {
     return this.#measured(name, (metrics) =>
       this.#retried(metrics, () => {
-        this.#connection.exec('PRAGMA query_only = ON');
         try {
-          this.#begin('BEGIN');
-          return this.#call(fn);
+          this.#control.run('BEGIN');
+          return this.#call(this.#reader, fn);
         } finally {
           this.#rollback();
-          this.#connection.exec('PRAGMA query_only = OFF');
         }
       }),
     );
@@ -244,12 +224,16 @@ export class SqliteStore implements Store {
       this.#flushScheduled = false;
       if (this.#closed || this.#queue.length === 0) return;
       const group = this.#queue.splice(0, GROUP_WRITES_MAX);
+      const startMs = performance.now();
       this.#flushGroup(group);
-      this.#lastGroup = { writes: group.length, endedAtMs: performance.now() };
+      const endedAtMs = performance.now();
+      this.#lastGroup = { writes: group.length, endedAtMs, tookMs: endedAtMs - startMs };
       if (this.#queue.length > 0) this.#scheduleFlush();
     };
-    const { writes, endedAtMs } = this.#lastGroup;
-    const waitMs = writes > 1 ? GATHER_MS - (performance.now() - endedAtMs) : 0;
+    const { writes, endedAtMs, tookMs } = this.#lastGroup;
+    const gatherMs = Math.min(GATHER_MS_MAX, Math.max(GATHER_MS, GATHER_FACTOR * tookMs));
+    const waitMs =
+      writes > 1 && this.#queue.length < GROUP_WRITES_MAX ? gatherMs - (performance.now() - endedAtMs) : 0;
     if (waitMs > 0) setTimeout(flush, waitMs);
     else setImmediate(flush);
   }
@@ -285,10 +269,10 @@ export class SqliteStore implements Store {
   }
 
   #commitGroup(group: readonly QueuedWrite[]): Outcome[] {
-    this.#begin('BEGIN IMMEDIATE');
+    this.#control.run('BEGIN IMMEDIATE');
     try {
       const outcomes = group.map((write) => this.#runInSavepoint(write));
-      this.#connection.exec('COMMIT');
+      this.#control.run('COMMIT');
       return outcomes;
     } catch (error) {
       this.#rollback();
@@ -297,30 +281,27 @@ export class SqliteStore implements Store {
   }
 
   #runInSavepoint(write: QueuedWrite): Outcome {
-    this.#connection.exec('SAVEPOINT w');
+    this.#control.run('SAVEPOINT w');
     try {
-      const value = this.#call(write.fn);
-      this.#connection.exec('RELEASE w');
+      const value = this.#call(this.#database, write.fn);
+      this.#control.run('RELEASE w');
       return { value };
     } catch (error) {
       // A full disk or an I/O error makes SQLite undo the whole transaction: then no write of the group
       // counts.
       if (!this.#connection.isTransaction) throw error;
-      this.#connection.exec('ROLLBACK TO w; RELEASE w');
+      this.#control.run('ROLLBACK TO w');
+      this.#control.run('RELEASE w');
       return { error };
     }
   }
 
-  #begin(sql: string): void {
-    this.#connection.exec(sql);
-  }
-
   #rollback(): void {
-    if (this.#connection.isTransaction) this.#connection.exec('ROLLBACK');
+    if (this.#connection.isTransaction) this.#control.run('ROLLBACK');
   }
 
-  #call<T>(fn: (database: Database) => T): T {
-    const lease = new Lease(this.#database);
+  #call<T>(database: Database, fn: (database: Database) => T): T {
+    const lease = new Lease(database);
     try {
       const value = fn(lease);
       const isPromise = typeof (value as { then?: unknown } | null | undefined)?.then === 'function';

@@ -94,6 +94,17 @@ export function describeStore(name: string, open: () => Store): void {
 
     it('a read cannot write, and leaves the store writable', () => {
       expect(() => store.read('test.read', insert('a'))).toThrow();
+      const statements = [
+        "INSERT INTO items (value) VALUES ('a') RETURNING id",
+        "WITH new (value) AS (VALUES ('a')) INSERT INTO items (value) SELECT value FROM new RETURNING id",
+        'DELETE FROM items RETURNING id',
+        'CREATE TABLE more (id INTEGER) STRICT',
+        'COMMIT',
+      ];
+      for (const sql of statements) {
+        expect(() => store.read('test.read', (database) => database.get(sql)), sql).toThrow();
+        expect(() => store.read('test.read', (database) => database.all(sql)), sql).toThrow();
+      }
       store.transaction('test.insert', insert('b'));
       expect(values(store)).toEqual(['b']);
     });

@@ -192,7 +192,11 @@ export class CertificateVerifier {
    * CERTIFICATE_EXPIRED (outside its validity at `atTimeMs`, or the CA outside its own).
    */
   verify(der: Uint8Array, atTimeMs: number): Identity {
-    const identity = this.readOwn(der);
+    return this.requireValid(this.readOwn(der), atTimeMs);
+  }
+
+  /** The times of `verify`, for an identity that this verifier gave out earlier. Throws CERTIFICATE_EXPIRED. */
+  requireValid(identity: Identity, atTimeMs: number): Identity {
     const valid = atTimeMs >= identity.notBeforeMs && atTimeMs <= identity.notAfterMs;
     ensure(valid, 'CERTIFICATE_EXPIRED', 'certificate is outside its validity: enrol again');
     const caValid =
@@ -217,6 +221,27 @@ export class CertificateVerifier {
     return checked.identity;
   }
 
+  /**
+   * `readOwn` of a certificate that OpenSSL parsed and whose signature TLS checked on this connection, with this CA as
+   * its one trust anchor: everything but the signature is checked. The caller answers for that (transport/http2-server.ts).
+   */
+  readTlsPeer(leaf: X509Certificate): Identity {
+    const der = new Uint8Array(leaf.raw);
+    ensure(
+      der.length <= CERTIFICATE_BYTES_MAX,
+      'CERTIFICATE_UNTRUSTED',
+      'certificate longer than 4096 bytes',
+    );
+    ensure(leaf.checkIssued(this.#ca), 'CERTIFICATE_UNTRUSTED', WRONG_ISSUER);
+    return identityOf(leaf, der);
+  }
+
+  /** Whether `pem` holds this CA's certificate and no other. */
+  isOnlyCa(pem: string): boolean {
+    const count = pem.split('-----BEGIN').length - 1;
+    return count === 1 && equalBytes(certificateDer(pem), new Uint8Array(this.#ca.raw));
+  }
+
   #check(der: Uint8Array): Identity {
     let leaf: X509Certificate;
     try {
@@ -231,19 +256,26 @@ export class CertificateVerifier {
       'certificate is not plain DER',
     );
     const signed = leaf.checkIssued(this.#ca) && leaf.verify(this.#caKey);
-    ensure(signed, 'CERTIFICATE_UNTRUSTED', 'certificate was not issued by the pinned registrar CA');
-    ensure(!leaf.ca, 'CERTIFICATE_UNTRUSTED', 'a CA certificate is not an identity');
-    const claims = readClaims(der);
-    const names = leaf.subject.split('\n');
-    const bound = names.includes(`CN=${claims.subjectId}`) && names.includes(`OU=${claims.role}`);
-    ensure(bound, 'CERTIFICATE_UNTRUSTED', 'subject and identity extension of the certificate differ');
-    return {
-      ...claims,
-      serial: leaf.serialNumber.toLowerCase(),
-      notBeforeMs: leaf.validFromDate.getTime(),
-      notAfterMs: leaf.validToDate.getTime(),
-    };
+    ensure(signed, 'CERTIFICATE_UNTRUSTED', WRONG_ISSUER);
+    return identityOf(leaf, der);
   }
+}
+
+const WRONG_ISSUER = 'certificate was not issued by the pinned registrar CA';
+
+/** What a leaf whose signature has been checked says, if it is well-formed. */
+function identityOf(leaf: X509Certificate, der: Uint8Array): Identity {
+  ensure(!leaf.ca, 'CERTIFICATE_UNTRUSTED', 'a CA certificate is not an identity');
+  const claims = readClaims(der);
+  const names = leaf.subject.split('\n');
+  const bound = names.includes(`CN=${claims.subjectId}`) && names.includes(`OU=${claims.role}`);
+  ensure(bound, 'CERTIFICATE_UNTRUSTED', 'subject and identity extension of the certificate differ');
+  return {
+    ...claims,
+    serial: leaf.serialNumber.toLowerCase(),
+    notBeforeMs: leaf.validFromDate.getTime(),
+    notAfterMs: leaf.validToDate.getTime(),
+  };
 }
 
 /** The identity extension of a certificate whose signature has been checked: RFC 5280 §4.1 walked in order. */
