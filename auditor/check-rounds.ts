@@ -7,8 +7,9 @@
 import { fromHex, toHex } from '../crypto/bytes.ts';
 import { getSuite, type Suite } from '../crypto/identity/suite.ts';
 import { MerkleTree } from '../crypto/log/merkle.ts';
+import { type Approver, emptySeats, SEATS } from '../protos/approval-policy.ts';
 import { initialWeights } from '../protos/model.ts';
-import { type Approver, openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
+import { openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
 import {
   abortStatement,
   approvalStatement,
@@ -16,6 +17,7 @@ import {
   committeeKeyStatement,
   weightsDigest,
 } from '../protos/statements.ts';
+import { checkGroups } from './check-groups.ts';
 import type { Findings } from './findings.ts';
 import { openedLength } from './plan-terms.ts';
 import type { Numbered, PlanBook, RoundLeaves } from './round-book.ts';
@@ -73,6 +75,7 @@ export const abortHash = ({ parsed, suite }: RoundContext, { leaf }: Numbered<'a
   toHex(suite.digest(abortStatement({ planHash: parsed.hash, round: leaf.round, reason: leaf.reason })));
 
 export interface ApprovalTrust {
+  /** Whose keys are pinned. A seat that one of them holds must be filled by a signature. */
   readonly approvers?: readonly Approver[] | undefined;
   readonly approvalsRequired?: number | undefined;
 }
@@ -108,6 +111,15 @@ export function checkApprovals(context: RoundContext, book: PlanBook, trust: App
     `the plan has ${valid.size} of ${required} required approver signatures`,
     { leaf: first!.number },
   );
+  const approvers = trust.approvers ?? [];
+  const seats = SEATS.filter((seat) => approvers.some((approver) => approver.seat === seat));
+  const empty = emptySeats({ approvers, required, seats }, valid);
+  findings.require(
+    empty.length === 0,
+    'PLAN_NOT_APPROVED',
+    `the plan lacks the signature of the ${empty.join(' seat, of the ')} seat`,
+    { leaf: first!.number },
+  );
 }
 
 /** Everything about rounds that is not money: returns the purpose of each round. */
@@ -119,6 +131,8 @@ export function checkRounds(context: RoundContext, book: PlanBook, files: readon
     checkCohort(context, round, byRound.get(round.round));
     checkAbort(context, round);
     checkSum(context, round, byRound.get(round.round));
+    const [certificate] = round.round_certificate;
+    checkGroups(context, round, byRound.get(round.round), certificate && statementOf(context, certificate));
     checkOrder(context, round);
   }
   const known = new Set(

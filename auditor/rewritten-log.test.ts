@@ -263,6 +263,12 @@ describe('a log rewritten and signed again by the coordinator', () => {
     const approvers = [{ id: 'ethics', publicKey: toHex(stranger.approver.publicKey) }];
     expect(errorsOf(audit(run, { ...trustOf(run), approvers }))).toEqual(['PLAN_NOT_APPROVED']);
     expect(errorsOf(audit(run, { ...trustOf(run), approvalsRequired: 2 }))).toEqual(['PLAN_NOT_APPROVED']);
+    const ethics = { id: 'ethics', publicKey: toHex(run.approver.publicKey), seat: 'technical' } as const;
+    const counsel = { id: 'counsel', publicKey: toHex(stranger.approver.publicKey), seat: 'legal' } as const;
+    expect(errorsOf(audit(run, { ...trustOf(run), approvers: [ethics] }))).toEqual([]);
+    expect(errorsOf(audit(run, { ...trustOf(run), approvers: [ethics, counsel] }))).toEqual([
+      'PLAN_NOT_APPROVED',
+    ]);
     expect(errorsOf(audit(run, { ...trustOf(run), planHash: 'e'.repeat(64) }))).toEqual(['FILE_MALFORMED']);
     const forged = approvePlan(stranger.parsed, 'ethics', run.approver);
     const [approval] = run.leaf('plan_approved').approvals;

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { AuditTrust } from '../auditor/verify.ts';
+import { type Approver, SEATS, type Seat } from '../protos/approval-policy.ts';
 import { collect, integerBetween } from './command.ts';
 import { naming } from './failure.ts';
 
@@ -18,6 +19,10 @@ export interface TrustOptions {
   readonly approvals?: number;
 }
 
+const APPROVER = new RegExp(
+  `^(?<id>[a-z0-9][a-z0-9-]{0,62})(@(?<seat>${SEATS.join('|')}))?=(?<publicKey>[0-9a-f]{64}|04[0-9a-f]{128})$`,
+);
+
 function parsePlanHash(text: string): string {
   if (!/^[0-9a-f]{64}$/.test(text))
     throw new InvalidArgumentError('Expected 64 lower-case hexadecimal digits.');
@@ -25,9 +30,16 @@ function parsePlanHash(text: string): string {
 }
 
 function collectApprover(text: string, previous: readonly string[] | undefined): string[] {
-  const wellFormed = /^[a-z0-9][a-z0-9-]{0,62}=([0-9a-f]{64}|04[0-9a-f]{128})$/.test(text);
-  if (!wellFormed) throw new InvalidArgumentError('Expected ID=PUBLIC_KEY with the key in hexadecimal.');
+  if (!APPROVER.test(text))
+    throw new InvalidArgumentError(
+      `Expected ID=PUBLIC_KEY or ID@SEAT=PUBLIC_KEY, the key in hexadecimal, the seat one of ${SEATS.join(', ')}.`,
+    );
   return collect(text, previous);
+}
+
+function approverOf(text: string): Approver {
+  const { id, seat, publicKey } = APPROVER.exec(text)!.groups!;
+  return { id: id!, publicKey: publicKey!, ...(seat === undefined ? {} : { seat: seat as Seat }) };
 }
 
 export const withTrust = (command: Command): Command =>
@@ -36,7 +48,11 @@ export const withTrust = (command: Command): Command =>
     .option('--checkpoint <file>', 'checkpoint of the same log seen earlier')
     .option('--policy <file>', 'tlog-policy: witnesses that must have cosigned the checkpoint')
     .option('--plan <hash>', 'hash of the plan that was meant', parsePlanHash)
-    .option('--approver <id=key>', 'approver whose key is pinned; repeatable', collectApprover)
+    .option(
+      '--approver <id[@seat]=key>',
+      'approver whose key is pinned; a seat that is named must have signed; repeatable',
+      collectApprover,
+    )
     .option('--approvals <number>', 'approver signatures required', integerBetween(1, 16));
 
 export async function trustOf(options: TrustOptions): Promise<AuditTrust> {
@@ -47,10 +63,7 @@ export async function trustOf(options: TrustOptions): Promise<AuditTrust> {
     earlierCheckpoint: await read(options.checkpoint, '--checkpoint'),
     policy: await read(options.policy, '--policy'),
     planHash: options.plan,
-    approvers: options.approver?.map((text) => {
-      const at = text.indexOf('=');
-      return { id: text.slice(0, at), publicKey: text.slice(at + 1) };
-    }),
+    approvers: options.approver?.map(approverOf),
     approvalsRequired: options.approvals,
   };
 }

@@ -6,7 +6,17 @@
  */
 import { rationalToNumber } from '../crypto/dp/rational.ts';
 import { parameterCount } from '../protos/model.ts';
-import { faultsOf, openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
+import {
+  faultsOf,
+  type GroupTerms,
+  groupSizeMin,
+  groupTermsOf,
+  openersOf,
+  type ParsedPlan,
+  type Plan,
+  quorumOf,
+} from '../protos/plan.ts';
+import { partitionDelta, sumNoiseShares, trimOf } from '../protos/plan-groups.ts';
 import { accountPlan, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
 import { digitCountOf, schemeOf, schemeText } from '../protos/plan-scheme.ts';
 import { type Cell, formatBytes } from './terminal.ts';
@@ -56,8 +66,33 @@ export async function planFacts(parsed: ParsedPlan) {
           rationalToNumber(mechanismOf(parsed, 'training', 1).noiseVariance) * Number(noise.noiseShares),
         )
       : 0,
+    groups: groupFacts(plan),
     cipher: schemeText(parsed),
     uploadBytes: schemeOf(parsed, 'training').uploadBytes,
+  };
+}
+
+/** Groups that may be anybody's before the rule's result is: its breakdown point. One client spoils one group. */
+function spoiledGroupsBorne(terms: GroupTerms): number {
+  if (terms.combine === 'mean') return 0;
+  if (terms.combine === 'trimmed-mean') return Math.floor(rationalToNumber(trimOf(terms)) * terms.count);
+  return Math.ceil(terms.count / 2) - 1;
+}
+
+/** What groups against poisoning mean: how many malicious clients they bear, and what they cost in noise. */
+function groupFacts(plan: Plan) {
+  const terms = groupTermsOf(plan);
+  if (!terms) return null;
+  const size = groupSizeMin(plan);
+  return {
+    count: terms.count,
+    combine: terms.combine,
+    sizeMin: size,
+    maliciousClientsBorne: spoiledGroupsBorne(terms),
+    corruptAssumedPerGroup: plan.privacy
+      ? size - sumNoiseShares(plan, 'training', plan.rounds.cohortMin)
+      : null,
+    partitionDelta: plan.privacy ? partitionDelta({ plan }) : null,
   };
 }
 
@@ -78,10 +113,22 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
       `${holders.count}: ${holders.quorum} certify, ${holders.threshold} open, ${holders.faulty} may fail`,
     ],
     ...privacyFields(privacy),
+    ...groupFields(facts.groups),
     ['clip', `${facts.clip} on a grid of ${facts.unitsPerClip} units`],
     ['sums', facts.cipher],
     ['upload', `${formatBytes(facts.uploadBytes)} (${facts.digits} slots)`],
   ];
+
+  function groupFields(groups: PlanFacts['groups']): (readonly [string, Cell])[] {
+    if (!groups) return [];
+    const { count, combine, sizeMin, maliciousClientsBorne, corruptAssumedPerGroup, partitionDelta } = groups;
+    const borne = `holds at least up to ${maliciousClientsBorne} malicious clients`;
+    const noise =
+      corruptAssumedPerGroup === null
+        ? ''
+        : `; ${corruptAssumedPerGroup} of a group assumed corrupt, but for ${partitionDelta?.toExponential(1)} of delta`;
+    return [['groups', `${count} of at least ${sizeMin} clients; ${combine} ${borne}${noise}`]];
+  }
 
   function privacyFields(terms: PlanFacts['privacy']): (readonly [string, Cell])[] {
     if (!terms) return [['privacy', 'NONE: this plan runs without differential privacy']];

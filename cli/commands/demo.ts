@@ -5,7 +5,12 @@
  */
 import { constants } from 'node:os';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type DemoOptions, demoDatasets, demoStrategies } from '../../experiments/demo/options.ts';
+import {
+  type DemoOptions,
+  demoCombineRules,
+  demoDatasets,
+  demoStrategies,
+} from '../../experiments/demo/options.ts';
 import { type CommonOptions, ensureUsage, integerBetween, leaf, printJson, suiteOption } from '../command.ts';
 
 /** What commander hands over. */
@@ -21,6 +26,8 @@ export interface DemoFlags extends CommonOptions {
   readonly strategy?: (typeof demoStrategies)[number];
   readonly suite: 'intl' | 'gm';
   readonly transport: 'shares' | 'bfv';
+  readonly groups?: number;
+  readonly combine?: (typeof demoCombineRules)[number];
   readonly seed: string;
   readonly evaluation: 'none' | 'federated';
   readonly killCoordinator?: true;
@@ -71,6 +78,7 @@ export function demoCommand(run: (options: DemoOptions) => Promise<void>): Comma
       'demo --dataset uci-heart --data ../shared/data --epsilon 3 --repeats 20 --json',
       'demo --dataset cardio --clients 300 --rounds 3',
       'demo --kill-coordinator',
+      'demo --dataset cardio --groups 10 --combine median --no-dp',
     ],
   })
     .addOption(
@@ -94,6 +102,16 @@ export function demoCommand(run: (options: DemoOptions) => Promise<void>): Comma
       )
         .choices(['shares', 'bfv'])
         .default('shares'),
+    )
+    .option(
+      '--groups <number>',
+      'phones only: open sums of disjoint groups, against poisoning, 3 to 64',
+      integerBetween(3, 64),
+    )
+    .addOption(
+      new Option('--combine <rule>', 'how the groups become one update (default: norm-filter)').choices([
+        ...demoCombineRules,
+      ]),
     )
     .option('--seed <text>', 'splits, initial weights and batches; never noise', parseSeed, '0')
     .addOption(
@@ -119,10 +137,20 @@ export function demoCommand(run: (options: DemoOptions) => Promise<void>): Comma
 
 /** Throws UsageError for combinations that contradict each other. */
 export function demoOptionsOf(flags: DemoFlags): DemoOptions {
-  const { dataset, data, dp, epsilon, clients, rounds, model, strategy, out } = flags;
+  const { dataset, data, dp, epsilon, clients, rounds, model, strategy, groups, combine, out } = flags;
   ensureUsage(
     dp || epsilon === undefined,
     '--epsilon and --no-dp contradict each other: leave one out',
+    'pulsefold demo',
+  );
+  ensureUsage(
+    groups !== undefined || combine === undefined,
+    '--combine says how groups become one update: add --groups, e.g. --groups 10',
+    'pulsefold demo',
+  );
+  ensureUsage(
+    groups === undefined || flags.transport === 'shares',
+    '--groups needs --transport shares, which is the default',
     'pulsefold demo',
   );
   return {
@@ -144,6 +172,8 @@ export function demoOptionsOf(flags: DemoFlags): DemoOptions {
     ...(rounds === undefined ? {} : { rounds }),
     ...(model === undefined ? {} : { model }),
     ...(strategy === undefined ? {} : { strategy }),
+    ...(groups === undefined ? {} : { groups }),
+    ...(combine === undefined ? {} : { combine }),
     ...(out === undefined ? {} : { outDirectory: out }),
   };
 }

@@ -64,7 +64,7 @@ describe('a client configuration', () => {
           ],
         },
       },
-      /approvers\.required: more signatures/,
+      /approvers\.pinned: a key is listed twice/,
     ],
     [
       'no required signature',

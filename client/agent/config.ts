@@ -10,7 +10,7 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
-import { APPROVALS_MAX } from '../../protos/plan.ts';
+import { approvalPolicyShape, policyIssues } from '../../protos/approval-policy.ts';
 import { engineOrder } from '../training/engine.ts';
 
 const CONFIG_CHARACTERS_MAX = 64 * 1024;
@@ -18,13 +18,6 @@ const CONFIG_CHARACTERS_MAX = 64 * 1024;
 const path = z.string().min(1).max(4096);
 const address = z.string().regex(/^[^\s/]+:\d{1,5}$/, 'expected host:port, e.g. localhost:7443');
 const slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/, 'expected lower-case letters, digits and dashes');
-const publicKey = z
-  .string()
-  .regex(
-    /^([0-9a-f]{64}|04[0-9a-f]{128})$/,
-    'expected a public key as hexadecimal (32 bytes, 65 in the gm suite)',
-  );
-
 /** A number, or a decimal or rational as text ("3", "0.00001", "1/100000"). */
 const real = z.union([z.number(), z.string()]).transform((value, context) => {
   if (typeof value === 'number') return value;
@@ -67,15 +60,17 @@ export const clientConfigSchema = z.strictObject({
   data: z.strictObject({ train: path, evaluation: path.optional() }),
   approvers: z
     .strictObject({
-      required: z.int().min(1).max(APPROVALS_MAX).default(1),
-      pinned: z
-        .array(z.strictObject({ id: slug, publicKey }))
-        .min(1)
-        .max(APPROVALS_MAX),
+      required: approvalPolicyShape.required,
+      pinned: approvalPolicyShape.approvers,
+      seats: approvalPolicyShape.seats,
     })
-    .refine((value) => value.required <= new Set(value.pinned.map((a) => a.publicKey)).size, {
-      path: ['required'],
-      message: 'more signatures are required than different approvers are pinned',
+    .superRefine(({ pinned, ...policy }, context) => {
+      for (const { path, message } of policyIssues({ ...policy, approvers: pinned }))
+        context.addIssue({
+          code: 'custom',
+          path: path.map((one) => (one === 'approvers' ? 'pinned' : one)),
+          message,
+        });
     }),
   /** What this device allows over its lifetime, whatever plans ask for. */
   budget: z.strictObject({
@@ -107,6 +102,15 @@ export const clientConfigSchema = z.strictObject({
       name: slug.optional(),
     })
     .default({}),
+  /** The coordinator's transparency log. */
+  log: z
+    .strictObject({
+      /** tlog-policy file: which witnesses must have cosigned. Its log lines may be empty: the plan names the key. */
+      policy: path.optional(),
+      /** Take part although the coordinator signed two contradicting checkpoints. */
+      continueAfterAlarm: z.boolean().default(false),
+    })
+    .default({ continueAfterAlarm: false }),
   /** Training engines in order of preference. */
   engines: z
     .array(z.enum(['tfjs-node', 'tfjs-wasm', 'tfjs-cpu']))
@@ -149,7 +153,7 @@ function withAbsolutePaths(config: ClientConfig, base: string): ClientConfig {
   const at = (relative: string): string => resolve(base, relative);
   const optional = <K extends string>(key: K, value: string | undefined) =>
     (value === undefined ? {} : { [key]: at(value) }) as Partial<Record<K, string>>;
-  const { enrolment, passphrase, data } = config;
+  const { enrolment, passphrase, data, log } = config;
   return {
     ...config,
     directory: at(config.directory),
@@ -161,6 +165,7 @@ function withAbsolutePaths(config: ClientConfig, base: string): ClientConfig {
       ...optional('keyFile', passphrase.keyFile),
     },
     data: { train: at(data.train), ...optional('evaluation', data.evaluation) },
+    log: { ...log, ...optional('policy', log.policy) },
   };
 }
 

@@ -5,6 +5,7 @@
  */
 
 export const demoDatasets = ['uci-heart', 'cardio', 'nhanes', 'pima', 'synthetic-band'] as const;
+export const demoCombineRules = ['mean', 'median', 'trimmed-mean', 'norm-filter'] as const;
 export const demoStrategies = ['fedavg', 'fedprox', 'fedavgm', 'fedadam'] as const;
 
 export interface DemoOptions {
@@ -27,6 +28,10 @@ export interface DemoOptions {
   readonly suite: 'intl' | 'gm';
   /** How sums stay secret: seeds shared by the key holders, or threshold BFV. */
   readonly transport: 'shares' | 'bfv';
+  /** Phones only: sums open in this many disjoint groups, 3 to 64, against poisoning. */
+  readonly groups?: number;
+  /** How the groups' means become one update; absent: norm-filter. */
+  readonly combine?: (typeof demoCombineRules)[number];
   /** Public: splits, initial weights and batches. Never noise. 1 to 64 characters. */
   readonly seed: string;
   readonly evaluation: 'none' | 'federated';

@@ -5,14 +5,14 @@
  * For: experiments/demo. May be called by: demo.ts, experiments/e2e.
  */
 import { normBoundSquared } from '../../crypto/dp/mechanism.ts';
-import { calibrateNoiseVariance, noiseShares, roundEvent } from '../../crypto/dp/plan-accounting.ts';
+import { calibrateNoiseVariance, roundEvent } from '../../crypto/dp/plan-accounting.ts';
 import { formatRational, parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { ensure, isPulsefoldError } from '../../crypto/error.ts';
 import type { SuiteName } from '../../crypto/identity/suite.ts';
 import { seededRandom, shuffle } from '../../crypto/random.ts';
 import { inputCount } from '../../protos/features.ts';
 import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
-import { mechanismOf, roundMechanismOf } from '../../protos/plan-mechanism.ts';
+import { accountingDelta, mechanismOf, roundMechanismOf } from '../../protos/plan-mechanism.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import { bySite, splitPerSite, splitPersons } from '../datasets/splits.ts';
 import type { Dataset } from '../datasets/types.ts';
@@ -100,7 +100,7 @@ export function planOf(request: PlanRequest): ParsedPlan {
     name: `${scenario.dataset.definition.name}-${options.dp ? 'dp' : 'no-dp'}`,
     purpose: `Demo: ${scenario.dataset.definition.title}. Research data, not for diagnosis.`,
     suite: request.suite,
-    aggregation: { transport: options.transport },
+    aggregation: aggregationOf(scenario, options),
     seed: request.seed,
     features: scenario.dataset.schema,
     model: modelOf(request),
@@ -110,6 +110,16 @@ export function planOf(request: PlanRequest): ParsedPlan {
   };
   if (!options.dp) return finishPlan({ ...draft, privacy: null });
   return calibrated(draft, base.privacy, options);
+}
+
+function aggregationOf({ unit }: Scenario, { transport, groups, combine = 'norm-filter' }: DemoOptions) {
+  if (groups === undefined) return { transport };
+  ensure(
+    unit === 'person',
+    'CONFIG_INVALID',
+    'groups are for phones, one person each: choose --dataset cardio or synthetic-band, or leave --groups out',
+  );
+  return { transport, groups: { count: groups, combine } };
 }
 
 interface PrivacyDraft {
@@ -260,16 +270,15 @@ function calibratedOn(draft: object, privacy: PrivacyDraft, options: DemoOptions
     privacy: { ...privacy, noiseVariance: '1', evaluationNoiseVariance: '1' },
   });
   const { plan } = probe;
-  const shares = noiseShares(parseRational(privacy.gamma), plan.rounds.cohortMin);
   const epsilon = rationalToNumber(parseRational(privacy.epsilon));
-  const delta = rationalToNumber(parseRational(privacy.delta));
-  const common = { noiseShares: shares, unit: privacy.unit, delta };
+  const common = { unit: privacy.unit, delta: accountingDelta(probe) };
   let evaluationNoiseVariance: string | undefined;
   const otherEvents = [];
   if (options.evaluation === 'federated') {
     const mechanism = roundMechanismOf(probe, 'evaluation', plan.rounds.cohortMin)!;
     const found = calibrateNoiseVariance({
       ...common,
+      noiseShares: mechanism.noiseShares,
       sensitivitySquared: mechanism.sensitivitySquared,
       samplingRate: mechanism.samplingRate,
       dimension: mechanism.dimension,
@@ -283,6 +292,8 @@ function calibratedOn(draft: object, privacy: PrivacyDraft, options: DemoOptions
   const mechanism = mechanismOf(probe, 'training', 1);
   const { noiseVariance } = calibrateNoiseVariance({
     ...common,
+    // Of the smallest group, where there are groups.
+    noiseShares: roundMechanismOf(probe, 'training', plan.rounds.cohortMin)!.noiseShares,
     sensitivitySquared: normBoundSquared(mechanism),
     samplingRate: parseRational(privacy.samplingRate),
     dimension: mechanism.dimension,
