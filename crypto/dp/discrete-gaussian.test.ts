@@ -1,22 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { seededRandom, systemRandom, uniform } from '../random.ts';
 import { sampleDiscreteGaussian, sampleDiscreteGaussianReference } from './discrete-gaussian.ts';
+import { discreteGaussianLaw, goodnessOfFit } from './goodness-of-fit.ts';
 import { parseRational, rational, rationalToNumber } from './rational.ts';
-import { discreteGaussianProbabilities, FIT_LIMIT, goodnessOfFit } from './testing-fit.ts';
 import { UniformBits } from './uniform-bits.ts';
 
 const COUNT = 400_000;
+/** Chance of a false alarm per test. */
+const P_MIN = 1e-7;
 
 describe('exact discrete Gaussian', () => {
   it.each(['1/2', '4', '100', '10000', '12345.6789', '3/1024'])('fits σ² = %s (G-test)', (text) => {
     const variance = parseRational(text);
-    const expected = discreteGaussianProbabilities(
-      rationalToNumber(variance),
-      Math.ceil(8 * Math.sqrt(rationalToNumber(variance))) + 2,
-    );
+    const law = discreteGaussianLaw(rationalToNumber(variance));
     const samples = sampleDiscreteGaussian(variance, COUNT, systemRandom);
     if (text === '3/1024') expect(samples.every((x) => x === 0)).toBe(true);
-    else expect(goodnessOfFit(samples, expected)).toBeLessThan(FIT_LIMIT);
+    else expect(goodnessOfFit(samples, law).pValue).toBeGreaterThan(P_MIN);
   });
 
   it.each(['1/2', '4', '100', '10000'])(
@@ -28,19 +27,17 @@ describe('exact discrete Gaussian', () => {
         const radius = Math.sqrt(-2 * Math.log(1 - uniform(random)));
         return Math.round(1.03 * Math.sqrt(variance) * radius * Math.cos(2 * Math.PI * uniform(random)));
       });
-      const expected = discreteGaussianProbabilities(variance, Math.ceil(8 * Math.sqrt(variance)) + 2);
-      expect(goodnessOfFit(samples, expected)).toBeGreaterThan(FIT_LIMIT);
+      expect(goodnessOfFit(samples, discreteGaussianLaw(variance)).pValue).toBeLessThan(P_MIN);
     },
   );
 
   it('the Number path and the bigint path agree in law', () => {
     const variance = parseRational('20.25');
-    const expected = discreteGaussianProbabilities(20.25, 40);
+    const law = discreteGaussianLaw(20.25);
     const reference = sampleDiscreteGaussianReference(variance, 30_000, seededRandom('reference'));
-    expect(goodnessOfFit(reference, expected)).toBeLessThan(FIT_LIMIT);
-    expect(
-      goodnessOfFit(sampleDiscreteGaussian(variance, 30_000, seededRandom('fast')), expected),
-    ).toBeLessThan(FIT_LIMIT);
+    expect(goodnessOfFit(reference, law).pValue).toBeGreaterThan(P_MIN);
+    const fast = sampleDiscreteGaussian(variance, 30_000, seededRandom('fast'));
+    expect(goodnessOfFit(fast, law).pValue).toBeGreaterThan(P_MIN);
   });
 
   it('keeps variance and mean at large σ, on both paths', () => {

@@ -10,6 +10,8 @@
  */
 import { ensure } from '../error.ts';
 import { type RandomSource, systemRandom } from '../random.ts';
+import { drawDiscreteLaplace } from './discrete-laplace.ts';
+import { bernoulliExpOne, bigBelow, bigBernoulliExp } from './exponential-bits.ts';
 import { gaussianTable } from './gaussian-table.ts';
 import { integerSquareRoot, type Rational } from './rational.ts';
 import { UniformBits } from './uniform-bits.ts';
@@ -34,25 +36,6 @@ function checkVariance(variance: Rational): void {
     'PARAMETER_UNSAFE',
     'the noise variance must be positive and at most 2^52, its denominator below 2^64',
   );
-}
-
-/** Bernoulli(exp(−1)). */
-const bernoulliExpOne = (bits: UniformBits): boolean => {
-  for (let k = 1; ; k++) if (!bits.bernoulli(1, k)) return (k & 1) === 1;
-};
-
-/** A discrete Laplace variable, P(x) ∝ exp(−|x|/t), of integer scale t (CKS Algorithm 2). */
-function sampleDiscreteLaplace(bits: UniformBits, t: number): number {
-  for (;;) {
-    const remainder = bits.below(t);
-    if (!bits.bernoulliExp(remainder, t)) continue;
-    let quotient = 0;
-    while (bernoulliExpOne(bits)) quotient++;
-    const magnitude = remainder + t * quotient;
-    const negative = (bits.half() & 1) === 1;
-    if (negative && magnitude === 0) continue; // 0 would otherwise count twice
-    return negative ? -magnitude : magnitude;
-  }
 }
 
 /**
@@ -97,7 +80,7 @@ export function sampleDiscreteGaussianRejection(
   const bits = new UniformBits(random, count * 12);
   const out = new Int32Array(count);
   for (let i = 0; i < count; ) {
-    const y = sampleDiscreteLaplace(bits, scale);
+    const y = drawDiscreteLaplace(bits, scale);
     const magnitude = Math.abs(y);
     const product = magnitude * step;
     const accepted =
@@ -123,24 +106,6 @@ function acceptGaussian(bits: UniformBits, a: number, p: number, q: number): boo
   for (let i = 0; i < u; i++) if (!bits.bernoulliExpProduct(1, 1, s, q)) return false;
   for (let i = 0; i < v; i++) if (!bits.bernoulliExpProduct(1, 1, r, p)) return false;
   return bits.bernoulliExpProduct(r, p, s, q);
-}
-
-/** Uniform bigint in [0, bound). */
-function bigBelow(bits: UniformBits, bound: bigint): bigint {
-  const length = (bound - 1n).toString(2).length;
-  for (;;) {
-    let value = 0n;
-    for (let have = 0; have < length; have += 32) value = (value << 32n) | BigInt(bits.word());
-    value &= (1n << BigInt(length)) - 1n;
-    if (value < bound) return value;
-  }
-}
-
-/** Bernoulli(exp(−a/b)) for any a ≥ 0. */
-function bigBernoulliExp(bits: UniformBits, a: bigint, b: bigint): boolean {
-  let rest = a;
-  for (; rest > b; rest -= b) if (!bigBernoulliExp(bits, 1n, 1n)) return false;
-  for (let k = 1n; ; k++) if (bigBelow(bits, b * k) >= rest) return (k & 1n) === 1n;
 }
 
 /** The acceptance of CKS Algorithm 3 in bigint. */

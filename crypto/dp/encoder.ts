@@ -9,7 +9,12 @@
  */
 import { ensure } from '../error.ts';
 import type { RandomSource } from '../random.ts';
-import { checkParameters, type MechanismParameters, normBoundSquared } from './mechanism-parameters.ts';
+import {
+  checkParameters,
+  type MechanismParameters,
+  updateDimension,
+  updateNormBoundSquared,
+} from './mechanism-parameters.ts';
 import { rationalToNumber } from './rational.ts';
 import { type Block, createRotation, type Rotation, rotateBlock } from './rotation.ts';
 import { UniformBits } from './uniform-bits.ts';
@@ -39,18 +44,25 @@ export interface Encoder {
 export function createEncoder(p: MechanismParameters, vectors: number, random: RandomSource): Encoder {
   checkParameters(p);
   const fractionBits = FIXED_POINT_BITS - Math.ceil(Math.log2(p.unitsPerClip));
-  const rotation = createRotation(p.rotationSeed, p.dimension);
+  const dimension = updateDimension(p);
+  const rotation = createRotation(p.rotationSeed, dimension);
   return {
     p,
     rotation,
     clip: rationalToNumber(p.clip),
     fractionBits,
     limit: p.unitsPerClip * 2 ** fractionBits,
-    bound: Number(normBoundSquared(p)),
-    bits: new UniformBits(random, p.dimension * Math.max(1, vectors) * 1.1),
+    bound: Number(updateNormBoundSquared(p)),
+    bits: new UniformBits(random, dimension * Math.max(1, vectors) * 1.1),
     scratch: new Float64Array(rotation.blocks[0]!.length),
-    values: new Int32Array(p.dimension),
+    values: new Int32Array(dimension),
   };
+}
+
+/** Whether the vector's norm, in doubles, is within the clip: what the clip bit says. @throws DATA_INVALID */
+export function isWithinClip({ clip, values }: Encoder, vector: Float64Array): boolean {
+  const { scale, relativeNorm } = normOf(vector, 0, values.length);
+  return scale * relativeNorm <= clip;
 }
 
 /** One vector (dimension entries from `start` on) → `values`: integers with ‖·‖² ≤ D², always. @throws DATA_INVALID */

@@ -3,8 +3,8 @@ import { type RandomSource, seededRandom, systemRandom } from '../random.ts';
 import { sampleDiscreteGaussian, sampleDiscreteGaussianRejection } from './discrete-gaussian.ts';
 import { GaussianBoundaries } from './gaussian-boundaries.ts';
 import { GaussianTable, gaussianTable } from './gaussian-table.ts';
+import { discreteGaussianLaw, goodnessOfFit } from './goodness-of-fit.ts';
 import { parseRational, type Rational, rational, rationalToNumber } from './rational.ts';
-import { discreteGaussianProbabilities, FIT_LIMIT, goodnessOfFit } from './testing-fit.ts';
 
 /** A source that gives these 32-bit words and then fails. */
 function scripted(words: readonly number[]): RandomSource & { used: () => number } {
@@ -38,6 +38,8 @@ function drawOne(table: GaussianTable, words: readonly number[]): number {
 }
 
 const STEP = 1n << 100n;
+/** Chance of a false alarm per test. */
+const P_MIN = 1e-7;
 
 describe('inversion', () => {
   // 8, 16 and 24 bits decide nothing without refinement.
@@ -107,25 +109,19 @@ describe('inversion', () => {
 
 describe('distribution', () => {
   const fitOf = (variance: Rational, samples: ArrayLike<number>) =>
-    goodnessOfFit(
-      samples,
-      discreteGaussianProbabilities(
-        rationalToNumber(variance),
-        Math.ceil(8 * Math.sqrt(rationalToNumber(variance))) + 2,
-      ),
-    );
+    goodnessOfFit(samples, discreteGaussianLaw(rationalToNumber(variance))).pValue;
 
   it.each(['1/4', '1/2', '4', '81/4', '1000', '1000000', '16777216'])('σ² = %s fits (G-test)', (text) => {
     const samples = new Int32Array(1_000_000);
     gaussianTable(parseRational(text)).fill(samples, systemRandom);
-    expect(fitOf(parseRational(text), samples)).toBeLessThan(FIT_LIMIT);
+    expect(fitOf(parseRational(text), samples)).toBeGreaterThan(P_MIN);
   });
 
   it.each([1, 8, 16, 24, 32, 40])('is the same from %d bits, by refinement', (precision) => {
     const variance = parseRational('20.25');
     const samples = new Int32Array(40_000);
     new GaussianTable(variance, precision).fill(samples, systemRandom);
-    expect(fitOf(variance, samples)).toBeLessThan(FIT_LIMIT);
+    expect(fitOf(variance, samples)).toBeGreaterThan(P_MIN);
     // Not only the same law: from the same words the same values, as long as digits are drawn in the same order.
     const values = (bits: number, words: number[]) => drawOne(new GaussianTable(variance, bits), words);
     const random = seededRandom(`words/${precision}`);
@@ -138,9 +134,9 @@ describe('distribution', () => {
   it('rejection and inversion agree in law', () => {
     const variance = parseRational('20.25');
     const rejection = sampleDiscreteGaussianRejection(variance, 200_000);
-    expect(fitOf(variance, rejection)).toBeLessThan(FIT_LIMIT);
+    expect(fitOf(variance, rejection)).toBeGreaterThan(P_MIN);
     const inversion = sampleDiscreteGaussian(variance, 200_000);
-    expect(fitOf(variance, inversion)).toBeLessThan(FIT_LIMIT);
+    expect(fitOf(variance, inversion)).toBeGreaterThan(P_MIN);
     // And against each other: counts per value differ by their own deviation only.
     for (let x = -12; x <= 12; x++) {
       const [a, b] = [rejection, inversion].map((all) => all.reduce((n, v) => n + (v === x ? 1 : 0), 0));

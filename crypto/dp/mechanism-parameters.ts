@@ -12,7 +12,7 @@ import { DIMENSION_MAX } from './rotation.ts';
 export interface MechanismParameters {
   /** What the guarantee protects. 'none' = no DP: fixed point, no noise; callers label it loudly. */
   readonly unit: 'person' | 'record' | 'none';
-  /** Entries of the vector, including any appended weight coordinate. */
+  /** Entries of the vector, including any appended weight coordinate and the clip bit. */
   readonly dimension: number;
   /** L2 clip of one person's update or one record's gradient, model units. */
   readonly clip: Rational;
@@ -26,7 +26,16 @@ export interface MechanismParameters {
   readonly clients: number;
   /** Most records one client may add up (unit record), else 1. */
   readonly recordsMax: number;
+  /**
+   * Adaptive clipping (unit person): h, the integer units of one more entry, which is +h where the update's norm was
+   * within the clip and −h where it was not. 1 … 2^24.
+   */
+  readonly clipBitUnits?: number;
 }
+
+/** Entries that are clipped and rotated: all but the clip bit. */
+export const updateDimension = (p: MechanismParameters): number =>
+  p.clipBitUnits === undefined ? p.dimension : p.dimension - 1;
 
 /** @throws PARAMETER_UNSAFE for parameters outside the ranges above. */
 export function checkParameters(p: MechanismParameters): void {
@@ -35,6 +44,14 @@ export function checkParameters(p: MechanismParameters): void {
   ensure(whole(p.unitsPerClip, 2 ** 24), 'PARAMETER_UNSAFE', 'unitsPerClip: a whole number, 1 to 2^24');
   ensure(whole(p.clients, 2 ** 24), 'PARAMETER_UNSAFE', 'clients: a whole number, 1 to 2^24');
   ensure(whole(p.recordsMax, 2 ** 24), 'PARAMETER_UNSAFE', 'recordsMax: a whole number, 1 to 2^24');
+  if (p.clipBitUnits !== undefined) {
+    ensure(whole(p.clipBitUnits, 2 ** 24), 'PARAMETER_UNSAFE', 'clipBitUnits: a whole number, 1 to 2^24');
+    ensure(
+      p.unit === 'person' && p.dimension >= 2,
+      'PARAMETER_UNSAFE',
+      "the clip adapts for unit 'person' only",
+    );
+  }
   const clip = rationalToNumber(p.clip);
   ensure(clip >= 1e-12 && clip <= 1e12, 'PARAMETER_UNSAFE', 'clip: between 1e-12 and 1e12');
   ensure(p.rotationSeed.length === 32, 'PARAMETER_UNSAFE', 'rotationSeed: 32 bytes');
@@ -71,14 +88,23 @@ export const conditionalNormBoundSquared = (
 };
 
 /**
- * D², the squared L2 sensitivity in integer units that accountants use and `protect…` enforces: the smaller of the
- * deterministic bound and the conditional one at β = e^(−1/2), where √(2 ln 1/β) = 1 and integers suffice:
- * ⌊G² + G + (d + 2√d)/4⌋. Never below G², so truncation toward zero always meets it.
+ * D², the squared L2 sensitivity in integer units that accountants use: what `protect…` enforces on the update, and h²
+ * of the clip bit, which is ±h whatever the update is. Zeroing a contribution out moves the sum by exactly the vector
+ * that was sent, so the two add: one noise covers both, and ε does not depend on the clip of any round.
  */
-export function normBoundSquared(p: MechanismParameters): bigint {
-  const deterministic = deterministicNormBoundSquared(p.unitsPerClip, p.dimension);
+export const normBoundSquared = (p: MechanismParameters): bigint =>
+  updateNormBoundSquared(p) + BigInt(p.clipBitUnits ?? 0) ** 2n;
+
+/**
+ * The bound enforced on the rotated and rounded update: the smaller of the deterministic bound and the conditional one
+ * at β = e^(−1/2), where √(2 ln 1/β) = 1 and integers suffice: ⌊G² + G + (d + 2√d)/4⌋. Never below G², so truncation
+ * toward zero always meets it.
+ */
+export function updateNormBoundSquared(p: MechanismParameters): bigint {
+  const dimension = updateDimension(p);
+  const deterministic = deterministicNormBoundSquared(p.unitsPerClip, dimension);
   const g = BigInt(p.unitsPerClip);
-  const d = BigInt(p.dimension);
+  const d = BigInt(dimension);
   const conditional = g * g + g + (d + integerSquareRoot(4n * d)) / 4n;
   return conditional < deterministic ? conditional : deterministic;
 }

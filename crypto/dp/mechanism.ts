@@ -12,9 +12,9 @@
  */
 import { ensure } from '../error.ts';
 import { type RandomSource, systemRandom } from '../random.ts';
-import { sampleDiscreteGaussian } from './discrete-gaussian.ts';
-import { createEncoder, encode, squaredNorm } from './encoder.ts';
-import { checkParameters, type MechanismParameters } from './mechanism-parameters.ts';
+import { createEncoder, encode, isWithinClip, squaredNorm } from './encoder.ts';
+import { checkParameters, type MechanismParameters, updateDimension } from './mechanism-parameters.ts';
+import { NoisePool } from './noise-pool.ts';
 import { floorRational, multiplyRational, rationalToNumber } from './rational.ts';
 import { createRotation, rotateInverse } from './rotation.ts';
 
@@ -31,29 +31,31 @@ export {
   deterministicNormBoundSquared,
   type MechanismParameters,
   normBoundSquared,
+  updateDimension,
 } from './mechanism-parameters.ts';
+export { NoisePool } from './noise-pool.ts';
 export { digitLayout, signalBound, slotBitsFor } from './slots.ts';
 
 /**
- * Adds the client's exact noise share in place (modulo 2^32, which is post-processing). Exported for benchmarks, which
- * time it apart; clients call `protect…`.
+ * Adds the client's exact noise share in place (modulo 2^32, which is post-processing), drawn now. Exported for
+ * benchmarks, which time it apart; clients call `protect…`.
  */
-export function addNoise(values: Int32Array, p: MechanismParameters, random: RandomSource): Int32Array {
-  if (p.unit === 'none') return values;
-  const noise = sampleDiscreteGaussian(p.noiseVariance, values.length, random);
-  for (let i = 0; i < values.length; i++) values[i] = values[i]! + noise[i]!;
-  return values;
-}
+export const addNoise = (values: Int32Array, p: MechanismParameters, random: RandomSource): Int32Array =>
+  new NoisePool(p, random).addTo(values, p);
+
+const withNoise = (values: Int32Array, p: MechanismParameters, random: RandomSource, pool?: NoisePool) =>
+  pool ? pool.addTo(values, p) : addNoise(values, p, random);
 
 /**
- * One person's update (length = dimension, model units) → noised integers.
- * @throws DATA_INVALID for a non-finite entry, VECTOR_LENGTH_MISMATCH, PARAMETER_UNSAFE.
+ * One person's update (length = `updateDimension`, model units) → noised integers (length = dimension). `pool`: noise
+ * drawn ahead; devices fill one before they train. @throws DATA_INVALID for a non-finite entry, VECTOR_LENGTH_MISMATCH, PARAMETER_UNSAFE.
  */
 export const protectPerson = (
   update: Float64Array,
   p: MechanismParameters,
   random: RandomSource = systemRandom,
-): Int32Array => addNoise(protectPersonWithoutNoise(update, p, random), p, random);
+  pool?: NoisePool,
+): Int32Array => withNoise(protectPersonWithoutNoise(update, p, random), p, random, pool);
 
 /**
  * All of `protectPerson` but the noise: bounded integers that protect nobody. Exported for benchmarks and tests, which
@@ -65,14 +67,15 @@ export function protectPersonWithoutNoise(
   random: RandomSource,
 ): Int32Array {
   ensure(p.unit !== 'record', 'PARAMETER_UNSAFE', "unit 'record' protects each record: call protectRecords");
-  ensure(
-    update.length === p.dimension,
-    'VECTOR_LENGTH_MISMATCH',
-    `the update must have ${p.dimension} entries`,
-  );
+  const length = updateDimension(p);
+  ensure(update.length === length, 'VECTOR_LENGTH_MISMATCH', `the update must have ${length} entries`);
   const encoder = createEncoder(p, 1, random);
   encode(encoder, update, 0);
-  return encoder.values;
+  if (p.clipBitUnits === undefined) return encoder.values;
+  const values = new Int32Array(p.dimension);
+  values.set(encoder.values);
+  values[length] = isWithinClip(encoder, update) ? p.clipBitUnits : -p.clipBitUnits;
+  return values;
 }
 
 /**
@@ -86,6 +89,7 @@ export function protectRecords(
   count: number,
   p: MechanismParameters,
   random: RandomSource = systemRandom,
+  pool?: NoisePool,
 ): Int32Array {
   ensure(
     p.unit !== 'person',
@@ -104,7 +108,7 @@ export function protectRecords(
     encode(encoder, rows, record * p.dimension);
     for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + encoder.values[i]!;
   }
-  return addNoise(sum, p, random);
+  return withNoise(sum, p, random, pool);
 }
 
 /** D² of `protectHistogram`: 1 for records (one record changes one bin by 1), ⌊clip²⌋ for a person's counts. */
@@ -121,6 +125,7 @@ export function protectHistogram(
   counts: Int32Array,
   p: MechanismParameters,
   random: RandomSource = systemRandom,
+  pool?: NoisePool,
 ): Int32Array {
   checkParameters(p);
   ensure(
@@ -146,14 +151,30 @@ export function protectHistogram(
         for (let i = 0; i < values.length; i++) values[i] = Math.max(0, values[i]! - 1);
     }
   }
-  return addNoise(values, p, random);
+  return withNoise(values, p, random, pool);
 }
 
-/** Opened integer sum → sum in model units (not a mean): inverse rotation, times clip/G. Public arithmetic. */
+/**
+ * Opened integer sum → sum of updates in model units (not a mean): inverse rotation, times clip/G. Public arithmetic.
+ */
 export function decodeSum(sum: Float64Array, p: MechanismParameters): Float64Array {
   checkParameters(p);
-  const out = rotateInverse(createRotation(p.rotationSeed, p.dimension), sum);
+  ensure(sum.length === p.dimension, 'VECTOR_LENGTH_MISMATCH', 'the sum has another dimension');
+  const length = updateDimension(p);
+  const out = rotateInverse(createRotation(p.rotationSeed, length), sum.subarray(0, length));
   const unit = rationalToNumber(p.clip) / p.unitsPerClip;
   for (let i = 0; i < out.length; i++) out[i] = out[i]! * unit;
   return out;
+}
+
+/**
+ * The noised fraction of `count` clients whose norm was within the clip: b̄ = (1 + S/(h·count))/2 for the last entry S of
+ * the sum, cut to [0, 1]; its noise has deviation σ·√count/(2·h·count). Call for mechanisms with a clip bit.
+ */
+export function fractionWithinClip(sum: Float64Array, p: MechanismParameters, count: number): number {
+  checkParameters(p);
+  ensure(p.clipBitUnits !== undefined, 'INTERNAL', 'the mechanism has no clip bit');
+  ensure(sum.length === p.dimension, 'VECTOR_LENGTH_MISMATCH', 'the sum has another dimension');
+  const fraction = (1 + sum[p.dimension - 1]! / (p.clipBitUnits * count)) / 2;
+  return Math.min(1, Math.max(0, fraction));
 }

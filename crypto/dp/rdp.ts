@@ -1,9 +1,10 @@
 /**
- * Rényi differential privacy of events.
+ * Rényi differential privacy of events, at every order α > 1.
  *
- * Unsampled Gaussians (continuous, discrete, distributed discrete) at every order α > 1; Poisson-sampled continuous
- * Gaussian exactly, at every order, by quadrature, as the larger of the add and the remove direction; Poisson-sampled
- * discrete Gaussians as an upper bound at integer orders ≥ 2.
+ * Unsampled Gaussians (continuous, discrete, distributed discrete, trees, banded factorisations) in closed form;
+ * Poisson-sampled continuous Gaussian exactly by quadrature, as the larger of the add and the remove direction;
+ * (sampled) Laplace, randomised response, mixtures of Gaussians and batches of fixed size from the law of their loss;
+ * Poisson-sampled discrete Gaussians as an upper bound at integer orders ≥ 2 only.
  * Trusts: nothing. May be called by: accountants, the ledger, the auditor.
  */
 import { PulsefoldError } from '../error.ts';
@@ -11,10 +12,18 @@ import {
   type DistributedDiscreteGaussianEvent,
   type DpEvent,
   flattenEvent,
+  type LeafEvent,
   type MechanismEvent,
-  type PoissonSampledEvent,
 } from './events.ts';
+import type { LossLaw } from './loss-law.ts';
+import { renyiDivergence } from './loss-moments.ts';
+import { fixedSizeLaw, isSilent, mixtureLaw, type PureEvent, pureEpsilon, pureLaw } from './loss-pairs.ts';
 import { divideRational, type Rational, rational, rationalToNumber } from './rational.ts';
+import { gaussianRatio } from './sensitivity.ts';
+import { log1pExp, logAddExp, logBernoulliExcess, logExpm1, logSumExp } from './special-functions.ts';
+
+/** Points of a quadrature at most. */
+const POINTS_MAX = 2e6;
 
 /** Integer orders at which sampled discrete mechanisms are accounted: all to 64, then ever coarser. */
 export const INTEGER_ORDERS: readonly number[] = [
@@ -43,9 +52,11 @@ export function rdp(event: DpEvent, order: number): number {
 export const rdpCurve = (event: DpEvent, orders: readonly number[]): number[] =>
   orders.map((order) => rdp(event, order));
 
-function rdpOfLeaf(leaf: MechanismEvent | PoissonSampledEvent, order: number): number {
+function rdpOfLeaf(leaf: LeafEvent, order: number): number {
   if (!(order > 1 && order < Infinity))
     throw new PulsefoldError('FIELD_OUT_OF_RANGE', 'a Rényi order exceeds 1');
+  if (leaf.type === 'fixed_size_sampled')
+    return isSilent(leaf) ? 0 : renyiDivergence(fixedSizeLaw(leaf, order), order);
   if (leaf.type !== 'poisson_sampled') return rdpOfMechanism(leaf, order);
   const rate = rationalToNumber(leaf.samplingRate);
   if (rate === 0) return 0;
@@ -56,18 +67,34 @@ function rdpOfLeaf(leaf: MechanismEvent | PoissonSampledEvent, order: number): n
     const ratio = divideRational(mechanism.variance, mechanism.sensitivitySquared);
     return sampledGaussianRdp(rate, Math.sqrt(rationalToNumber(ratio)), order);
   }
+  if (mechanism.type === 'laplace' || mechanism.type === 'discrete_laplace')
+    return isSilent(mechanism) ? 0 : largerOf((direction) => pureLaw(mechanism, rate, direction), order);
   return Number.isInteger(order) ? sampledMomentBound(rate, order, mechanismCurve(mechanism)) : Infinity;
 }
+
+/** The larger divergence of both directions. */
+const largerOf = (law: (direction: 'add' | 'remove') => LossLaw, order: number): number =>
+  Math.max(renyiDivergence(law('remove'), order), renyiDivergence(law('add'), order));
 
 const rdpOfMechanism = (event: MechanismEvent, order: number): number => mechanismCurve(event)(order);
 
 /** RDP of one unsampled mechanism as a function of the order; the parameters are read once. */
 function mechanismCurve(event: MechanismEvent): (order: number) => number {
   switch (event.type) {
-    case 'gaussian': {
-      const ratio = rationalToNumber(divideRational(event.sensitivitySquared, event.variance));
+    case 'gaussian':
+    case 'tree_aggregation':
+    case 'banded_matrix_factorisation':
+    case 'clip_quantile': {
+      const ratio = rationalToNumber(gaussianRatio(event));
       return (order) => (order / 2) * ratio;
     }
+    case 'laplace':
+    case 'discrete_laplace':
+    case 'randomised_response':
+      return pureCurve(event);
+    case 'mixture_of_gaussians':
+      return (order) =>
+        isSilent(event) ? 0 : largerOf((direction) => mixtureLaw(event, direction, order), order);
     case 'discrete_gaussian': {
       // Equal to the continuous Gaussian's for integer shifts (CKS 2020, Theorem 14 and Proposition 5).
       const ratio = rationalToNumber(divideRational(rational(event.sensitivitySquared), event.variance));
@@ -81,6 +108,23 @@ function mechanismCurve(event: MechanismEvent): (order: number) => number {
       return (order) => Math.min((order / 2) * ratio + additive, (order / 2) * shifted);
     }
   }
+}
+
+/** Both directions have one law, and it is the same for every order. */
+function pureCurve(event: PureEvent): (order: number) => number {
+  if (isSilent(event)) return () => 0;
+  const law = pureLaw(event, 1, 'remove');
+  if (event.type !== 'laplace') return (order) => renyiDivergence(law, order);
+  const ratio = pureEpsilon(event);
+  return (order) => {
+    // Where they cancel, quadrature does not.
+    if (order * ratio < 0.01) return renyiDivergence(law, order);
+    const logs = [
+      Math.log(order / (2 * order - 1)) + (order - 1) * ratio,
+      Math.log((order - 1) / (2 * order - 1)) - order * ratio,
+    ];
+    return logSumExp(logs) / (order - 1);
+  };
 }
 
 /** l2² = D²/(n·σ_c²). */
@@ -137,20 +181,11 @@ export function sampledMomentBound(
   return log1pExp(logSumExp(logs)) / (order - 1);
 }
 
-const logExpm1 = (x: number): number => (x > 40 ? x : Math.log(Math.expm1(x)));
-const log1pExp = (x: number): number => (x > 40 ? x : Math.log1p(Math.exp(x)));
-
-function logSumExp(values: readonly number[]): number {
-  let largest = -Infinity;
-  for (const value of values) if (value > largest) largest = value;
-  if (largest === -Infinity) return -Infinity;
-  let sum = 0;
-  for (const value of values) sum += Math.exp(value - largest);
-  return largest + Math.log(sum);
-}
-
 /** Poisson-sampled Gaussian (sensitivity 1, deviation sigma) at any order: the larger of both directions. */
 export function sampledGaussianRdp(rate: number, sigma: number, order: number): number {
+  // Too many points: a sampled release is at least no worse than an unsampled one (quasi-convexity).
+  if ((order + 24 * sigma) / Math.min(sigma / 8, sigma * sigma) > POINTS_MAX)
+    return order / (2 * sigma * sigma);
   return Math.max(
     sampledGaussianDirection(rate, sigma, order, 'add'),
     sampledGaussianDirection(rate, sigma, order, 'remove'),
@@ -191,29 +226,4 @@ export function sampledGaussianDirection(
   }
   const logMoment = logSumExp(logs) + Math.log(step / (sigma * Math.sqrt(2 * Math.PI)));
   return log1pExp(logMoment) / (order - 1);
-}
-
-const logAddExp = (a: number, b: number): number =>
-  a > b ? a + Math.log1p(Math.exp(b - a)) : b + Math.log1p(Math.exp(a - b));
-
-/** ln((1+u)^p − 1 − p·u) for p > 1 or p < 0, given u and ln(1+u). */
-function logBernoulliExcess(p: number, u: number, logWeight: number): number {
-  if (u === 0) return -Infinity;
-  const exponent = p * logWeight;
-  if (Math.abs(u) < 0.02 && Math.abs(p * u) < 0.02) {
-    // Σ_{k≥2} C(p,k) u^k: (1+u)^p − 1 − pu cancels here.
-    let term = p * u;
-    let sum = 0;
-    for (let k = 2; k < 16; k++) {
-      term *= ((p - k + 1) / k) * u;
-      sum += term;
-    }
-    return Math.log(sum);
-  }
-  if (exponent > 40) {
-    // (1+u)^p dominates; p·u may still matter for p near 1.
-    const logLinear = u > 0 && p > 0 ? Math.log(p) + (u < Infinity ? Math.log(u) : logWeight) : -Infinity;
-    return exponent + Math.log1p(-Math.exp(Math.min(logLinear - exponent, -Number.EPSILON)));
-  }
-  return Math.log(Math.expm1(exponent) - p * u);
 }

@@ -77,7 +77,9 @@ export function signalBound(
  * @throws PARAMETER_UNSAFE when signal and noise do not fit 32 bits.
  */
 export function slotBitsFor(p: MechanismParameters, coherence: Rational, clips?: number): number {
-  const signal = signalBound(p, coherence, clips);
+  // The clip bit is not rotated: everybody may say the same.
+  const bitSum = (p.clipBitUnits ?? 0) * (clips ?? p.clients);
+  const signal = Math.max(signalBound(p, coherence, clips), bitSum);
   if (p.unit === 'none') {
     // One signed digit of width w for each client's worst value, and clients·2^(w−1) ≤ 2^(bits−1).
     let digitHalf = 2;

@@ -5,31 +5,43 @@
  * Trusts: nothing. May be called by: accountants, the ledger, the auditor.
  */
 import { ensure, PulsefoldError } from '../error.ts';
-import { type DpEvent, flattenEvent, type MechanismEvent } from './events.ts';
+import { type DpEvent, flattenEvent, type LeafEvent, type MechanismEvent } from './events.ts';
+import { isCertain, pureRho } from './loss-pairs.ts';
 import { divideRational, rational, rationalToNumber } from './rational.ts';
 import { distributedTau, normalisedSensitivitySquared } from './rdp.ts';
+import { gaussianRatio } from './sensitivity.ts';
 
-/** True when the whole tree satisfies zCDP, i.e. nothing in it is Poisson-sampled at a rate below 1. */
+/** The mechanism that a leaf amounts to without sampling; null where it is sampled, 'nothing' at a rate of 0. */
+function unsampled(leaf: LeafEvent): MechanismEvent | 'nothing' | null {
+  if (leaf.type === 'poisson_sampled') {
+    if (leaf.samplingRate.numerator === 0n) return 'nothing';
+    return isCertain(leaf) ? leaf.event : null;
+  }
+  if (leaf.type === 'fixed_size_sampled') {
+    if (leaf.batchSize === 0) return 'nothing';
+    return leaf.batchSize === leaf.populationSize ? leaf.event : null;
+  }
+  return leaf;
+}
+
+/** True when zCDP describes the whole tree: nothing in it is sampled at a rate strictly between 0 and 1, or a mixture. */
 export const isConcentrated = (event: DpEvent): boolean =>
-  flattenEvent(event).every(
-    ({ event: leaf }) =>
-      leaf.type !== 'poisson_sampled' ||
-      leaf.samplingRate.numerator === 0n ||
-      leaf.samplingRate.numerator === leaf.samplingRate.denominator,
-  );
+  flattenEvent(event).every(({ event: leaf }) => {
+    const mechanism = unsampled(leaf);
+    return mechanism !== null && (mechanism === 'nothing' || mechanism.type !== 'mixture_of_gaussians');
+  });
 
-/** ρ of an event tree. @throws UNSUPPORTED_EVENT for a Poisson-sampled leaf: no ρ holds at every order. */
+/** ρ of an event tree. @throws UNSUPPORTED_EVENT for a sampled leaf: no ρ holds at every order. */
 export function zcdp(event: DpEvent): number {
   let total = 0;
   for (const { event: leaf, count } of flattenEvent(event)) {
-    if (leaf.type !== 'poisson_sampled') total += count * zcdpOfMechanism(leaf);
-    else if (leaf.samplingRate.numerator === leaf.samplingRate.denominator)
-      total += count * zcdpOfMechanism(leaf.event);
-    else if (leaf.samplingRate.numerator !== 0n)
+    const mechanism = unsampled(leaf);
+    if (mechanism === null)
       throw new PulsefoldError(
         'UNSUPPORTED_EVENT',
-        'a Poisson-sampled event has no zCDP bound: account it by RDP',
+        `a ${leaf.type === 'poisson_sampled' ? 'Poisson-sampled' : 'sampled'} event has no zCDP bound: account it by RDP`,
       );
+    if (mechanism !== 'nothing') total += count * zcdpOfMechanism(mechanism);
   }
   return total;
 }
@@ -37,13 +49,28 @@ export function zcdp(event: DpEvent): number {
 function zcdpOfMechanism(event: MechanismEvent): number {
   switch (event.type) {
     case 'gaussian':
-      return rationalToNumber(divideRational(event.sensitivitySquared, event.variance)) / 2;
+    case 'tree_aggregation':
+    case 'banded_matrix_factorisation':
+    case 'clip_quantile':
+      return rationalToNumber(gaussianRatio(event)) / 2;
     case 'discrete_gaussian':
       return rationalToNumber(divideRational(rational(event.sensitivitySquared), event.variance)) / 2;
     case 'distributed_discrete_gaussian': {
       // Of the two bounds in rdp.ts only this one is linear in α, as zCDP demands.
       const tau = distributedTau(event.noiseShares, rationalToNumber(event.varianceLocal));
       return (Math.sqrt(normalisedSensitivitySquared(event)) + Math.sqrt(event.dimension) * tau) ** 2 / 2;
+    }
+    case 'laplace':
+    case 'discrete_laplace':
+    case 'randomised_response':
+      return pureRho(event);
+    case 'mixture_of_gaussians': {
+      // A mixture is no worse than its largest distance (quasi-convexity).
+      const largest = event.components
+        .filter(({ probability }) => probability.numerator > 0n)
+        .map(({ sensitivity }) => rationalToNumber(sensitivity))
+        .reduce((most, value) => Math.max(most, value), 0);
+      return largest ** 2 / (2 * rationalToNumber(event.variance));
     }
   }
 }

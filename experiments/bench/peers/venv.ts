@@ -2,12 +2,12 @@
  * A Python virtual environment outside the repository with the systems that bench:peers compares with.
  *
  * Trusts: PyPI (or whatever index pip is configured for) for the packages of requirements.txt; benchmarks
- * only, the project itself needs no Python. May be called by: peers-bench.ts.
+ * only, the project itself needs no Python. May be called by: peers-bench.ts, epsilon-peers.ts.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { utf8 } from '../../../crypto/bytes.ts';
 import { intlSuite } from '../../../crypto/identity/suite-intl.ts';
 
@@ -24,9 +24,20 @@ function run(command: string, args: readonly string[]): { ok: boolean; output: s
   return { ok: status === 0, output: error?.message ?? `${stdout}\n${stderr}`.trim() };
 }
 
+/** What is installed: a requirements file beside this one, and what to call it. */
+export interface Requirements {
+  readonly file: string;
+  readonly title: string;
+}
+
+const SECURE_SUMS: Requirements = {
+  file: REQUIREMENTS,
+  title: 'TenSEAL and Flower (about a minute, 320 MB)',
+};
+
 /** The interpreter of the environment, set up where it is not yet; or why there is none and what to do. */
-export function preparePeers(onProgress: (text: string) => void): Peers {
-  const requirements = readFileSync(REQUIREMENTS);
+export function preparePeers(onProgress: (text: string) => void, what: Requirements = SECURE_SUMS): Peers {
+  const requirements = readFileSync(what.file);
   const hash = Buffer.from(intlSuite.digest(requirements)).toString('hex').slice(0, 12);
   const directory = process.env.PULSEFOLD_PEERS_VENV ?? join(tmpdir(), `pulsefold-peers-${hash}`);
   const python = join(directory, 'bin', 'python');
@@ -39,7 +50,7 @@ export function preparePeers(onProgress: (text: string) => void): Peers {
     };
   if (existsSync(stamp) && Buffer.compare(readFileSync(stamp), utf8(hash)) === 0) return { python };
   const system = process.env.PULSEFOLD_PYTHON ?? 'python3';
-  onProgress(`installing TenSEAL and Flower into ${directory} (about a minute, 320 MB)`);
+  onProgress(`installing ${what.title} into ${directory}`);
   const made = run(system, ['-m', 'venv', directory]);
   if (!made.ok)
     return {
@@ -48,12 +59,12 @@ export function preparePeers(onProgress: (text: string) => void): Peers {
         `in PULSEFOLD_PYTHON (${lastLine(made.output)}).`,
     };
   const pip = ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--timeout', '20'];
-  const installed = run(python, [...pip, '--only-binary', ':all:', '--requirement', REQUIREMENTS]);
+  const installed = run(python, [...pip, '--only-binary', ':all:', '--requirement', what.file]);
   if (!installed.ok)
     return {
       skipped:
-        'pip could not install experiments/bench/peers/requirements.txt: a reachable PyPI (or PIP_INDEX_URL) ' +
-        `and a Python that TenSEAL has a wheel for, such as 3.11, are needed (${lastLine(installed.output)}).`,
+        `pip could not install experiments/bench/peers/${basename(what.file)}: a reachable PyPI (or PIP_INDEX_URL) ` +
+        `and a Python that they have wheels for, such as 3.11, are needed (${lastLine(installed.output)}).`,
     };
   writeFileSync(stamp, hash);
   return { python };
