@@ -17,6 +17,10 @@ const JSON_BYTES_MAX = 256 * 1024 * 1024;
 const SMALL_BYTES_MAX = 256 * 1024;
 const ROUND_FILES_MAX = 10_000;
 const CHUNK_BYTES = 1 << 20;
+const GROUPS_MAX = 64;
+const HOLDERS_MAX = 16;
+/** Slots that a plan may let one round open (protos/plan-privacy.ts). */
+const DIGITS_MAX = 2 ** 24;
 
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/);
 const roundFileSchema = z.object({
@@ -33,10 +37,27 @@ const roundFileSchema = z.object({
             .min(-(2 ** 31))
             .max(2 ** 31 - 1),
         )
-        .max(10_000_000),
+        .max(DIGITS_MAX),
       hash: hex32,
     })
     .nullable(),
+  groups: z
+    .object({
+      sizes: z.array(z.int().min(0).max(10_000)).max(GROUPS_MAX),
+      valid: z.array(z.boolean()).max(GROUPS_MAX),
+    })
+    .optional(),
+  /** What the holders said of the partition. */
+  draws: z
+    .array(
+      z.object({
+        holderId: z.string().max(63),
+        values: z.string().regex(/^[0-9a-f]{192}$/),
+        signature: z.string().regex(/^[0-9a-f]{128}$/),
+      }),
+    )
+    .max(HOLDERS_MAX)
+    .optional(),
 });
 export type RoundFile = z.output<typeof roundFileSchema>;
 
@@ -76,6 +97,7 @@ const ledgerFileSchema = z.object({
           abortHash: hex32,
           released: pseudonyms,
         }),
+        z.object({ kind: z.literal('withdraw'), pseudonym: z.string().max(128), scope: z.string().max(100) }),
       ]),
     )
     .max(10_000_000),

@@ -79,6 +79,17 @@ function spoiledGroupsBorne(terms: GroupTerms): number {
   return Math.ceil(terms.count / 2) - 1;
 }
 
+/** Share of malicious clients for which lone ones are counted. */
+const SYBIL_SHARE = 0.1;
+
+/** Honest clients of the smallest cohort that stand alone in their group when one in ten clients is malicious. */
+function loneClients({ rounds }: Plan, size: number): number {
+  const malicious = Math.floor(SYBIL_SHARE * rounds.cohortMin);
+  let alone = 1;
+  for (let i = 0; i < size - 1; i++) alone *= Math.max(0, malicious - i) / (rounds.cohortMin - 1 - i);
+  return (rounds.cohortMin - malicious) * alone;
+}
+
 /** What groups against poisoning mean: how many malicious clients they bear, and what they cost in noise. */
 function groupFacts(plan: Plan) {
   const terms = groupTermsOf(plan);
@@ -89,6 +100,7 @@ function groupFacts(plan: Plan) {
     combine: terms.combine,
     sizeMin: size,
     maliciousClientsBorne: spoiledGroupsBorne(terms),
+    loneClientsExpected: loneClients(plan, size),
     corruptAssumedPerGroup: plan.privacy
       ? size - sumNoiseShares(plan, 'training', plan.rounds.cohortMin)
       : null,
@@ -123,9 +135,10 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     if (!groups) return [];
     const { count, combine, sizeMin, maliciousClientsBorne, corruptAssumedPerGroup, partitionDelta } = groups;
     const borne = `holds at least up to ${maliciousClientsBorne} malicious clients`;
+    // Without noise of the others, whoever sent the rest of a group's sum has the one update left.
     const noise =
       corruptAssumedPerGroup === null
-        ? ''
+        ? `; with 1 in 10 malicious, ${groups.loneClientsExpected.toPrecision(2)} honest updates a round stand alone`
         : `; ${corruptAssumedPerGroup} of a group assumed corrupt, but for ${partitionDelta?.toExponential(1)} of delta`;
     return [['groups', `${count} of at least ${sizeMin} clients; ${combine} ${borne}${noise}`]];
   }

@@ -8,6 +8,7 @@
 import { ensure } from '../crypto/error.ts';
 import type { SumScheme } from '../crypto/secagg/scheme.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
+import { sameOrDistinct } from '../protos/plan-privacy.ts';
 import { schemeOf } from '../protos/plan-scheme.ts';
 import type { RoundKind } from '../protos/round-config.ts';
 
@@ -38,8 +39,7 @@ export function requireDistinct(sums: readonly HolderSum[]): void {
   for (const a of sums)
     for (const b of sums)
       ensure(
-        a.slotCount !== b.slotCount ||
-          (a.shortCount === b.shortCount && a.wordBits === b.wordBits && a.groups === b.groups),
+        sameOrDistinct(a, b),
         'PLAN_INVALID',
         `training and evaluation both have ${a.slotCount} slots, summed in two ways: change evaluation.bins`,
       );

@@ -7,10 +7,11 @@
 import { isSamplable } from '../crypto/dp/discrete-gaussian.ts';
 import { compareRational, ONE, parseRational, ZERO } from '../crypto/dp/rational.ts';
 import { isPulsefoldError } from '../crypto/error.ts';
+import type { SumScheme } from '../crypto/secagg/scheme.ts';
 import { adaptiveClipIssues } from './adaptive-clip.ts';
 import type { Plan, PrivacyTerms } from './plan.ts';
 import { groupIssues } from './plan-groups.ts';
-import { groupTermsOf } from './plan-numbers.ts';
+import { groupsOf, groupTermsOf } from './plan-numbers.ts';
 import { schemeOfPlan } from './plan-scheme.ts';
 import type { RoundKind } from './round-config.ts';
 
@@ -121,7 +122,7 @@ function quotaIssues(plan: Plan, { quota, samplingRate }: PrivacyTerms): PlanIss
  */
 function capacityIssues(plan: Plan): PlanIssue[] {
   const kinds: RoundKind[] = plan.rounds.evaluation > 0 ? ['training', 'evaluation'] : ['training'];
-  return kinds.flatMap((kind) => {
+  const issues = kinds.flatMap((kind) => {
     try {
       schemeOfPlan(plan, kind);
       return [];
@@ -131,4 +132,34 @@ function capacityIssues(plan: Plan): PlanIssue[] {
       return [{ path, message: `nothing carries the sum of a ${kind} round: ${error.message}` }];
     }
   });
+  return issues.length > 0 ? issues : sumIssues(plan, kinds);
 }
+
+/** Slots that one round opens: exported as text, and read back by auditors. */
+const OPENED_SLOTS_MAX = 2 ** 24;
+
+/** What the sums of a plan must be to each other, and all together. */
+function sumIssues(plan: Plan, kinds: readonly RoundKind[]): PlanIssue[] {
+  const issues: PlanIssue[] = [];
+  const [training, evaluation] = kinds.map((kind) => schemeOfPlan(plan, kind).scheme);
+  const opened = groupsOf(plan, 'training') * training!.slotCount;
+  if (opened > OPENED_SLOTS_MAX)
+    issues.push({
+      path: ['aggregation', 'groups', 'count'],
+      message: `a round would open ${opened} slots, and at most ${OPENED_SLOTS_MAX} are: fewer groups, or a smaller model`,
+    });
+  if (evaluation && !sameOrDistinct(training!, evaluation))
+    issues.push({
+      path: ['evaluation', 'bins'],
+      message: `training and evaluation both have ${evaluation.slotCount} slots, summed in two ways: change the bins`,
+    });
+  return issues;
+}
+
+/** A holder knows a sum by its number of slots alone, so as many slots must mean the same sum. */
+export const sameOrDistinct = (
+  a: Pick<SumScheme, 'slotCount' | 'shortCount' | 'wordBits' | 'groups'>,
+  b: typeof a,
+): boolean =>
+  a.slotCount !== b.slotCount ||
+  (a.shortCount === b.shortCount && a.wordBits === b.wordBits && a.groups === b.groups);

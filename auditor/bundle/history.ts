@@ -15,7 +15,7 @@ import type { ParsedPlan } from '../../protos/plan.ts';
 import { parseReceipt, type Receipt, type ReceiptOutcome } from '../../protos/receipt.ts';
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
 import { Findings } from '../findings.ts';
-import { conversionDelta, type RoundPurpose } from '../group-terms.ts';
+import { conversionDelta, groupCountOf, type RoundPurpose } from '../group-terms.ts';
 import { real } from '../numbers.ts';
 import { bookOf, type Numbered, type RoundLeaves } from '../round-book.ts';
 import { readLeaves } from '../run-directory.ts';
@@ -276,17 +276,21 @@ function totalsOf(
 ): Pick<History, 'epochs' | 'totals'> {
   const sumOf = (charged: readonly HistoryEntry[]) => {
     const sum = new EpsilonSum();
-    let delta = 1;
     let stated = 1;
+    // What the partitions of plans with groups may have used up of δ, each plan once.
+    const aside = new Map<string, number>();
     for (const entry of charged) {
       const { plan } = byPlan.get(entry.planHash)!.parsed;
       const cost = costOf(plan, entry.purpose, entry.cohortCount ?? plan.rounds.cohortMin);
       if (cost === undefined) continue;
       sum.add(cost);
-      delta = Math.min(delta, conversionDelta(plan));
-      stated = Math.min(stated, real(plan.privacy!.delta));
+      const delta = real(plan.privacy!.delta);
+      stated = Math.min(stated, delta);
+      if (groupCountOf(plan, 'training') > 1) aside.set(entry.planHash, delta - conversionDelta(plan));
     }
-    return { rounds: charged.length, delta: stated, epsilon: sum.epsilonAt(delta) };
+    const left = [...aside.values()].reduce((delta, used) => delta - used, stated);
+    const epsilon = left > 0 ? sum.epsilonAt(left) : Number.POSITIVE_INFINITY;
+    return { rounds: charged.length, delta: stated, epsilon };
   };
   const charged = entries.filter((entry) => entry.charged);
   const groups = Map.groupBy(charged, ({ epoch, unit }) => JSON.stringify([epoch, unit]));

@@ -34,10 +34,20 @@ describe('combineGroups', () => {
     expect(combined(groups.slice(0, 3), { combine: 'trimmed-mean' })).toEqual([2, 0]);
   });
 
+  test('trimmed mean: as many as of all groups go, also where some could not be opened', () => {
+    const values = [1, 2, 3, 4, 5, 6, 100].map((value) => group(1, value));
+    const rule = { combine: 'trimmed-mean', trim: rational(1n, 4n) } as const;
+    expect(combined(values, rule)).toEqual([4]);
+    expect(combined(values, { ...rule, groupCount: 8 })).toEqual([4]);
+    expect(combined([...values.slice(1), group(1, 100)], { ...rule, groupCount: 8 })).toEqual([5]);
+    expect(combined(values.slice(0, 2), { ...rule, groupCount: 8 })).toEqual([1.5]);
+  });
+
   test('norm filter: far groups go, the others are averaged', () => {
     const rule = { combine: 'norm-filter' } as const;
     expect(combined([group(1, 3, 4), group(1, 0, 5), group(2, 0, 11)], rule)).toEqual([1.5, 4.5]);
-    expect(combined([group(1, 3, 4), group(1, 0, 5), group(2, 0, 10)], rule)).toEqual([0.75, 7.25]);
+    // Whatever weight a group claims.
+    expect(combined([group(1, 3, 4), group(1, 0, 5), group(1e6, 0, 9)], rule)).toEqual([1, 6]);
     expect(
       combined([group(1, 3), group(1, 4)], { combine: 'norm-filter', normFactor: rational(1n) }),
     ).toEqual([3]);

@@ -2,8 +2,10 @@
  * One update from the means of disjoint groups, so that a few poisoned clients move a few groups and not the model
  * (docs/adr/0030).
  *
- * How many groups an attacker may own: none for `mean`, below half for `median` and `norm-filter`, ⌊trim·G⌋ for
- * `trimmed-mean`. One malicious client owns its group, so with m of them at least G − m groups stay honest.
+ * How many groups an attacker may own: none for `mean`, below half for `median`, ⌊trim·G⌋ for `trimmed-mean`. Under
+ * `norm-filter` an attacker's group weighs at most normFactor honest ones, so the sign of the update is safe below
+ * 1/(1 + normFactor) of the groups, whatever lies within the limit. One malicious client owns its group, so with m of
+ * them at least G − m groups stay honest.
  * Sources: coordinate median and trimmed mean, Yin et al., ICML 2018 (arXiv 1803.01498); of groups' means, Chen et al.,
  * SIGMETRICS 2018 (arXiv 1705.05491). Pure post-processing of opened sums.
  * Trusts: finite numbers. May be called by: release.ts, experiments.
@@ -29,6 +31,8 @@ export interface CombineRule {
   readonly combine: 'mean' | 'median' | 'trimmed-mean' | 'norm-filter';
   /** `trimmed-mean`: fraction of the groups dropped at each end of every coordinate, in (0, 1/2). */
   readonly trim?: Rational | undefined;
+  /** Groups of the partition, where fewer are left to combine; `trim` is a fraction of all. */
+  readonly groupCount?: number;
   /** `norm-filter`: groups whose norm exceeds this many times the median norm are dropped, ≥ 1. */
   readonly normFactor?: Rational | undefined;
 }
@@ -48,11 +52,17 @@ export function combineGroups(groups: readonly GroupMean[], rule: CombineRule): 
       return byCoordinate(groups, medianOf);
     case 'trimmed-mean': {
       const trim = rule.trim ?? TRIM_DEFAULT;
-      const dropped = Number(floorRational(multiplyRational(trim, rational(groups.length))));
+      const all = rational(Math.max(rule.groupCount ?? 0, groups.length));
+      const wanted = Number(floorRational(multiplyRational(trim, all)));
+      const dropped = Math.min(wanted, (groups.length - 1) >> 1);
       return byCoordinate(groups, (sorted) => meanOf(sorted.subarray(dropped, sorted.length - dropped)));
     }
     case 'norm-filter':
-      return weightedMean(withinNorm(groups, rationalToNumber(rule.normFactor ?? NORM_FACTOR_DEFAULT)));
+      // Every group alike: an opened weight may be an attacker's word.
+      return byCoordinate(
+        withinNorm(groups, rationalToNumber(rule.normFactor ?? NORM_FACTOR_DEFAULT)),
+        meanOf,
+      );
   }
 }
 

@@ -19,7 +19,6 @@ const grouped = (name: string, epoch: string, more: object = {}) =>
     epoch,
     rounds,
     privacy,
-    mechanism: { clip: '1', unitsPerClip: 16 },
     aggregation: { transport: 'shares', groups: { count: 3, combine: 'median' } },
     ...more,
   });

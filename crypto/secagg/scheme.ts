@@ -172,8 +172,15 @@ class SecaggEngine implements Secagg {
       'VECTOR_LENGTH_MISMATCH',
       `the round sums ${scheme.slotCount} slots, not ${slots.length}`,
     );
-    if (!scheme.long)
-      return this.#sealShort(scheme, context, committeeKey, shortValues(scheme, slots, slots), random);
+    if (!scheme.long) {
+      const values = shortValues(scheme, slots, slots);
+      try {
+        return this.#sealShort(scheme, context, committeeKey, values, random);
+      } finally {
+        // The slots themselves are the caller's to wipe.
+        if (values !== slots) values.fill(0);
+      }
+    }
     const { configHash } = context;
     const { packed, secret } = sealLong(this.longEngine, scheme.long, { configHash, slots, random });
     const values = shortValues(scheme, secret, slots);

@@ -29,7 +29,7 @@ export function writePoisoningPlot(rows: readonly PoisoningRow[], directory: str
   const [first] = open;
   const svg = linePlot({
     title: 'What boosted malicious clients do to the model',
-    subtitle: `cardio, ${first?.clients} phones of one person each, without noise; malicious clients collude, each outweighing the cohort (model replacement)`,
+    subtitle: `cardio, ${first?.clients} phones of one person each, without noise; malicious clients collude and choose their boost: the worst of five`,
     xLabel: 'malicious clients',
     yLabel: 'test AUC',
     xTicks: MALICIOUS_SHARES.map((share) => `${100 * share} %`),
