@@ -6,7 +6,8 @@ import { rational } from '../crypto/dp/rational.ts';
 import { rdp } from '../crypto/dp/rdp.ts';
 import { zcdp } from '../crypto/dp/zcdp.ts';
 import { chargeOf, epsilonOf, tau } from './accountant.ts';
-import { honestShares, normBoundSquared, real, squareRoot } from './plan-terms.ts';
+import { real } from './numbers.ts';
+import { honestShares, normBoundSquared, squareRoot } from './plan-terms.ts';
 
 const relative = (a: number, b: number): number =>
   Math.abs(a - b) / Math.max(Math.abs(a), Math.abs(b), 1e-300);

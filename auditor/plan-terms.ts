@@ -7,22 +7,8 @@
 import { parameterCount } from '../protos/model.ts';
 import type { Plan } from '../protos/plan.ts';
 import type { MechanismTerms } from './accountant.ts';
-
-export type RoundPurpose = 'training' | 'evaluation';
-
-/** Numerator and denominator of '1/3', '0.25' or '7'. */
-export function fraction(text: string): [bigint, bigint] {
-  const [left, right] = text.split('/');
-  if (right !== undefined) return [BigInt(left!), BigInt(right)];
-  const [whole, decimals = ''] = left!.split('.');
-  return [BigInt(whole! + decimals), 10n ** BigInt(decimals.length)];
-}
-
-/** As a double; 'Infinity' and exponents too, as leaves may hold them. */
-export function real(text: string): number {
-  const [left, right] = text.split('/');
-  return right === undefined ? Number(left) : Number(left) / Number(right);
-}
+import { groupCountOf, type RoundPurpose, smallestGroupShares } from './group-terms.ts';
+import { fraction, real } from './numbers.ts';
 
 /** ⌊√n⌋, by bits from the top. */
 export function squareRoot(n: bigint): bigint {
@@ -46,20 +32,39 @@ export function normBoundSquared(unitsPerClip: number, dimension: number): bigin
 
 export function dimensionOf(plan: Plan, purpose: RoundPurpose): number {
   if (purpose === 'evaluation') return 2 * plan.evaluation.bins;
-  return parameterCount(plan.model) + (plan.training.weighting === 'records' ? 1 : 0);
+  const clipBit = plan.mechanism.adaptiveClip === undefined ? 0 : 1;
+  return parameterCount(plan.model) + (plan.training.weighting === 'records' ? 1 : 0) + clipBit;
 }
 
 /**
- * Opened coefficients of a noised round: one per entry. More would be more than the sum (digits carry), and no
- * accountant covers them. undefined without DP, where the length is a matter of packing.
+ * Opened coefficients of a noised round: one per entry and group. More would be more than the sums (digits carry), and
+ * no accountant covers them. undefined without DP, where the length is a matter of packing.
  */
 export const openedLength = (plan: Plan, purpose: RoundPurpose): number | undefined =>
-  plan.privacy === null ? undefined : dimensionOf(plan, purpose);
+  plan.privacy === null ? undefined : groupCountOf(plan, purpose) * dimensionOf(plan, purpose);
 
 /** ⌊(1−γ)·|A|⌋, exact. */
 export function honestShares(gamma: string, cohortCount: number): number {
   const [numerator, denominator] = fraction(gamma);
   return Number(((denominator - numerator) * BigInt(cohortCount)) / denominator);
+}
+
+/** Noise shares in what a round opens: of the whole cohort, or of its smallest group. */
+function sharesOf(plan: Plan, purpose: RoundPurpose, cohortCount: number): number {
+  const groups = groupCountOf(plan, purpose);
+  if (groups > 1) return smallestGroupShares(plan, cohortCount, groups);
+  return honestShares(plan.privacy!.gamma, cohortCount);
+}
+
+/**
+ * The update's bound; and where the clip adapts, the square of one entry more that is bitUnits or −bitUnits, and that the
+ * bound on the rotated update does not count.
+ */
+function trainingSensitivitySquared({ mechanism }: Plan, dimension: number): number {
+  const { adaptiveClip, unitsPerClip } = mechanism;
+  if (adaptiveClip === undefined) return Number(normBoundSquared(unitsPerClip, dimension));
+  const bit = BigInt(adaptiveClip.bitUnits);
+  return Number(normBoundSquared(unitsPerClip, dimension - 1) + bit * bit);
 }
 
 /** What the plan says a round with this cohort does; undefined for a plan without DP. */
@@ -70,9 +75,9 @@ export function termsOf(plan: Plan, purpose: RoundPurpose, cohortCount: number):
   const training = purpose === 'training';
   return {
     // A record changes one bin by one; a person's histogram has norm at most 1.
-    sensitivitySquared: training ? Number(normBoundSquared(plan.mechanism.unitsPerClip, dimension)) : 1,
+    sensitivitySquared: training ? trainingSensitivitySquared(plan, dimension) : 1,
     shareVariance: real(training ? privacy.noiseVariance : (privacy.evaluationNoiseVariance ?? '0')),
-    shares: honestShares(privacy.gamma, cohortCount),
+    shares: sharesOf(plan, purpose, cohortCount),
     dimension,
     samplingRate: training ? real(privacy.samplingRate) : 1,
   };

@@ -30,7 +30,15 @@ export function releaseRound(
     const stored = repository.getSum(db, parsed.hashHex, number)!;
     const bytes = stored.digits;
     const digits = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
-    const sum: OpenedSum = { digits, round: number, cohortCount: round.state.cohort?.length ?? 0 };
+    const cohortCount = round.state.cohort?.length ?? 0;
+    const { clip } = round.config.config;
+    const sum: OpenedSum = {
+      digits,
+      round: number,
+      cohortCount,
+      groups: stored.groups,
+      ...(clip === undefined ? {} : { clip }),
+    };
     const summary =
       kind === 'training'
         ? releaseModel(services, db, parsed, round, sum)
@@ -57,7 +65,8 @@ function releaseModel(
   repository.putBlob(db, modelHash, bytes);
   repository.setPlanModel(db, parsed.hashHex, modelHash, after.optimizer);
   budget.logRelease(db, parsed, sum.round, 'model', modelHash);
-  return { modelHash };
+  // The next round opens with this clip (rounds/runner.ts).
+  return after.clip ? { modelHash, clip: after.clip } : { modelHash };
 }
 
 function releaseMetrics(

@@ -50,14 +50,23 @@ export function adaptiveClipIssues(plan: Plan): { readonly path: string[]; reado
   if (compareRational(quantile, ZERO) <= 0 || compareRational(quantile, ONE) >= 0)
     issue('quantile', 'more than 0 and less than 1, such as 1/2');
   if (adaptiveClip.bitUnits > unitsPerClip)
-    issue('bitUnits', `at most mechanism.unitsPerClip (${unitsPerClip}): the bit must not cost more than the update`);
-  const [least, first, most] = [adaptiveClip.clipMin, plan.mechanism.clip, adaptiveClip.clipMax].map(parseRational);
+    issue(
+      'bitUnits',
+      `at most mechanism.unitsPerClip (${unitsPerClip}): the bit must not cost more than the update`,
+    );
+  const [least, first, most] = [adaptiveClip.clipMin, plan.mechanism.clip, adaptiveClip.clipMax].map(
+    parseRational,
+  );
   if (compareRational(least!, first!) > 0 || compareRational(first!, most!) > 0)
     issue('clipMin', 'expected clipMin ≤ mechanism.clip ≤ clipMax');
   if (compareRational(least!, BOUND_MIN) < 0) issue('clipMin', 'at least 1/1000000000');
   if (compareRational(most!, BOUND_MAX) > 0) issue('clipMax', 'at most 1000000000');
   return issues;
 }
+
+/** The clip that the first training round states; undefined where the plan's own holds. */
+export const firstClip = (plan: Plan, kind: RoundKind): string | undefined =>
+  adaptiveClipOf(plan, kind) && formatRational(parseRational(plan.mechanism.clip));
 
 /**
  * The clip after a training round: clip·exp(−η·(b̄ − q)), cut to 20 leading binary digits (toward zero), then held within the

@@ -7,6 +7,9 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CommonOptions, group, integerBetween, leaf, printJson, printLine } from '../command.ts';
 import { renderTable } from '../terminal.ts';
+import { ledger } from './bench-ledger.ts';
+import { noise } from './bench-noise.ts';
+import { poisoning } from './bench-poisoning.ts';
 
 const DIMENSION_MAX = 2 ** 20;
 
@@ -166,9 +169,17 @@ function printRows(rows: readonly Record<string, unknown>[]): void {
 export function command(): Command {
   return group('bench', {
     description: 'Measure what this machine does.',
-    examples: ['bench secagg', 'bench ingest --json', 'bench round --clients 500'],
+    examples: [
+      'bench secagg',
+      'bench ingest --json',
+      'bench round --clients 500',
+      'bench poisoning --seeds 2',
+    ],
   })
     .addCommand(secagg())
     .addCommand(ingest())
-    .addCommand(round());
+    .addCommand(round())
+    .addCommand(ledger())
+    .addCommand(noise())
+    .addCommand(poisoning());
 }

@@ -166,6 +166,33 @@ describe('training contributions', () => {
   });
 });
 
+describe('an adaptive clip', () => {
+  const adaptiveClip = {
+    quantile: '1/2',
+    learningRate: 0.2,
+    bitUnits: 512,
+    clipMin: '1/1000',
+    clipMax: '100',
+  };
+  /** The last integer of a device's contribution under the clip that the round states. */
+  const bitAt = async (clip: string | undefined): Promise<number> => {
+    const parsed = await planOf({ privacy: person, mechanism: { ...mechanism, adaptiveClip } });
+    const config = { ...configOf(parsed, 'training'), ...(clip === undefined ? {} : { clip }) };
+    const data = sampleData(40);
+    const digits = await protectContribution({ parsed, config, weights, data, engine, random: systemRandom });
+    return fromDigits(digits, layoutOf(parsed, 'training'), 4)[3]!;
+  };
+
+  it('is the one of the round: the bit says whether the update was within it', async () => {
+    expect(Math.abs((await bitAt('100')) - 512)).toBeLessThan(8);
+    expect(Math.abs((await bitAt('1/1000')) + 512)).toBeLessThan(8);
+  });
+
+  it.each([undefined, '101', '1/1001'])('refuses a round that states %s', async (clip) => {
+    await expect(bitAt(clip)).rejects.toMatchObject({ code: 'WRONG_CONFIG' });
+  });
+});
+
 describe('evaluation contributions', () => {
   it('unit none: exact histograms by label', async () => {
     const parsed = await planOf({ privacy: null });

@@ -8,13 +8,19 @@
  * bins first. Trusts: an approved plan, local data; randomness from the caller (the CSPRNG outside simulations).
  * May be called by: agent.ts.
  */
-import { protectHistogram, protectPerson, protectRecords, toDigits } from '../../crypto/dp/mechanism.ts';
+import {
+  NoisePool,
+  protectHistogram,
+  protectPerson,
+  protectRecords,
+  toDigits,
+} from '../../crypto/dp/mechanism.ts';
 import { parseRational, type Rational } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import { scoreHistogram } from '../../protos/histogram-metrics.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
-import { mechanismOf } from '../../protos/plan-mechanism.ts';
+import { mechanismOfRound } from '../../protos/plan-mechanism.ts';
 import { layoutOf } from '../../protos/plan-scheme.ts';
 import type { RoundConfig } from '../../protos/round-config.ts';
 import type { TrainEngine, TrainingData } from '../training/engine.ts';
@@ -25,8 +31,20 @@ export interface ProtectInput {
   /** Received weights, verified. */
   readonly weights: Float32Array;
   readonly data: TrainingData;
-  readonly engine: TrainEngine;
+  readonly engine: Pick<TrainEngine, 'train' | 'recordGradients' | 'predict'>;
   readonly random: RandomSource;
+  /** Filled for this round before it trains; drawn at the end where absent (simulations). */
+  readonly noise?: NoisePool;
+}
+
+/** The round's noise, drawn once the request that the caller has just made is on its way. */
+export async function fillNoise(
+  parsed: ParsedPlan,
+  config: RoundConfig,
+  random: RandomSource,
+): Promise<NoisePool> {
+  await new Promise(setImmediate);
+  return new NoisePool(mechanismOfRound(parsed, config), random);
 }
 
 /** Digits of this device's contribution to one round. Throws DATA_INVALID, DATA_EMPTY, NOT_ELIGIBLE. */
@@ -52,6 +70,7 @@ async function protectedUpdate({
   data,
   engine,
   random,
+  noise,
 }: ProtectInput): Promise<Int32Array> {
   const { plan } = parsed;
   const { epochs, batchSize, learningRate, proximalMu, l2, weighting } = plan.training;
@@ -68,7 +87,7 @@ async function protectedUpdate({
   const update = new Float64Array(weights.length + (weighted ? 1 : 0));
   for (let i = 0; i < weights.length; i++) update[i] = weight * (trained[i]! - weights[i]!);
   if (weighted) update[weights.length] = weight;
-  return protectPerson(update, mechanismOf(parsed, config.kind, config.round), random);
+  return protectPerson(update, mechanismOfRound(parsed, config), random, noise);
 }
 
 /** Gradients of a Poisson batch, each clipped, rotated and rounded by itself. The batch stays secret in here. */
@@ -79,16 +98,17 @@ async function protectedGradients({
   data,
   engine,
   random,
+  noise,
 }: ProtectInput): Promise<Int32Array> {
   const { plan } = parsed;
-  const parameters = mechanismOf(parsed, config.kind, config.round);
+  const parameters = mechanismOfRound(parsed, config);
   const rate = parseRational(plan.privacy?.samplingRate ?? '1');
   const batch = poissonBatch(data.count, rate, random);
   const rows = takeRows(data, batch, plan.model.inputs);
   // An empty batch still sends its noise: a silent client would tell that it was empty.
   const gradients =
     batch.length > 0 ? await engine.recordGradients(plan.model, weights, rows) : new Float32Array(0);
-  return protectRecords(gradients, batch.length, parameters, random);
+  return protectRecords(gradients, batch.length, parameters, random, noise);
 }
 
 /** Histograms of predicted scores, label 0 in bins [0, bins), label 1 in [bins, 2·bins). */
@@ -99,13 +119,14 @@ async function protectedScores({
   data,
   engine,
   random,
+  noise,
 }: ProtectInput): Promise<Int32Array> {
   const { plan } = parsed;
-  const parameters = mechanismOf(parsed, config.kind, config.round);
+  const parameters = mechanismOfRound(parsed, config);
   // Every row of the table counts: eligibility.ts has refused a larger one, so no subset depends on the others.
   const scores = await engine.predict(plan.model, weights, data.features, data.count);
   const counts = scoreHistogram(data.labels, scores, plan.evaluation.bins);
-  return protectHistogram(counts, parameters, random);
+  return protectHistogram(counts, parameters, random, noise);
 }
 
 /** Each index on its own with probability exactly `rate`, by integer comparison (no rounding of the rate). */

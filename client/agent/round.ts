@@ -27,13 +27,16 @@ import {
   fetchBlob,
   type PlanSession,
 } from './invitation.ts';
-import { protectContribution } from './protect.ts';
+import { fillNoise, protectContribution } from './protect.ts';
 import type { Invitation } from './replies.ts';
 import type { Sealer, SealRequest } from './seal.ts';
 import { type ClientState, type ClientStore, type SealedUpload, uploadName } from './store.ts';
 import type { RoundsTransport } from './transport.ts';
 import { countTurn, requireTurn } from './turns.ts';
 import { uploadSealed } from './upload.ts';
+
+/** Largest model that is fetched. */
+const MODEL_BYTES_MAX = 4 * 10_000_000;
 
 export interface RoundParticipation {
   readonly session: PlanSession;
@@ -100,27 +103,14 @@ async function makeUpload(
   accepted: AcceptedInvitation,
   name: string,
 ): Promise<SealedUpload> {
-  const { session, identity, transport, state } = p;
+  const { session, identity, state } = p;
   const { binding, config: encoded } = accepted;
   const { config } = encoded;
-  const fetch = (digest: Uint8Array, bytesMax: number) =>
-    p.retry(() => fetchBlob(transport, digest, bytesMax));
-  const model = await fetch(binding.modelHash, 4 * 10_000_000);
-  const weights = acceptWeights(session, binding, model);
-  const keyBlob =
-    accepted.committeeKey.length > 0
-      ? accepted.committeeKey
-      : await fetch(binding.committeeKeyId, COMMITTEE_KEY_BYTES_MAX);
-  const committeeKey = acceptCommitteeKey(session, binding, keyBlob);
-  const data = requireData(session.parsed.plan, p.data, config.kind);
-  const { engine, random } = p;
-  const digits = await protectContribution({ parsed: session.parsed, config, weights, data, engine, random });
   const request = {
     scheme: schemeOf(session.parsed, config.kind).scheme,
     configHash: binding.configHash,
     deviceId: identity.subjectId,
-    committeeKey,
-    digits,
+    ...(await makeDigits(p, accepted)),
   };
   const { body, holderPart } = sealAndWipe(p.sealer, request);
   const statement: UploadStatement = {
@@ -155,6 +145,32 @@ async function makeUpload(
     throw error;
   }
   return upload;
+}
+
+/** The noise is there before there is an update, and is drawn while the model travels (crypto/dp/noise-pool.ts). */
+async function makeDigits(
+  p: RoundParticipation,
+  { binding, config: { config }, committeeKey: inlineKey }: AcceptedInvitation,
+): Promise<Pick<SealRequest, 'committeeKey' | 'digits'>> {
+  const { session, transport, engine, random } = p;
+  const { parsed } = session;
+  const fetch = (digest: Uint8Array, bytesMax: number) =>
+    p.retry(() => fetchBlob(transport, digest, bytesMax));
+  const [model, noise] = await Promise.all([
+    fetch(binding.modelHash, MODEL_BYTES_MAX),
+    fillNoise(parsed, config, random),
+  ]);
+  try {
+    const weights = acceptWeights(session, binding, model);
+    const keyBlob =
+      inlineKey.length > 0 ? inlineKey : await fetch(binding.committeeKeyId, COMMITTEE_KEY_BYTES_MAX);
+    const committeeKey = acceptCommitteeKey(session, binding, keyBlob);
+    const data = requireData(parsed.plan, p.data, config.kind);
+    const digits = await protectContribution({ parsed, config, weights, data, engine, random, noise });
+    return { committeeKey, digits };
+  } finally {
+    noise.wipe();
+  }
 }
 
 function sealAndWipe(sealer: Sealer, request: SealRequest): SealedParts {

@@ -82,6 +82,7 @@ export function meanUpdate(parsed: ParsedPlan, sum: OpenedSum): Float64Array {
   ensure(2 * means.length > sizes.length, 'OPENING_FAILED', NO_WEIGHT);
   return combineGroups(means, {
     combine: terms.combine,
+    groupCount: sizes.length,
     trim: trimOf(terms),
     normFactor: normFactorOf(terms),
   });

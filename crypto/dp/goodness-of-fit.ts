@@ -11,20 +11,31 @@ import { ensure } from '../error.ts';
 export interface SymmetricLaw {
   /** Proportional to the probability of +magnitude. */
   readonly weight: (magnitude: number) => number;
-  /** Beyond it lies less than 1e-17 of the mass. */
+  /** Beyond it lies less than 1e-10 of the mass. */
   readonly radius: number;
+  /** Of the weights of all integers. */
+  readonly total: number;
 }
 
+/** From here on the sum of exp(−x²/2σ²) over the integers is σ·√(2π) to all digits (Poisson summation). */
+const CONTINUOUS_VARIANCE = 4;
+
 /** N_Z(0, variance). */
-export const discreteGaussianLaw = (variance: number): SymmetricLaw => ({
-  weight: (magnitude) => Math.exp(-(magnitude * magnitude) / (2 * variance)),
-  radius: Math.ceil(9 * Math.sqrt(variance)) + 2,
-});
+export function discreteGaussianLaw(variance: number): SymmetricLaw {
+  const weight = (magnitude: number) => Math.exp(-(magnitude * magnitude) / (2 * variance));
+  let total = Math.sqrt(2 * Math.PI * variance);
+  if (variance < CONTINUOUS_VARIANCE) {
+    total = 1;
+    for (let m = 1; m < 40; m++) total += 2 * weight(m);
+  }
+  return { weight, total, radius: Math.ceil(7 * Math.sqrt(variance)) + 2 };
+}
 
 /** P(x) ∝ exp(−|x|/scale). */
 export const discreteLaplaceLaw = (scale: number): SymmetricLaw => ({
   weight: (magnitude) => Math.exp(-magnitude / scale),
-  radius: Math.ceil(40 * scale) + 2,
+  total: 1 + 2 / Math.expm1(1 / scale),
+  radius: Math.ceil(25 * scale) + 2,
 });
 
 export interface Fit {
@@ -47,10 +58,7 @@ interface Cells {
   readonly centre: number;
 }
 
-function cellsOf({ weight, radius }: SymmetricLaw, count: number): Cells {
-  let side = 0;
-  for (let m = radius; m >= 1; m--) side += weight(m);
-  const total = 2 * side + weight(0);
+function cellsOf({ weight, radius, total }: SymmetricLaw, count: number): Cells {
   const edges: number[] = [];
   const shares: number[] = [];
   let share = 0;

@@ -6,7 +6,7 @@
  * For: client/ (protect…), coordinator/ (decodeSum), whoever calibrates (normBoundSquared). After clipping nothing is
  * decided in floating point until the opened sum: all values are integers in doubles below 2^53, and the L2 bound
  * that the accountant uses is enforced on the integers that are sent. How long a call takes depends on the data (redraws
- * of rounding and noise), so callers give out no finer timing than that of the whole upload.
+ * of rounding; of noise, too, where no pool was filled), so callers give out no finer timing than that of the upload.
  * Trusts: its parameters come from an approved plan; the update may be anything.
  * May be called by: client, coordinator, experiments.
  */
