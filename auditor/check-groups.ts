@@ -2,7 +2,7 @@
  * Groups of a round: that there are as many as the plan says, equally cut, most of them valid, and that the partition
  * came from values that two key holders each stand for.
  *
- * What it cannot see: who is in which group, since device ids are not exported. Each device finds its own group from the
+ * What it cannot see: who is in which group, since device ids are not exported. A device could find its own group from the
  * same values (docs/protocol.md, "Groups").
  * Trusts: the public keys in the plan. May be called by: auditor/check-rounds.ts.
  */

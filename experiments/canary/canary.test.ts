@@ -107,6 +107,12 @@ describe('claims', () => {
     const parsed = testPlan(PERSON);
     const bare = { ...parsed, plan: { ...parsed.plan, privacy: null } };
     await expect(auditCanaries(bare)).rejects.toMatchObject({ code: 'PLAN_INVALID' });
+    const groups = { count: 3, combine: 'median' as const };
+    const aggregation = { transport: 'shares', kem: 'x25519', coherence: '1', groups } as const;
+    await expect(auditCanaries({ ...parsed, plan: { ...parsed.plan, aggregation } })).rejects.toMatchObject({
+      code: 'PLAN_INVALID',
+      message: expect.stringContaining('aggregation.groups'),
+    });
   });
 });
 

@@ -196,4 +196,12 @@ export function requirePrivacy(parsed: ParsedPlan): void {
       'PLAN_INVALID',
       'this plan runs without differential privacy: there is no claim that a canary could test',
     );
+  const { aggregation, mechanism } = parsed.plan;
+  const groups = aggregation.transport === 'shares' && aggregation.groups !== undefined;
+  if (groups || mechanism.adaptiveClip !== undefined)
+    throw new PulsefoldError(
+      'PLAN_INVALID',
+      `canaries cannot audit ${groups ? 'aggregation.groups' : 'mechanism.adaptiveClip'} in this version: ` +
+        'audit a copy of the plan without it, which tests the same noise and clip',
+    );
 }
