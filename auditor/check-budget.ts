@@ -7,8 +7,11 @@
 import type { Leaf } from '../crypto/log/leaves.ts';
 import type { Plan } from '../protos/plan.ts';
 import { type AccountOrder, chargeOf, epsilonOf } from './accountant.ts';
+import { type Account, checkQuota, ownPart, wholeOf } from './check-quota.ts';
 import { abortHash, certificateHash, type RoundContext } from './check-rounds.ts';
-import { type RoundPurpose, real, termsOf, termsOfEvent } from './plan-terms.ts';
+import { conversionDelta, type RoundPurpose } from './group-terms.ts';
+import { real } from './numbers.ts';
+import { termsOf, termsOfEvent } from './plan-terms.ts';
 import type { PlanBook, RoundLeaves } from './round-book.ts';
 import type { LedgerFile, NumberedLeaf } from './run-directory.ts';
 
@@ -219,13 +222,6 @@ function uniquePseudonyms(
   return seen;
 }
 
-interface Account {
-  order: string;
-  spent: number;
-  /** Promised and not yet settled, by plan and round. */
-  readonly held: Map<string, number>;
-}
-
 /**
  * Walks the whole log in order (also other plans: one filter per participant) and recomputes every balance;
  * compares with the plan's budget at every step and with the ε that releases state.
@@ -237,8 +233,9 @@ export function checkEpsilon(
   const { parsed, findings } = context;
   const { privacy } = parsed.plan;
   if (privacy === null) return undefined;
-  const delta = real(privacy.delta);
+  const delta = conversionDelta(parsed.plan);
   const budget = real(privacy.epsilon);
+  const { quota } = privacy;
   const accounts = new Map<string, Account>();
   const mine = new Set<string>();
   const memo = new Map<string, number>();
@@ -252,7 +249,7 @@ export function checkEpsilon(
     let most = 0;
     for (const pseudonym of mine) {
       const account = accounts.get(pseudonym)!;
-      most = Math.max(most, epsilon(account.order, account.spent));
+      most = Math.max(most, epsilon(account.order, quota ? account.ownSpent : account.spent));
     }
     return most;
   };
@@ -260,19 +257,21 @@ export function checkEpsilon(
     if (leaf.kind === 'reservation' || leaf.kind === 'settlement') {
       for (const pseudonym of leaf.pseudonyms) {
         if (leaf.planHash === parsed.hashHex) mine.add(pseudonym);
-        const account = accounts.get(pseudonym) ?? { order: leaf.order, spent: 0, held: new Map() };
+        const account = accounts.get(pseudonym) ?? {
+          order: leaf.order,
+          spent: 0,
+          ownSpent: 0,
+          held: new Map(),
+        };
         accounts.set(pseudonym, account);
-        if (!post(account, leaf))
+        if (!post(account, leaf, parsed.hashHex))
           findings.error('CHARGE_MISMATCH', 'a participant is charged at two orders', { leaf: number });
-        const promised = [...account.held.values()].reduce((total, amount) => total + amount, 0);
-        if (
-          mine.has(pseudonym) &&
-          epsilon(account.order, account.spent + promised) > budget + EPSILON_TOLERANCE
-        )
-          findings.error('BUDGET_EXCEEDED', `a participant is brought past ε = ${budget}`, {
-            leaf: number,
-            round: leaf.round,
-          });
+        if (!mine.has(pseudonym)) continue;
+        const where = { leaf: number, round: leaf.round };
+        const own = quota ? ownPart(account, parsed.hashHex) : wholeOf(account);
+        if (epsilon(account.order, own) > budget + EPSILON_TOLERANCE)
+          findings.error('BUDGET_EXCEEDED', `a participant is brought past ε = ${budget}`, where);
+        if (quota) checkQuota(context, account, quota, where);
       }
     }
     if (leaf.kind === 'release' && leaf.planHash === parsed.hashHex)
@@ -281,7 +280,8 @@ export function checkEpsilon(
   const charged = [...mine].filter((pseudonym) => accounts.get(pseudonym)!.spent > 0).length;
   return {
     epsilon: worst(),
-    delta,
+    // The whole: what unlucky partitions may take is part of it.
+    delta: real(privacy.delta),
     gamma: real(privacy.gamma),
     epsilonBudget: budget,
     participantsCharged: charged,
@@ -289,12 +289,18 @@ export function checkEpsilon(
 }
 
 /** Books one leaf on one account; false if it counts at another order. */
-function post(account: Account, leaf: Leaf & { kind: 'reservation' | 'settlement' }): boolean {
+function post(
+  account: Account,
+  leaf: Leaf & { kind: 'reservation' | 'settlement' },
+  planHash: string,
+): boolean {
   const key = `${leaf.planHash}/${leaf.round}`;
   if (leaf.kind === 'reservation') account.held.set(key, real(leaf.charge));
   else {
     account.held.delete(key);
-    if (leaf.outcome === 'charged') account.spent += real(leaf.charge);
+    const paid = leaf.outcome === 'charged' ? real(leaf.charge) : 0;
+    account.spent += paid;
+    if (leaf.planHash === planHash) account.ownSpent += paid;
   }
   return account.order === leaf.order;
 }
@@ -338,7 +344,8 @@ export function checkLedger(
     ),
   );
   const fromLedger = ledger.events.flatMap((event) => {
-    if (event.kind === 'open' || event.kind === 'reserve' || event.planHash !== parsed.hashHex) return [];
+    if (event.kind !== 'settle' && event.kind !== 'abort') return [];
+    if (event.planHash !== parsed.hashHex) return [];
     const charged = event.kind === 'settle' ? event.charged : [];
     const amount = event.kind === 'settle' ? event.chargeSteps * GRID : 0;
     return [

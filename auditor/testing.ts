@@ -22,6 +22,7 @@ import {
   abortStatement,
   certificateStatement,
   committeeKeyStatement,
+  partitionDrawStatement,
   weightsDigest,
 } from '../protos/statements.ts';
 
@@ -30,9 +31,17 @@ export interface FixtureOptions {
   readonly unit?: 'person' | 'record' | 'none';
   /** The least noise a plan may have, where the formula charges more for four clients than for three. */
   readonly shaky?: boolean;
+  /** Three groups by median, under transport shares: cohorts of 17. */
+  readonly grouped?: boolean;
+  /** privacy.quota of the plan. */
+  readonly quota?: Readonly<Record<string, unknown>>;
 }
 
-const PEOPLE = ['1', '2', '3', '4', '5'].map((digit) => digit.repeat(64));
+const GROUPS = 3;
+const peopleOf = (grouped: boolean): string[] =>
+  grouped
+    ? Array.from({ length: 18 }, (_, i) => (16 + i).toString(16).repeat(32))
+    : ['1', '2', '3', '4', '5'].map((digit) => digit.repeat(64));
 const feature = (column: string) => ({ column, kind: 'number', minimum: 0, maximum: 200 });
 const privacyOf = (unit: 'person' | 'record') => ({
   unit,
@@ -44,7 +53,7 @@ const privacyOf = (unit: 'person' | 'record') => ({
 });
 
 /**
- * Rounds 1 and 3 are certified with four of five, round 2 is aborted. Mutate `leaves` and files, then
+ * Rounds 1 and 3 are certified with all people but one, round 2 is aborted. Mutate `leaves` and files, then
  * `write`.
  */
 export class RunFixture {
@@ -62,18 +71,25 @@ export class RunFixture {
       round: number;
       cohortLeafHashes?: string[];
       sum: { digits: number[]; hash: string } | null;
+      groups?: { sizes: number[]; valid: boolean[] };
+      draws?: { holderId: string; values: string; signature: string }[];
     }
   >();
   readonly ledgerEvents: JsonObject[] = [];
   weights: Float32Array;
+  readonly #grouped: boolean;
+  readonly #people: readonly string[];
   #spent = 0;
 
-  constructor({ suite = 'intl', unit = 'person', shaky = false }: FixtureOptions = {}) {
+  constructor(options: FixtureOptions = {}) {
+    const { suite = 'intl', unit = 'person', shaky = false, grouped = false, quota } = options;
+    this.#grouped = grouped;
+    this.#people = peopleOf(grouped);
     this.suite = getSuite(suite);
     this.approver = this.suite.generateSigningKey();
     this.coordinator = this.suite.generateSigningKey();
     this.holders = [1, 2, 3, 4].map((i) => ({ id: `holder-${i}`, signing: this.suite.generateSigningKey() }));
-    this.parsed = this.#plan(unit, shaky);
+    this.parsed = this.#plan(unit, shaky, quota);
     this.weights = initialWeights(this.parsed.plan.model, this.parsed.plan.seed);
     this.signer = {
       name: 'pulsefold.example/log',
@@ -92,13 +108,19 @@ export class RunFixture {
     this.#certified(3);
   }
 
-  #plan(unit: 'person' | 'record' | 'none', shaky: boolean): ParsedPlan {
+  get #cohortCount(): number {
+    return this.#people.length - 1;
+  }
+
+  #plan(unit: 'person' | 'record' | 'none', shaky: boolean, quota: FixtureOptions['quota']): ParsedPlan {
     const publicKey = (pair: KeyPair) => toHex(pair.publicKey);
     return finishPlan({
       version: 1,
       name: 'heart-risk',
       purpose: 'A test of the auditor.',
-      aggregation: { transport: 'bfv' },
+      aggregation: this.#grouped
+        ? { transport: 'shares', groups: { count: GROUPS, combine: 'median' } }
+        : { transport: 'bfv' },
       suite: this.suite.name,
       seed: '1',
       features: {
@@ -111,9 +133,9 @@ export class RunFixture {
       training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1 },
       rounds: {
         training: 2,
-        cohortMin: 3,
-        cohortTarget: 4,
-        cohortMax: 8,
+        cohortMin: this.#grouped ? 15 : 3,
+        cohortTarget: this.#cohortCount,
+        cohortMax: this.#grouped ? 20 : 8,
         checkInWindowMs: 1000,
         deadlineMs: 10_000,
       },
@@ -126,7 +148,12 @@ export class RunFixture {
       privacy:
         unit === 'none'
           ? null
-          : { ...privacyOf(unit), ...(shaky ? { noiseVariance: '1/4', epsilon: '100' } : {}) },
+          : {
+              ...privacyOf(unit),
+              ...(shaky ? { noiseVariance: '1/4', epsilon: '100' } : {}),
+              ...(this.#grouped ? { gamma: '1/100' } : {}),
+              ...(quota ? { quota } : {}),
+            },
       holders: this.holders.map(({ id, signing }) => ({
         id,
         signingPublicKey: publicKey(signing),
@@ -203,14 +230,14 @@ export class RunFixture {
       cohortRoot: fromHex(leaf.cohortRoot),
       cohortCount: leaf.cohortCount,
     });
-    return { signatures: this.sign(statement, count), hash: toHex(this.suite.digest(statement)) };
+    return { signatures: this.sign(statement, count), hash: toHex(this.suite.digest(statement)), statement };
   }
 
   #reserve(round: number): { order: string; charge: string } | undefined {
     const account = accountPlan(this.parsed);
     if (account === null) return undefined;
     const held = { order: String(account.order), charge: String(account.charge.training) };
-    for (const part of pseudonymParts(PEOPLE))
+    for (const part of pseudonymParts(this.#people))
       this.#add('reservation', { planHash: this.parsed.hashHex, round, ...part, ...held });
     return held;
   }
@@ -219,23 +246,29 @@ export class RunFixture {
     const planHash = this.parsed.hashHex;
     const opened = this.#opened(round);
     const held = this.#reserve(round);
-    const cohortLeafHashes = [1, 2, 3, 4].map((device) => this.hash(`device-${device}`, round));
+    const cohortLeafHashes = this.#people
+      .slice(1)
+      .map((_, device) => this.hash(`device-${device + 1}`, round));
     const cohortRoot = toHex(MerkleTree.fromLeafHashes(cohortLeafHashes.map(fromHex)).root());
-    const body = { ...opened, cohortRoot, cohortCount: 4 };
-    const { signatures, hash } = this.certify(body);
+    const body = { ...opened, cohortRoot, cohortCount: this.#cohortCount };
+    const { signatures, hash, statement } = this.certify(body);
     this.#add('round_certificate', { ...body, signatures });
     if (held !== undefined) this.#settle(round, hash, held);
-    const digits = [round, -2, 3000];
+    const digits = this.#grouped ? [round, -2, 3000, 0, 0, 0, 7, 8, 9] : [round, -2, 3000];
+    const groups = this.#grouped ? { groups: { sizes: [6, 6, 5], valid: [true, false, true] } } : {};
     const sumHash = toHex(this.suite.digest(new Uint8Array(Int32Array.from(digits).buffer)));
     this.#add('opened_sum', {
       planHash,
       round,
       certificateHash: hash,
       sumHash,
-      length: 3,
-      activeSet: ['holder-1', 'holder-3'],
+      length: digits.length,
+      activeSet: this.#grouped ? ['holder-1', 'holder-3', 'holder-4'] : ['holder-1', 'holder-3'],
+      ...groups,
     });
-    this.roundFiles.set(round, { planHash, round, cohortLeafHashes, sum: { digits, hash: sumHash } });
+    const sum = { digits, hash: sumHash };
+    const draws = this.#grouped ? { draws: this.draws(statement) } : {};
+    this.roundFiles.set(round, { planHash, round, cohortLeafHashes, sum, ...groups, ...draws });
     this.weights = this.weights.map((weight, i) => weight + 0.1 * (i + round));
     const privacy = this.parsed.plan.privacy;
     const order = accountPlan(this.parsed)?.order ?? 'zcdp';
@@ -244,24 +277,44 @@ export class RunFixture {
       round,
       what: 'model',
       contentHash: this.modelHash(),
-      epsilon: privacy ? String(epsilonOfAmount(order, this.#spent, 1e-5)) : 'Infinity',
+      epsilon: privacy
+        ? String(epsilonOfAmount(order, this.#spent, accountPlan(this.parsed)!.delta))
+        : 'Infinity',
       delta: privacy?.delta ?? '0',
       gamma: privacy?.gamma ?? '0',
       epsilonBudget: privacy?.epsilon ?? 'Infinity',
     });
   }
 
+  /** Holders 1, 2 and 4 on the partition. */
+  draws(certificate: Uint8Array): { holderId: string; values: string; signature: string }[] {
+    return [1, 2, 4].map((index) => {
+      const known = [1, 2, 3, 4].filter((k) => k !== index);
+      const values = known.map((k) => this.hash('draw', k, toHex(certificate))).join('');
+      return this.signDraw(index, certificate, values);
+    });
+  }
+
+  /** What holder `index` signs of it; `values` as hexadecimal. */
+  signDraw(index: number, certificate: Uint8Array, values: string) {
+    const { id: holderId, signing } = this.holders[index - 1]!;
+    const statement = partitionDrawStatement({ certificate, holderId, values: fromHex(values) });
+    return { holderId, values, signature: toHex(this.suite.sign(signing.secretKey, statement)) };
+  }
+
   #settle(round: number, hash: string, held: { order: string; charge: string }): void {
     const planHash = this.parsed.hashHex;
     const { order } = accountPlan(this.parsed)!;
-    const amount = realisedCharge(this.parsed, 'training', 4, order);
+    const amount = realisedCharge(this.parsed, 'training', this.#cohortCount, order);
     this.#spent += amount;
-    const event = JSON.parse(formatEvent(roundEvent(roundMechanismOf(this.parsed, 'training', 4)!)));
+    const event = JSON.parse(
+      formatEvent(roundEvent(roundMechanismOf(this.parsed, 'training', this.#cohortCount)!)),
+    );
     const paid = { order: held.order, charge: String(amount) };
     this.#add('mechanism', { planHash, round, certificateHash: hash, ...paid, event });
     for (const [outcome, people] of [
-      ['charged', PEOPLE.slice(0, 4)],
-      ['released', PEOPLE.slice(4)],
+      ['charged', this.#people.slice(0, -1)],
+      ['released', this.#people.slice(-1)],
     ] as const)
       for (const part of pseudonymParts(people))
         this.#add('settlement', { planHash, round, ...part, ...paid, statementHash: hash, outcome });
@@ -271,8 +324,8 @@ export class RunFixture {
       round,
       certificateHash: hash,
       chargeSteps: amount * 2 ** 40,
-      charged: PEOPLE.slice(0, 4),
-      released: PEOPLE.slice(4),
+      charged: this.#people.slice(0, -1),
+      released: this.#people.slice(-1),
     });
   }
 
@@ -286,7 +339,7 @@ export class RunFixture {
     this.roundFiles.set(round, { planHash, round, sum: null });
     if (held === undefined) return;
     const abortHash = toHex(this.suite.digest(statement));
-    for (const part of pseudonymParts(PEOPLE))
+    for (const part of pseudonymParts(this.#people))
       this.#add('settlement', {
         planHash,
         round,
@@ -295,7 +348,7 @@ export class RunFixture {
         statementHash: abortHash,
         outcome: 'released',
       });
-    this.ledgerEvents.push({ kind: 'abort', planHash, round, abortHash, released: PEOPLE });
+    this.ledgerEvents.push({ kind: 'abort', planHash, round, abortHash, released: this.#people });
   }
 
   /** The one leaf of this kind in this round. */

@@ -198,7 +198,8 @@ describe('renderTable', () => {
         expect(lines).toHaveLength(rows.length + 4);
         expect(new Set(lines.map(displayWidth)).size).toBe(1);
       }),
-      { numRuns: 50 },
+      // A mark alone in a cell, and a letter that joins what follows.
+      { numRuns: 50, examples: [[[['\u{1d165}', 0, null]]], [[['\u0d4e', '\u0d4e', null]]]] },
     );
   });
 

@@ -234,6 +234,9 @@ export function displayWidth(text: string): number {
   return width;
 }
 
+/** Cells of `text` between two spaces, as in a table: a mark at its start joins the space before it, and so on. */
+const cellWidth = (text: string): number => displayWidth(` ${text} `) - 2;
+
 /** At most `cells` cells of `text`, with an ellipsis where something is missing. */
 export function truncate(text: string, cells: number): string {
   if (displayWidth(text) <= cells) return text;
@@ -273,10 +276,10 @@ export function renderTable(
     const cells = rows.map((row) => truncate(cellText(row[index]), column.cellsMax ?? 80));
     const title = printable(column.title);
     const align = column.align ?? (cells.length > 0 && cells.every(isNumeric) ? 'right' : 'left');
-    return { title, cells, align, width: Math.max(displayWidth(title), 0, ...cells.map(displayWidth)) };
+    return { title, cells, align, width: Math.max(cellWidth(title), 0, ...cells.map(cellWidth)) };
   });
   const pad = (text: string, { width, align }: { width: number; align: string }): string => {
-    const space = ' '.repeat(Math.max(0, width - displayWidth(text)));
+    const space = ' '.repeat(Math.max(0, width - cellWidth(text)));
     return align === 'right' ? space + text : text + space;
   };
   const rule = (left: string, middle: string, right: string): string =>

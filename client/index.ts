@@ -6,5 +6,6 @@
  */
 export type { JoinSummary, Logger, RoundOutcome, RoundReport } from './agent/agent.ts';
 export { type ClientConfig, parseClientConfig, readClientConfig } from './agent/config.ts';
-export { type RunClientOptions, runClient } from './agent/join.ts';
+export { type RunClientOptions, runClient, withdrawClient } from './agent/join.ts';
+export type { WithdrawalExtent } from './agent/withdraw.ts';
 export { loadTrainEngine, type TrainEngine, type TrainingData } from './training/engine.ts';

@@ -9,13 +9,11 @@ import { dirname, resolve } from 'node:path';
 import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { PulsefoldError } from '../crypto/error.ts';
+import { approvalPolicySchema } from '../protos/approval-policy.ts';
+import { witnessesSchema } from './witnessing/witness-config.ts';
 
 const address = z.string().regex(/^[^\s:]+:\d{1,5}$/, 'expected host:port');
 const path = z.string().min(1).max(4096);
-const publicKey = z
-  .string()
-  .regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/, 'expected a public key as hexadecimal');
-
 const schema = z
   .strictObject({
     role: z.literal('coordinator'),
@@ -34,16 +32,12 @@ const schema = z
       .array(z.strictObject({ id: z.string(), address }))
       .min(1)
       .max(16),
-    approvals: z.strictObject({
-      required: z.int().min(1).default(1),
-      approvers: z
-        .array(z.strictObject({ id: z.string(), publicKey }))
-        .min(1)
-        .max(16),
-    }),
+    approvals: approvalPolicySchema,
     /** Plans to run at start, in order: YAML or canonical JSON, with `<file>.approvals.json` beside it. */
     plans: z.array(path).max(100).default([]),
     logOrigin: z.string().min(1).max(200).default('pulsefold.example/log'),
+    /** Who cosigns the log's checkpoints (docs/transparency-log.md). */
+    witnesses: witnessesSchema.default([]),
     /** Threads that add up uploads beside the main one; 0: none. Default: one core less than there are, at most 2. */
     foldWorkers: z
       .int()
@@ -63,10 +57,6 @@ const schema = z
     const { passphraseEnv, passphraseFile } = config.identity;
     if ((passphraseEnv === undefined) === (passphraseFile === undefined))
       issue(['identity'], 'name exactly one of passphraseEnv and passphraseFile');
-    const approvers = new Set(config.approvals.approvers.map((approver) => approver.publicKey)).size;
-    // No plan could ever be approved.
-    if (config.approvals.required > approvers)
-      issue(['approvals', 'required'], `more than the ${approvers} approver keys that are pinned`);
     const twice = config.holders.find(
       ({ id }, i) => config.holders.findIndex((other) => other.id === id) < i,
     );

@@ -5,9 +5,9 @@
  */
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
+import type { ApprovalPolicy } from '../protos/approval-policy.ts';
 import { decodeApprovals, encodeApprovals } from '../protos/approvals.ts';
 import {
-  type ApprovalPolicy,
   committeeKeyCount,
   type ParsedPlan,
   type PlanApproval,

@@ -3,7 +3,7 @@
  * of a device is in it; certificates name the cohort by its Merkle root.
  *
  * Layout (docs/protocol.md, "Run directory"): plan.json, approvals.json, model.json, rounds/N.json, ledger.json,
- * log/leaves.ndjson, log/checkpoint, log/key. Trusts: the store. May be called by: coordinator/server.ts.
+ * log/leaves.ndjson, log/tile/, log/checkpoint, log/key, log/policy. Trusts: the store. May be called by: coordinator/server.ts.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,6 +20,7 @@ import { hexSignatures } from './rounds/holder-port.ts';
 import * as repository from './rounds/repository.ts';
 import type { AppendLog } from './storage/append-log.ts';
 import type { Store } from './storage/store.ts';
+import type { Witnessing } from './witnessing/witnessing.ts';
 
 export interface ExportParts {
   readonly store: Store;
@@ -27,10 +28,11 @@ export interface ExportParts {
   readonly log: AppendLog;
   readonly signer: NoteSigner;
   readonly runDirectory: string;
+  readonly witnessing?: Witnessing;
 }
 
 export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
-  const { store, ledger, log, signer, runDirectory } = parts;
+  const { store, ledger, log, signer, runDirectory, witnessing } = parts;
   mkdirSync(join(runDirectory, 'rounds'), { recursive: true });
   const write = (name: string, text: string) =>
     writeFileAtomicSync(join(runDirectory, name), utf8(`${text}\n`), 0o644);
@@ -45,8 +47,11 @@ export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
       write(`rounds/${row.round}.json`, JSON.stringify(roundFile(db, parsed, row)));
   });
   write('ledger.json', JSON.stringify({ events: ledger.events() }));
-  log.export(runDirectory, [signer]);
+  const note = log.export(runDirectory, [signer], (plain) => witnessing?.withCosignatures(plain) ?? plain);
   write('log/key', encodeVerifierKey(signer));
+  if (!witnessing) return;
+  writeFileAtomicSync(join(runDirectory, 'log', 'policy'), utf8(witnessing.policyText()), 0o644);
+  witnessing.exported(join(runDirectory, 'log'), note);
 }
 
 function modelFile(parsed: ParsedPlan, modelHash: string, bytes: Uint8Array): object {
@@ -69,6 +74,14 @@ function cohortLeafHashes(
     .entriesOf(db, parsed.hashHex, repository.bindingOfRow({ ...row, plan: parsed.hashHex }), cohort)
     .map((entry) => toHex(leafHash(entryLeaf(entry))));
 }
+
+/** What the partition was drawn from, for whoever has the plan to check. */
+const draws = (db: Parameters<typeof repository.getSum>[0], parsed: ParsedPlan, round: number): object[] =>
+  repository.drawsOf(db, parsed.hashHex, round).map(({ holderId, values, signature }) => ({
+    holderId,
+    values: toHex(values),
+    signature: toHex(signature),
+  }));
 
 function roundFile(
   db: Parameters<typeof repository.getSum>[0],
@@ -95,7 +108,8 @@ function roundFile(
     certificate: { signatures: signatures('certificate') },
     ...(state.cohort ? { cohortLeafHashes: cohortLeafHashes(db, parsed, row, state.cohort) } : {}),
     abort: state.abortReason ? { reason: state.abortReason, signatures: signatures('abort') } : null,
-    sum: digits && sum ? { digits: [...digits], hash: sum.hash, activeSet: sum.active_set } : null,
+    sum: digits && sum ? { digits: [...digits], hash: sum.hash, activeSet: sum.activeSet } : null,
+    ...(sum?.groups ? { groups: sum.groups, draws: draws(db, parsed, row.round) } : {}),
     summary: row.summary ? decodeReals(JSON.parse(row.summary)) : null,
   };
 }

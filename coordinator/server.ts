@@ -73,7 +73,15 @@ export interface CoordinatorOptions {
 const REVOCATION_POLL_MS = 30_000;
 const REVOCATION_AGE_MS_MAX = 24 * 3_600_000;
 
-const ROUNDS_METHODS = ['GetPlan', 'CheckIn', 'GetBlob', 'GetUploadState', 'PutUpload', 'GetReceipt'];
+const ROUNDS_METHODS = [
+  'GetPlan',
+  'CheckIn',
+  'GetBlob',
+  'GetUploadState',
+  'PutUpload',
+  'GetReceipt',
+  'Withdraw',
+];
 const ADMIN_METHODS = ['GetStatus', 'AbortRound', 'SubmitPlan'];
 
 export async function runCoordinator(

@@ -4,11 +4,19 @@
  * It outlives restarts of the coordinator, as a process of its own would, and can be told to be away, to reject, or
  * to lie. The real one is keyholder/, which coordinator/ may not import.
  */
-import { equalBytes, fromHex } from '../crypto/bytes.ts';
+import { concat, equalBytes, fromHex } from '../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import { CertificateVerifier } from '../crypto/identity/certificate.ts';
 import { merkleRoot } from '../crypto/log/merkle.ts';
-import { SeedSum, SharesOpener } from '../crypto/secagg/shares/index.ts';
+import {
+  agreedDraws,
+  drawOf,
+  PartitionDraw,
+  partitionOf,
+  partitionSeed,
+  SeedSum,
+  SharesOpener,
+} from '../crypto/secagg/shares/index.ts';
 import { type ParsedPlan, parsePlanBytes, quorumOf } from '../protos/plan.ts';
 import { digitCountOf, schemeOf } from '../protos/plan-scheme.ts';
 import {
@@ -18,12 +26,14 @@ import {
   committeeKeyStatement,
   entryLeaf,
   partialStatement,
+  partitionDrawStatement,
   uploadDigestOfParts,
   uploadStatement,
 } from '../protos/statements.ts';
 import type {
   Acceptance,
   CeremonyReply,
+  Draw,
   Entry,
   HolderPort,
   OpenPart,
@@ -44,7 +54,15 @@ interface HolderRound {
   erased: boolean;
 }
 
-export type HolderCall = 'registerPlan' | 'ceremonyStep' | 'accept' | 'certify' | 'abort' | 'open' | 'erase';
+export type HolderCall =
+  | 'registerPlan'
+  | 'ceremonyStep'
+  | 'accept'
+  | 'certify'
+  | 'abort'
+  | 'draw'
+  | 'open'
+  | 'erase';
 
 export class FakeHolder implements HolderPort {
   readonly holderId: string;
@@ -57,8 +75,8 @@ export class FakeHolder implements HolderPort {
   rejects: ReadonlySet<string> | 'everybody' = new Set();
   /** What it accepts beside its true verdict: a hostile answer. */
   claims: readonly string[] | null = null;
-  /** How it lies: in partial decryptions, or by a signature over another committee key. */
-  lie: 'no' | 'wrong' | 'malformed' | 'ceremony' = 'no';
+  /** How it lies: in partial decryptions, in its draw, or by a signature over another committee key. */
+  lie: 'no' | 'wrong' | 'malformed' | 'ceremony' | 'draw' | 'unsigned draw' = 'no';
   /** Awaited before the call goes on: for stopping a round in the middle. */
   before: (call: HolderCall) => Promise<void> | void = () => {};
   readonly #world: TestWorld;
@@ -214,6 +232,44 @@ export class FakeHolder implements HolderPort {
     return this.#signOnce(this.#round(planHash, round), abortStatement({ planHash, round, reason }));
   }
 
+  async draw(request: OpenRequest, parts: Iterable<OpenPart>): Promise<Draw> {
+    await this.#arrive('draw');
+    const at = this.#round(request.planHash, request.round);
+    const certificate = this.#requireCertificate(request);
+    this.#signOnce(at, certificate);
+    const values = this.#drawn(at, request, this.#certified(at, request, parts));
+    if (this.lie === 'draw') values[40] = values[40]! ^ 1;
+    const { holderId } = this;
+    const statement = partitionDrawStatement({ certificate, holderId, values });
+    if (this.lie === 'unsigned draw') values[40] = values[40]! ^ 1;
+    return { holderId, values, signature: this.#sign(statement) };
+  }
+
+  #drawn(at: HolderRound, { configHash }: OpenRequest, devices: readonly string[]): Uint8Array {
+    const draw = new PartitionDraw(this.#world.suite, configHash);
+    for (const deviceId of devices) draw.add(deviceId, at.seeds.get(deviceId)!);
+    return draw.values();
+  }
+
+  /** The groups by its own three values and the one that two others signed. */
+  #groupsOf(at: HolderRound, request: OpenRequest, devices: readonly string[], count: number): string[][] {
+    const { suite } = this.#world;
+    const { plan } = this.#plan(request.planHash);
+    const certificate = certificateStatement(request satisfies CohortCertificate);
+    const answers = request.draws.map(({ holderId, values, signature }) => {
+      const index = plan.holders.findIndex((holder) => holder.id === holderId);
+      const key = fromHex(plan.holders[index]!.signingPublicKey);
+      const statement = partitionDrawStatement({ certificate, holderId, values });
+      ensure(suite.verify(key, statement, signature), 'BAD_SIGNATURE', `${holderId} did not sign its draw`);
+      return { holderIndex: index + 1, values };
+    });
+    const missing = agreedDraws(answers)[this.#index - 1];
+    ensure(missing, 'SHARE_INCONSISTENT', 'no two holders stand for the value that this one cannot know');
+    const own = this.#drawn(at, request, devices);
+    const values = [1, 2, 3, 4].map((k) => (k === this.#index ? missing : drawOf(this.#index, own, k)!));
+    return partitionOf(suite, partitionSeed(suite, certificate, values), devices, count);
+  }
+
   async open(request: OpenRequest, parts: Iterable<OpenPart>): Promise<PartialOpening> {
     await this.#arrive('open');
     const at = this.#round(request.planHash, request.round);
@@ -272,14 +328,10 @@ export class FakeHolder implements HolderPort {
     return sum.bytes();
   }
 
-  /** Transport shares: the expansions of the seeds of exactly the certified devices. */
-  #sumSeeds(at: HolderRound, request: OpenRequest, parts: Iterable<OpenPart>): Uint8Array {
-    const { suite } = this.#world;
-    const parsed = this.#plan(request.planHash);
-    const kind = digitCountOf(parsed, 'training') === request.digitCount ? 'training' : 'evaluation';
-    const { shortCount, wordBits } = schemeOf(parsed, kind).scheme;
-    const sum = new SeedSum(shortCount, wordBits, suite, request.configHash);
+  /** Transport shares: the certified devices, whose seeds it has then. */
+  #certified(at: HolderRound, request: OpenRequest, parts: Iterable<OpenPart>): string[] {
     const leaves: Uint8Array[] = [];
+    const devices: string[] = [];
     for (const { deviceId, entry } of parts) {
       if (entry && !at.leaves.has(deviceId)) {
         at.leaves.set(deviceId, this.#check(entry).leaf);
@@ -288,12 +340,28 @@ export class FakeHolder implements HolderPort {
       const leaf = at.leaves.get(deviceId);
       ensure(leaf, 'CERTIFICATE_INVALID', `${deviceId} was not accepted`);
       leaves.push(leaf);
-      sum.add(deviceId, at.seeds.get(deviceId)!);
+      devices.push(deviceId);
     }
     const certified = equalBytes(merkleRoot(leaves), request.cohortRoot);
     ensure(certified, 'CERTIFICATE_INVALID', 'not the certified set');
+    return devices;
+  }
+
+  /** Transport shares: the expansions of the seeds of exactly the certified devices, by group where there are groups. */
+  #sumSeeds(at: HolderRound, request: OpenRequest, parts: Iterable<OpenPart>): Uint8Array {
+    const { suite } = this.#world;
+    const parsed = this.#plan(request.planHash);
+    const kind = digitCountOf(parsed, 'training') === request.digitCount ? 'training' : 'evaluation';
+    const { shortCount, wordBits, groups: count } = schemeOf(parsed, kind).scheme;
+    const devices = this.#certified(at, request, parts);
+    const groups = count > 1 ? this.#groupsOf(at, request, devices, count) : [devices];
+    const sums = groups.map((members) => {
+      const sum = new SeedSum(shortCount, wordBits, suite, request.configHash, count);
+      for (const deviceId of members) sum.add(deviceId, at.seeds.get(deviceId)!);
+      return sum.bytes();
+    });
     if (this.lie === 'malformed') return new Uint8Array(7).fill(1);
-    const partial = sum.bytes();
+    const partial = concat(...sums);
     // One word of the first vector is another one than those of the two other holders that know its seed.
     if (this.lie === 'wrong') partial[0] = partial[0]! ^ 1;
     return partial;

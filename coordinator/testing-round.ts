@@ -7,7 +7,7 @@
 import { protectHistogram, protectPerson, toDigits } from '../crypto/dp/mechanism.ts';
 import { isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
-import { mechanismOf } from '../protos/plan-mechanism.ts';
+import { mechanismOfRound } from '../protos/plan-mechanism.ts';
 import { layoutOf } from '../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../protos/round-config.ts';
 import type { PutUploadReply } from './rounds/uploads.ts';
@@ -20,13 +20,12 @@ import type { FakeHolder } from './testing-holder.ts';
 
 /** Integers of one client's vector for a round: update (training) or histogram (evaluation), protected and packed. */
 export function digitsOf(parsed: ParsedPlan, config: EncodedRoundConfig, vector: Float64Array): Int32Array {
-  const { kind, round } = config.config;
-  const mechanism = mechanismOf(parsed, kind, round);
+  const mechanism = mechanismOfRound(parsed, config.config);
   const integers =
-    kind === 'training'
+    config.config.kind === 'training'
       ? protectPerson(vector, mechanism)
       : protectHistogram(Int32Array.from(vector), mechanism);
-  return toDigits(integers, layoutOf(parsed, kind));
+  return toDigits(integers, layoutOf(parsed, config.config.kind));
 }
 
 /** A store that dies before a chosen write, and stays dead: what a SIGKILL at that moment leaves on disk. */

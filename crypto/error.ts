@@ -41,6 +41,8 @@ export type ErrorCode =
   | 'NOT_ELIGIBLE'
   // privacy
   | 'BUDGET_EXCEEDED'
+  | 'BUDGET_DISAGREEMENT'
+  | 'WITHDRAWN'
   | 'SENSITIVITY_EXCEEDED'
   | 'UNSUPPORTED_EVENT'
   | 'PARAMETER_UNSAFE'

@@ -106,7 +106,8 @@ function approve(): Command {
       'PLAN_INVALID',
       `${options.key} (--key) belongs to suite ${suite}, the plan states ${parsed.plan.suite}: use a key of that suite`,
     );
-    const { approvePlan, APPROVALS_MAX } = await import('../../protos/plan.ts');
+    const { APPROVALS_MAX } = await import('../../protos/approval-policy.ts');
+    const { approvePlan } = await import('../../protos/plan.ts');
     const approvalsFile = approvalsFileOf(file);
     const earlier = existsSync(approvalsFile) ? await readApprovals(approvalsFile) : [];
     const others = earlier.filter((approval) => approval.approverId !== options.approver);

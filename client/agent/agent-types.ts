@@ -4,8 +4,10 @@
  * May be called by: client/, cli/, experiments/.
  */
 import type { ErrorCode } from '../../crypto/error.ts';
+import type { TlogPolicy } from '../../crypto/log/tlog-policy.ts';
 import type { RandomSource } from '../../crypto/random.ts';
-import type { ApprovalPolicy, Plan } from '../../protos/plan.ts';
+import type { ApprovalPolicy } from '../../protos/approval-policy.ts';
+import type { Plan } from '../../protos/plan.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { TrainEngine } from '../training/engine.ts';
@@ -13,6 +15,7 @@ import type { BudgetLimits, BudgetReport } from './budget.ts';
 import type { Clock } from './clock.ts';
 import type { DeviceConditions, DeviceData } from './eligibility.ts';
 import type { Pins } from './invitation.ts';
+import type { DeviceAccounts } from './reconcile.ts';
 import type { Sealer } from './seal.ts';
 import type { ClientStore } from './store.ts';
 import type { RoundsTransport } from './transport.ts';
@@ -60,6 +63,10 @@ export interface AgentOptions {
   readonly logger?: Logger;
   readonly timing?: Partial<AgentTiming>;
   readonly signal?: AbortSignal;
+  /** Which witnesses must have cosigned the log; without it none must. */
+  readonly logPolicy?: TlogPolicy;
+  /** Go on with a coordinator whose log has raised an alarm. */
+  readonly continueAfterLogAlarm?: boolean;
 }
 
 export type RoundOutcome = 'certified' | 'late' | 'rejected' | 'aborted' | 'undecided' | 'declined';
@@ -88,4 +95,6 @@ export interface JoinSummary {
   readonly modelHash?: string;
   readonly rounds: readonly RoundReport[];
   readonly budget: BudgetReport;
+  /** Where the coordinator's ledger disagreed with what this device has verified, ever; people should look at it. */
+  readonly alarms: DeviceAccounts['alarms'];
 }

@@ -10,6 +10,27 @@ import { sampleData } from './testing.ts';
 import { agentOf, codeOf } from './testing-agent.ts';
 import { FakeCoordinator } from './testing-coordinator.ts';
 
+describe('a round with an adaptive clip', () => {
+  const mechanism = {
+    clip: '1',
+    unitsPerClip: 64,
+    adaptiveClip: { quantile: '1/2', learningRate: 0.2, bitUnits: 16, clipMin: '1/2', clipMax: '2' },
+  };
+  it('is joined at a clip of the plan, and at no other', async () => {
+    const outcomes: string[] = [];
+    for (const clip of ['3/4', '3', undefined]) {
+      const coordinator = await FakeCoordinator.create({ mechanism });
+      coordinator.openRound(1, clip === undefined ? {} : { clip });
+      const { rounds } = await agentOf(coordinator)
+        .join()
+        .catch((error: PulsefoldError) => ({ rounds: [{ outcome: error.code }] }));
+      outcomes.push(rounds[0]!.outcome);
+      expect(coordinator.sent.length > 0).toBe(clip === '3/4');
+    }
+    expect(outcomes).toEqual(['certified', 'WRONG_CONFIG', 'WRONG_CONFIG']);
+  });
+});
+
 describe('joining', () => {
   it.each(['intl', 'gm'] as const)('takes part until the plan is finished (%s)', async (suite) => {
     const coordinator = await FakeCoordinator.create({}, suite);

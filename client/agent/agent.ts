@@ -7,7 +7,7 @@
  * May be called by: client/, cli/ (through join.ts), experiments/.
  */
 import { toHex, utf8 } from '../../crypto/bytes.ts';
-import { type ErrorCode, ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
+import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { type RandomSource, systemRandom } from '../../crypto/random.ts';
 import { parse } from '../../protos/fields.ts';
@@ -26,22 +26,17 @@ import { DeviceBudget } from './budget.ts';
 import { type Clock, isTransient, retryWhileUnavailable, systemClock } from './clock.ts';
 import { type DeviceData, requireConditions, requireData } from './eligibility.ts';
 import { acceptPlan, type PlanSession } from './invitation.ts';
+import { LogKeeper } from './log-keeper.ts';
 import { type OwnEntry, verifyReceipt } from './receipts.ts';
+import { bookReceipt, chargedText } from './reconcile.ts';
+import { isDeclining, withdrawnFrom } from './refusals.ts';
 import { checkInReply, getPlanReply, getReceiptReply, type Invitation } from './replies.ts';
 import { type RoundParticipation, sealRound, sendRound, statementOf } from './round.ts';
 import { type ClientState, type SealedUpload, uploadName } from './store.ts';
 import { countTurn } from './turns.ts';
+import { type WithdrawalExtent, withdraw } from './withdraw.ts';
 
-export {
-  type AgentOptions,
-  type AgentTiming,
-  defaultTiming,
-  type JoinSummary,
-  type Logger,
-  type RoundOutcome,
-  type RoundReport,
-  silentLogger,
-} from './agent-types.ts';
+export * from './agent-types.ts';
 
 interface Joined {
   readonly session: PlanSession;
@@ -51,21 +46,10 @@ interface Joined {
 
 type Ending = Pick<JoinSummary, 'ended' | 'reason' | 'code' | 'modelHash'>;
 
-/** Reasons of the device itself; anything else that stops a round is somebody's fault and is thrown. */
-const declining: readonly ErrorCode[] = [
-  'NOT_ELIGIBLE',
-  'BUDGET_EXCEEDED',
-  'DATA_EMPTY',
-  'DATA_INVALID',
-  'UNSUPPORTED_EVENT',
-];
-const isDeclining = (error: unknown): error is PulsefoldError =>
-  isPulsefoldError(error) && declining.includes(error.code);
 const interrupted: Ending = { ended: 'interrupted', reason: 'told to stop' };
 const CONDITION_POLL_MS = 30_000;
 const RECEIPT_POLL_MS = 500;
-const POLL_MS_MIN = 50;
-const POLL_MS_MAX = 5000;
+const [POLL_MS_MIN, POLL_MS_MAX] = [50, 5000];
 
 export class ClientAgent {
   readonly #options: AgentOptions;
@@ -78,6 +62,7 @@ export class ClientAgent {
   #state: ClientState | undefined;
   #budget: DeviceBudget | undefined;
   #joined: Joined | undefined;
+  #log: LogKeeper | undefined;
   #declinedRound = 0;
   #running = false;
 
@@ -106,6 +91,7 @@ export class ClientAgent {
     const { rounds, policy, pins, identity, data, limits, store } = this.#options;
     this.#state ??= await store.loadState();
     this.#budget ??= new DeviceBudget(limits, this.#state.budget);
+    this.#log ??= new LogKeeper({ ...this.#options, clock: this.#clock }, this.#state, this.#logger);
     const reply = parse(getPlanReply, await this.#retry(() => rounds.getPlan()));
     const session = acceptPlan(reply, { policy, pins, suite: identity.suite });
     const { plan } = session.parsed;
@@ -141,6 +127,7 @@ export class ClientAgent {
       ...ending,
       rounds,
       budget,
+      alarms: this.#state!.accounts.alarms,
     };
   }
 
@@ -179,6 +166,8 @@ export class ClientAgent {
   async #whyNotReady(): Promise<PulsefoldError | undefined> {
     const { session, data } = this.#joined!;
     const { plan } = session.parsed;
+    const out = withdrawnFrom(this.#state!, session.parsed) ?? this.#log!.alarmOf(session);
+    if (out) return out;
     const startMs = this.#clock.nowMs();
     for (;;) {
       try {
@@ -296,9 +285,10 @@ export class ClientAgent {
 
   /** After a restart: whatever was sealed and not answered goes out first, byte for byte. */
   async #resumeUploads(): Promise<void> {
-    const planHash = this.#joined!.session.parsed.hashHex;
+    const { parsed } = this.#joined!.session;
+    if (withdrawnFrom(this.#state!, parsed)) return;
     for (const upload of this.#state!.undecided)
-      if (upload.planHash === planHash && upload.progress === 'sealed') await this.#send(upload);
+      if (upload.planHash === parsed.hashHex && upload.progress === 'sealed') await this.#send(upload);
   }
 
   /**
@@ -318,6 +308,17 @@ export class ClientAgent {
         await this.#clock.sleep(clamp(retryAfterMs), this.#options.signal);
       }
     }
+    const leftMs = patienceMs - (this.#clock.nowMs() - startMs);
+    if (await this.#log!.recheck(this.#joined!.session, (round) => this.#askReceipt(round), leftMs))
+      await this.#save();
+  }
+
+  async #askReceipt(round: number) {
+    const { session, pseudonym } = this.#joined!;
+    const charged = chargedText(this.#state!.accounts, toHex(pseudonym));
+    const logSizeSeen = this.#log!.sizeSeen(session);
+    const request = { planHash: session.parsed.hash, round, logSizeSeen, charged };
+    return parse(getReceiptReply, await this.#options.rounds.getReceipt(request));
   }
 
   /** undefined: settled, or nothing to wait for. Otherwise: when to ask again. */
@@ -325,11 +326,9 @@ export class ClientAgent {
     const { session, pseudonym } = this.#joined!;
     const { parsed } = session;
     const { round, kind } = upload;
-    const uploadBytes = upload.bodyBytes + upload.holderBytes;
-    const base = { round, kind, uploadBytes };
+    const base = { round, kind, uploadBytes: upload.bodyBytes + upload.holderBytes };
     try {
-      const request = { planHash: parsed.hash, round };
-      const reply = parse(getReceiptReply, await this.#options.rounds.getReceipt(request));
+      const reply = await this.#askReceipt(round);
       if (reply.receipt.length === 0) return reply.retryAfterMs;
       const entry: OwnEntry = {
         statement: statementOf(upload, this.deviceId),
@@ -343,25 +342,36 @@ export class ClientAgent {
         this.#state!.turns = countTurn(this.#state!, upload.planHash, kind, -1);
       }
       await this.#options.store.putReceipt(name, { receipt: reply.receipt, signature: reply.signature });
+      await this.#log!.check(session, receipt, reply);
+      const charged = { parsed, kind, cohortCount, receipt, reserved: this.#budget!.reserved(parsed) };
+      const booked = effect === 'charged' ? bookReceipt(this.#state!, charged, this.#logger) : {};
       this.#state!.undecided = this.#state!.undecided.filter((other) => other !== upload);
       await this.#save();
       await this.#options.store.removeUpload(name);
       const reason = receipt.reason ?? receipt.abort?.reason;
       this.#logger.info({ round, outcome: receipt.outcome, cohortCount, effect }, 'receipt verified');
-      this.#report({ ...base, outcome: receipt.outcome, cohortCount, ...(reason ? { reason } : {}) });
+      const why = { ...(reason ? { reason } : {}), ...booked };
+      this.#report({ ...base, outcome: receipt.outcome, cohortCount, ...why });
     } catch (error) {
       if (!isPulsefoldError(error)) throw error;
       // A coordinator that is gone after the last round must not hold the device for long: `settle` decides.
       if (isTransient(error)) return RECEIPT_POLL_MS;
       // An upload that was refused has no receipt; the refusal says more than its absence.
       if (upload.progress === 'refused' && error.code === 'NOT_FOUND') return undefined;
-      this.#logger.warn(
-        { round, code: error.code },
-        `the receipt proves nothing, the charge stands: ${error.message}`,
-      );
+      const sentence = `the receipt proves nothing, the charge stands: ${error.message}`;
+      this.#logger.warn({ round, code: error.code }, sentence);
       this.#report({ ...base, outcome: 'undecided', code: error.code, reason: error.message });
     }
     return undefined;
+  }
+
+  /** Takes no further part, from now on and durably, and returns the coordinator's receipt for it (withdraw.ts). */
+  async withdraw(extent: WithdrawalExtent) {
+    await this.start();
+    const { session, pseudonym } = this.#joined!;
+    const { identity, rounds: transport } = this.#options;
+    const shared = { save: () => this.#save(), nowMs: () => this.#clock.nowMs() };
+    return withdraw({ session, pseudonym, identity, state: this.#state!, transport, ...shared }, extent);
   }
 
   #report(report: RoundReport): RoundReport {

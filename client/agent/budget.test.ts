@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { zcdpToEpsilon } from '../../crypto/dp/conversion.ts';
 import { calibrateNoiseVariance } from '../../crypto/dp/plan-accounting.ts';
 import { formatRational } from '../../crypto/dp/rational.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
@@ -128,6 +129,44 @@ describe("the device's own budget", () => {
     const lower = new DeviceBudget({ epsilon: spent, delta: 1e-5 }, budget.state);
     expect(lower.fits(person, 'training')).toBe(false);
     expect(new DeviceBudget(limits, budget.state).fits(person, 'training')).toBe(true);
+  });
+
+  it('pays for the partitions of plans with groups out of its δ, plan by plan', () => {
+    const groupedPlan = (name: string): ParsedPlan => {
+      coordinator.replacePlan({
+        name,
+        rounds: { ...person.plan.rounds, cohortMin: 12, cohortTarget: 12, cohortMax: 12 },
+        privacy: { ...person.plan.privacy, gamma: '0', epsilon: '1000', delta: '0.0001' },
+        aggregation: { transport: 'shares', groups: { count: 3, combine: 'median' } },
+      });
+      return coordinator.parsed;
+    };
+    const plans = Array.from({ length: 11 }, (_, i) => groupedPlan(`grouped-${i}`));
+    const [first, second] = plans as [ParsedPlan, ParsedPlan];
+    const budget = new DeviceBudget({ epsilon: 10_000, delta: 1e-5 });
+    budget.reserve('r1', first, 'training');
+    const one = budget.report(first).epsilonSpent;
+    // Above what the same amount is at the whole of δ: 1/100 of the plan's 1e-4 is gone.
+    const { spent, reservations } = budget.state.person!;
+    const amount = spent + Object.values(reservations).reduce((total, charge) => total + charge, 0);
+    expect(one).toBeCloseTo(zcdpToEpsilon(amount, 0.9e-5).epsilon, 9);
+    expect(one).toBeGreaterThan(zcdpToEpsilon(amount, 1e-5).epsilon);
+    budget.reserve('r2', first, 'training');
+    budget.release('r2', first);
+    expect(budget.report(first).epsilonSpent).toBe(one);
+    budget.reserve('r2', second, 'training');
+    budget.release('r2', second);
+    expect(budget.report(first).epsilonSpent).toBeCloseTo(zcdpToEpsilon(amount, 0.8e-5).epsilon, 9);
+    // Nine such plans fit this δ, a tenth would leave nothing of it; what they set aside outlives a restart.
+    for (const plan of plans.slice(2, 9)) {
+      budget.reserve('r2', plan, 'training');
+      budget.release('r2', plan);
+    }
+    const state = budgetStateSchema.parse(JSON.parse(JSON.stringify(budget.state)));
+    const again = new DeviceBudget({ epsilon: 10_000, delta: 1e-5 }, state);
+    expect(again.fits(plans[10]!, 'training')).toBe(false);
+    expect(again.fits(first, 'training')).toBe(true);
+    expect(again.report(first).epsilonSpent).toBe(budget.report(first).epsilonSpent);
   });
 
   it('never lets reserved and spent together pass the limit, whatever happens in between', () => {

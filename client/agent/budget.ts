@@ -4,7 +4,9 @@
  * One filter per unit of privacy (person, record), over every plan and every budget epoch, because the epoch is
  * named by the plan and a device must not be made to forget by a new name. A round is reserved at its worst case
  * (the smallest cohort the plan allows), before anything is trained; only a verified receipt settles or releases it
- * (receipts.ts), so an unknown fate stays charged. Trusts: the limits of the device's own configuration.
+ * (receipts.ts), so an unknown fate stays charged. A plan that states a quota is also held to its family's share of
+ * this device's own limits, which lies beneath the filter (docs/adr/0032).
+ * Trusts: the limits of the device's own configuration.
  * May be called by: client/.
  */
 import { z } from 'zod';
@@ -17,13 +19,17 @@ import {
   createFilter,
   release,
   reserve,
+  roundCharge,
   settle,
 } from '../../crypto/dp/filter.ts';
 import { accountEvents, roundEvent } from '../../crypto/dp/plan-accounting.ts';
+import { parseRational } from '../../crypto/dp/rational.ts';
 import { isConcentrated } from '../../crypto/dp/zcdp.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { partitionDelta } from '../../protos/plan-groups.ts';
 import { roundMechanismOf } from '../../protos/plan-mechanism.ts';
+import { shareOfLimit } from '../../protos/plan-quota.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
 
 /** What the person allows over the lifetime of this device's state, per unit of privacy. */
@@ -44,6 +50,15 @@ const unitStateSchema = z.strictObject({
   spent: amount,
   /** Charge of each round whose fate is unknown or undecided. */
   reservations: z.record(z.string().max(100), amount),
+  /** By plan hash: what the partitions of a plan with groups may use up of δ, set aside at its first reservation. */
+  partitions: z.record(z.string().max(64), amount).optional(),
+  /** By family: what its plans have spent and hold reserved; part of the amounts above. */
+  families: z
+    .record(
+      z.string().max(63),
+      z.strictObject({ spent: amount, reservations: z.record(z.string().max(100), amount) }),
+    )
+    .optional(),
 });
 
 export const budgetStateSchema = z.strictObject({
@@ -66,6 +81,8 @@ function eventOf(parsed: ParsedPlan, kind: RoundKind, cohortCount: number): DpEv
  * without looking at data, as crypto/dp/filter.ts requires.
  */
 function orderFor(parsed: ParsedPlan, delta: number): number | 'zcdp' {
+  const shared = parsed.plan.privacy?.quota?.total.order;
+  if (shared !== undefined) return shared;
   const { training, evaluation } = parsed.plan.rounds;
   const rounds: [RoundKind, number][] = [
     ['training', training],
@@ -83,8 +100,8 @@ function orderFor(parsed: ParsedPlan, delta: number): number | 'zcdp' {
 export interface BudgetReport {
   readonly unit: Unit | 'none';
   /**
-   * ε of everything settled and everything still reserved, at `delta`. Infinity for unit 'none' where the device
-   * allows it: nothing bounds what the plan learns.
+   * ε of everything settled and everything still reserved, at `delta` less what partitions of plans with groups take.
+   * Infinity for unit 'none' where the device allows it: nothing bounds what the plan learns.
    */
   readonly epsilonSpent: number;
   readonly epsilonAllowed: number;
@@ -109,7 +126,12 @@ export class DeviceBudget {
   fits(parsed: ParsedPlan, kind: RoundKind): boolean {
     if (this.#disallowed(parsed) !== undefined) return false;
     const quote = this.#quote(parsed, kind);
-    return quote === undefined || canReserve(this.#filter(quote.state), quote.charge);
+    if (quote === undefined) return true;
+    const family = this.#family(quote.state, parsed);
+    return (
+      canReserve(this.#filter(quote.state), quote.charge) &&
+      (family === undefined || canReserve(family, quote.charge))
+    );
   }
 
   /**
@@ -126,10 +148,21 @@ export class DeviceBudget {
     } catch (cause) {
       throw new PulsefoldError('BUDGET_EXCEEDED', this.#refusal(parsed, cause), { cause });
     }
-    this.#write(quote.unit, {
-      ...quote.state,
-      reservations: { ...quote.state.reservations, [id]: quote.charge },
-    });
+    const family = this.#family(quote.state, parsed);
+    if (family !== undefined && !canReserve(family, quote.charge)) {
+      const { family: name, share } = parsed.plan.privacy!.quota!;
+      throw new PulsefoldError(
+        'BUDGET_EXCEEDED',
+        `the plans of family ${name} have used their share (${share}) of what this device allows; one more round of ` +
+          `plan ${parsed.plan.name} does not fit, so it takes no further part`,
+      );
+    }
+    const { state, charge } = quote;
+    const families = withFamily(state, parsed, (held) => ({
+      ...held,
+      reservations: { ...held.reservations, [id]: charge },
+    }));
+    this.#write(quote.unit, { ...state, reservations: { ...state.reservations, [id]: charge }, ...families });
   }
 
   /**
@@ -141,8 +174,20 @@ export class DeviceBudget {
     if (!held) return;
     const event = eventOf(parsed, kind, cohortCount);
     const actual = event ? chargeOf(event, held.state.order) : held.charge;
-    const { spent } = settle(this.#filter(held.state), held.charge, Math.min(actual, held.charge));
-    this.#write(held.unit, { ...held.state, spent, reservations: without(held.state.reservations, id) });
+    const paid = Math.min(actual, held.charge);
+    const { spent } = settle(this.#filter(held.state), held.charge, paid);
+    const families = withFamily(held.state, parsed, (family) => ({
+      spent: family.spent + roundCharge(paid),
+      reservations: without(family.reservations, id),
+    }));
+    const reservations = without(held.state.reservations, id);
+    this.#write(held.unit, { ...held.state, spent, reservations, ...families });
+  }
+
+  /** What is held for rounds whose fate is unknown, and the order it counts at; nothing where no filter is open. */
+  reserved(parsed: ParsedPlan): { readonly order: number | 'zcdp'; readonly amount: number } {
+    const state = parsed.plan.privacy && this.#state[parsed.plan.privacy.unit];
+    return state ? { order: state.order, amount: sum(state.reservations) } : { order: 'zcdp', amount: 0 };
   }
 
   /** It is proven that nothing of this device was or can be opened in that round. */
@@ -150,7 +195,15 @@ export class DeviceBudget {
     const held = this.#held(id, parsed);
     if (!held) return;
     release(this.#filter(held.state), held.charge);
-    this.#write(held.unit, { ...held.state, reservations: without(held.state.reservations, id) });
+    const families = withFamily(held.state, parsed, (family) => ({
+      ...family,
+      reservations: without(family.reservations, id),
+    }));
+    this.#write(held.unit, {
+      ...held.state,
+      reservations: without(held.state.reservations, id),
+      ...families,
+    });
   }
 
   report(parsed: ParsedPlan): BudgetReport {
@@ -164,7 +217,7 @@ export class DeviceBudget {
     const used = state ? state.spent + sum(state.reservations) : 0;
     return {
       unit,
-      epsilonSpent: state ? epsilonOf(used, state.order, delta) : 0,
+      epsilonSpent: state ? epsilonOf(used, state.order, this.#delta(state)) : 0,
       epsilonAllowed: epsilon,
       delta,
     };
@@ -194,7 +247,7 @@ export class DeviceBudget {
       spent: 0,
       reservations: {},
     };
-    return { unit, state, charge: chargeOf(event, state.order) };
+    return { unit, state: withPartitions(state, parsed), charge: chargeOf(event, state.order) };
   }
 
   #held(id: string, parsed: ParsedPlan): { unit: Unit; state: UnitState; charge: number } | undefined {
@@ -207,13 +260,29 @@ export class DeviceBudget {
   /** The filter at today's limits: a person may lower them at any time, and what is spent stays spent. */
   #filter(state: UnitState): BudgetFilter {
     const { order, spent } = state;
-    return { order, limit: this.#limit(order), spent, reserved: sum(state.reservations) };
+    return { order, limit: this.#limit(order, this.#delta(state)), spent, reserved: sum(state.reservations) };
+  }
+
+  /** The share of this plan's family as a filter of its own; undefined where the plan states none. */
+  #family(state: UnitState, { plan }: ParsedPlan): BudgetFilter | undefined {
+    const quota = plan.privacy?.quota;
+    if (quota === undefined) return undefined;
+    const { order } = state;
+    const limit = shareOfLimit(this.#limit(order, this.#delta(state)), parseRational(quota.share));
+    const { spent, reservations } = state.families?.[quota.family] ?? NO_FAMILY;
+    return { order, limit, spent, reserved: sum(reservations) };
+  }
+
+  /** What of δ is left for ε to be stated at, once partitions that turn out badly are paid for. */
+  #delta({ partitions = {} }: UnitState): number {
+    return Math.max(0, this.#limits.delta - sum(partitions));
   }
 
   /** Nothing fits limits that the order cannot express, so they count as 0. */
-  #limit(order: number | 'zcdp'): number {
+  #limit(order: number | 'zcdp', delta: number): number {
+    if (delta === 0) return 0;
     try {
-      return createFilter(this.#limits.epsilon, this.#limits.delta, order).limit;
+      return createFilter(this.#limits.epsilon, delta, order).limit;
     } catch (error) {
       if (error instanceof PulsefoldError && error.code === 'PARAMETER_UNSAFE') return 0;
       throw error;
@@ -234,9 +303,30 @@ export class DeviceBudget {
   }
 }
 
+type FamilyState = NonNullable<UnitState['families']>[string];
+const NO_FAMILY: FamilyState = { spent: 0, reservations: {} };
+
+/** The plan's family after a change; nothing to write for a plan without one. */
+function withFamily(
+  state: UnitState,
+  { plan }: ParsedPlan,
+  change: (family: FamilyState) => FamilyState,
+): Pick<UnitState, 'families'> {
+  const name = plan.privacy?.quota?.family;
+  if (name === undefined) return {};
+  const families = state.families ?? {};
+  return { families: { ...families, [name]: change(families[name] ?? NO_FAMILY) } };
+}
+
 /** Amounts are multiples of 2^-40, so this sum is exact in any order (crypto/dp/filter.ts). */
 const sum = (reservations: Readonly<Record<string, number>>): number =>
   Object.values(reservations).reduce((total, charge) => total + charge, 0);
+
+/** Probabilities of bad partitions add up over plans, whatever becomes of their rounds. */
+function withPartitions(state: UnitState, parsed: ParsedPlan): UnitState {
+  const delta = partitionDelta(parsed);
+  return delta === 0 ? state : { ...state, partitions: { ...state.partitions, [parsed.hashHex]: delta } };
+}
 
 function without(reservations: Readonly<Record<string, number>>, id: string): Record<string, number> {
   const { [id]: _, ...rest } = reservations;
@@ -246,5 +336,6 @@ function without(reservations: Readonly<Record<string, number>>, id: string): Re
 function epsilonOf(used: number, order: number | 'zcdp', delta: number): number {
   if (used === 0) return 0;
   ensure(used > 0, 'INTERNAL', 'a negative charge');
+  if (delta === 0) return Number.POSITIVE_INFINITY;
   return order === 'zcdp' ? zcdpToEpsilon(used, delta).epsilon : rdpToEpsilonAt(order, used, delta);
 }

@@ -29,6 +29,7 @@ export function openRounds(address: string, identity: IdentityBundle, signal?: A
     getUploadState: (request) => call('getUploadState', request),
     putUpload: (request) => call('putUpload', request),
     getReceipt: (request) => call('getReceipt', request),
+    withdraw: (request) => call('withdraw', request),
     close: () => client.close(),
   };
 }

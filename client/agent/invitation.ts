@@ -9,16 +9,12 @@ import { createHash } from 'node:crypto';
 import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import { getSuite, type Suite, type SuiteName } from '../../crypto/identity/suite.ts';
+import { clipOfRound } from '../../protos/adaptive-clip.ts';
+import type { ApprovalPolicy } from '../../protos/approval-policy.ts';
 import { BLOB_PAGE_BYTES, parse } from '../../protos/fields.ts';
 import { committeeKeyIdOf } from '../../protos/keyholder-messages.ts';
 import { parameterCount } from '../../protos/model.ts';
-import {
-  type ApprovalPolicy,
-  committeeKeyCount,
-  type ParsedPlan,
-  parsePlanBytes,
-  requireApproved,
-} from '../../protos/plan.ts';
+import { committeeKeyCount, type ParsedPlan, parsePlanBytes, requireApproved } from '../../protos/plan.ts';
 import { accountPlan } from '../../protos/plan-mechanism.ts';
 import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../../protos/round-config.ts';
@@ -109,6 +105,7 @@ export function acceptInvitation(session: PlanSession, invitation: Invitation): 
     'WRONG_CONFIG',
     'the number of digits is not the one that follows from the plan',
   );
+  clipOfRound(parsed.plan, config.kind, config.clip);
   const binding: RoundBinding = {
     planHash: parsed.hash,
     round: config.round,

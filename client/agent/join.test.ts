@@ -68,7 +68,15 @@ async function serverTls(role: Role, signing: KeyPair) {
 
 async function serveRounds(role: Role = 'coordinator'): Promise<string> {
   const { caPem } = coordinator.authority;
-  const methods = ['getPlan', 'checkIn', 'getBlob', 'getUploadState', 'putUpload', 'getReceipt'] as const;
+  const methods = [
+    'getPlan',
+    'checkIn',
+    'getBlob',
+    'getUploadState',
+    'putUpload',
+    'getReceipt',
+    'withdraw',
+  ] as const;
   const handlers = Object.fromEntries(
     methods.map((method) => [
       method,

@@ -10,10 +10,12 @@ import { fromHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { certificateDer } from '../../crypto/identity/certificate.ts';
 import type { SealingSecret } from '../../crypto/identity/sealed-file.ts';
+import { parseTlogPolicy, type TlogPolicy } from '../../crypto/log/tlog-policy.ts';
 import type { Plan } from '../../protos/plan.ts';
 import { enrol } from '../../protos/transport/enrol.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import { readPassphrase } from '../../protos/transport/identity-store.ts';
+import type { WithdrawalReceipt } from '../../protos/withdrawal.ts';
 import { loadLocalData } from '../sources/local-data.ts';
 import { loadTrainEngine, type TrainEngine } from '../training/engine.ts';
 import { openOrCreateVault, type Vault } from '../vault/vault.ts';
@@ -23,6 +25,7 @@ import type { DeviceData } from './eligibility.ts';
 import { openRounds } from './grpc-rounds.ts';
 import { loadSealer, type Sealer } from './seal.ts';
 import { openVaultStore } from './store.ts';
+import type { WithdrawalExtent } from './withdraw.ts';
 
 export interface RunClientOptions {
   readonly logger?: Logger;
@@ -46,6 +49,23 @@ export async function runClient(configPath: string, options: RunClientOptions = 
   }
 }
 
+/**
+ * Withdraws from the coordinator's present plan, its family or everything: at once and durably on this device, then by a
+ * signed statement to the coordinator. No data are read. Throws what `openClient` and the agent throw.
+ */
+export async function withdrawClient(
+  configPath: string,
+  extent: WithdrawalExtent,
+  options: RunClientOptions = {},
+): Promise<WithdrawalReceipt> {
+  const client = await openClient(await readClientConfig(configPath), { ...options, withoutData: true });
+  try {
+    return await client.agent.withdraw(extent);
+  } finally {
+    await client.close();
+  }
+}
+
 export interface OpenedClient {
   readonly agent: ClientAgent;
   readonly engine: TrainEngine;
@@ -55,7 +75,7 @@ export interface OpenedClient {
 /** Everything `runClient` does short of joining. */
 export async function openClient(
   config: ClientConfig,
-  options: RunClientOptions & { readonly sealer?: Sealer } = {},
+  options: RunClientOptions & { readonly sealer?: Sealer; readonly withoutData?: boolean } = {},
 ): Promise<OpenedClient> {
   const { logger, signal } = options;
   const caPem = await readNamed(
@@ -73,16 +93,18 @@ export async function openClient(
     const rounds = openRounds(config.coordinator.address, identity, signal);
     const agent = new ClientAgent({
       identity,
-      policy: { approvers: config.approvers.pinned, required: config.approvers.required },
+      policy: { ...config.approvers, approvers: config.approvers.pinned },
       pins: { registrarCa: certificateDer(caPem), planHash: config.plan.hash, planName: config.plan.name },
       limits: config.budget,
-      data: (plan) => loadData(config, plan),
+      data: options.withoutData ? NO_DATA : (plan) => loadData(config, plan),
       engine,
       sealer,
       rounds,
       store,
       conditions: () => config.conditions,
       timing: withoutUndefined(config.timing),
+      ...(config.log.policy ? { logPolicy: await logPolicyOf(config.log.policy) } : {}),
+      continueAfterLogAlarm: config.log.continueAfterAlarm,
       ...(logger ? { logger } : {}),
       ...(signal ? { signal } : {}),
     });
@@ -96,6 +118,23 @@ export async function openClient(
     await store.close();
     vault.close();
     throw error;
+  }
+}
+
+/** For a device that comes to leave. */
+const NO_DATA: DeviceData = {
+  train: { features: new Float32Array(0), labels: new Uint8Array(0), count: 0 },
+};
+
+/** Throws CONFIG_INVALID. */
+async function logPolicyOf(file: string): Promise<TlogPolicy> {
+  const text = await readNamed(file, 'log.policy', 'a tlog-policy');
+  try {
+    return parseTlogPolicy(text);
+  } catch (cause) {
+    throw new PulsefoldError('CONFIG_INVALID', `${file} (log.policy): ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 

@@ -4,10 +4,14 @@
  * Trusts: nothing; the coordinator may be hostile. May be called by: client/.
  */
 import { z } from 'zod';
+import { PROOF_HASHES_MAX } from '../../crypto/log/merkle.ts';
+import { TLOG_PROOF_BYTES_MAX } from '../../crypto/log/tlog-proof.ts';
+import { APPROVALS_MAX } from '../../protos/approval-policy.ts';
 import {
   BLOB_PAGE_BYTES,
   bytesOrEmpty,
   bytesUpTo,
+  digest,
   holderId,
   INVITED_KEY_BYTES_MAX,
   integer,
@@ -15,7 +19,7 @@ import {
   signature,
   text,
 } from '../../protos/fields.ts';
-import { APPROVALS_MAX, PLAN_BYTES_MAX } from '../../protos/plan.ts';
+import { PLAN_BYTES_MAX } from '../../protos/plan.ts';
 import { RECEIPT_BYTES_MAX } from '../../protos/receipt.ts';
 
 const REASON_LENGTH_MAX = 500;
@@ -73,4 +77,6 @@ export const getReceiptReply = z.object({
   receipt: bytesOrEmpty(RECEIPT_BYTES_MAX),
   signature: bytesOrEmpty(64),
   retryAfterMs: integer(0, UINT32_MAX),
+  tlogProof: bytesOrEmpty(TLOG_PROOF_BYTES_MAX).default(() => new Uint8Array(0)),
+  logConsistency: listOf(digest, PROOF_HASHES_MAX).default([]),
 });

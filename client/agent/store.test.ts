@@ -33,6 +33,16 @@ const state: ClientState = {
   turns: { [upload.planHash]: { training: 1, evaluation: 0 } },
   budget: { person: { order: 'zcdp', spent: 0.25, reservations: { x: 2 ** -40 } } },
   undecided: [upload],
+  log: {
+    seen: { ['9'.repeat(64)]: { note: 'note' } },
+    alarms: { ['8'.repeat(64)]: { reason: 'two histories', notes: ['one', 'other'] } },
+    unwitnessed: [{ planHash: upload.planHash, round: 3, leafHash: 'a'.repeat(64) }],
+  },
+  accounts: {
+    charged: { ['7'.repeat(64)]: { order: 'zcdp', amount: 0.25 } },
+    alarms: [{ planHash: upload.planHash, round: 2, reason: 'charged twice' }],
+  },
+  withdrawals: [{ scope: `plan:${upload.planHash}`, timeMs: 5 }],
 };
 
 let directory: string;

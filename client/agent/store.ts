@@ -10,10 +10,13 @@
 import { z } from 'zod';
 import { fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
+import { NOTE_BYTES_MAX } from '../../crypto/log/checkpoint.ts';
 import { roundNumber } from '../../protos/fields.ts';
 import type { Vault } from '../vault/vault.ts';
 import { budgetStateSchema } from './budget.ts';
 import { lockDirectory } from './directory-lock.ts';
+import { accountsSchema, emptyAccounts } from './reconcile.ts';
+import { withdrawalsSchema } from './withdraw.ts';
 
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-f]{${bytes * 2}}$`));
 const UNDECIDED_MAX = 1000;
@@ -38,6 +41,26 @@ export const sealedUploadSchema = z.strictObject({
   coordinatorSignature: hex(64).optional(),
 });
 
+const coordinatorKey = z.string().regex(/^([0-9a-f]{64}|04[0-9a-f]{128})$/);
+const signedNote = z.string().max(NOTE_BYTES_MAX);
+
+/** What the device remembers of transparency logs, by coordinator key (log-keeper.ts). */
+const logStateSchema = z.strictObject({
+  /** Largest verified checkpoint. */
+  seen: z.record(coordinatorKey, z.strictObject({ note: signedNote })),
+  /** Contradicting notes that a coordinator signed. */
+  alarms: z.record(
+    coordinatorKey,
+    z.strictObject({ reason: z.string().max(1000), notes: z.tuple([signedNote, signedNote]) }),
+  ),
+  /** Rounds whose proof lacks the quorum of the pinned policy so far. */
+  unwitnessed: z
+    .array(z.strictObject({ planHash: hex(32), round: roundNumber, leafHash: hex(32) }))
+    .max(1000),
+});
+export type LogState = z.output<typeof logStateSchema>;
+export const emptyLogState = (): LogState => ({ seen: {}, alarms: {}, unwitnessed: [] });
+
 /** One sealed update and what the coordinator said about it. */
 export type SealedUpload = z.output<typeof sealedUploadSchema>;
 
@@ -52,6 +75,11 @@ const clientStateSchema = z.strictObject({
   budget: budgetStateSchema,
   /** Uploads whose fate is not proven yet; their charges stand. */
   undecided: z.array(sealedUploadSchema).max(UNDECIDED_MAX),
+  log: logStateSchema.default(emptyLogState),
+  /** What receipts have charged, by pseudonym, and where the coordinator's ledger disagreed. */
+  accounts: accountsSchema.default(emptyAccounts),
+  /** From these on this device takes no part. */
+  withdrawals: withdrawalsSchema.default([]),
 });
 
 export type ClientState = z.output<typeof clientStateSchema>;
@@ -62,6 +90,9 @@ export const emptyState = (): ClientState => ({
   turns: {},
   budget: {},
   undecided: [],
+  log: emptyLogState(),
+  accounts: emptyAccounts(),
+  withdrawals: [],
 });
 
 export interface StoredReceipt {
@@ -78,6 +109,8 @@ export interface ClientStore {
   getUpload(name: string): Promise<Uint8Array>;
   removeUpload(name: string): Promise<void>;
   putReceipt(name: string, receipt: StoredReceipt): Promise<void>;
+  /** The text of a .tlog-proof; a later one with more cosignatures replaces it. */
+  putLogProof(name: string, proof: Uint8Array): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -101,6 +134,7 @@ export class MemoryClientStore implements ClientStore {
   #state: ClientState = emptyState();
   readonly #uploads = new Map<string, Uint8Array>();
   readonly receipts = new Map<string, StoredReceipt>();
+  readonly logProofs = new Map<string, Uint8Array>();
 
   async loadState(): Promise<ClientState> {
     return structuredClone(this.#state);
@@ -122,12 +156,16 @@ export class MemoryClientStore implements ClientStore {
   async putReceipt(name: string, receipt: StoredReceipt): Promise<void> {
     this.receipts.set(name, receipt);
   }
+  async putLogProof(name: string, proof: Uint8Array): Promise<void> {
+    this.logProofs.set(name, proof.slice());
+  }
   async close(): Promise<void> {}
 }
 
 const STATE = 'agent-state';
 const uploadEntry = (name: string): string => `upload-${name}`;
 const receiptEntry = (name: string): string => `receipt-${name}`;
+const logProofEntry = (name: string): string => `tlog-proof-${name}`;
 
 /**
  * The store of a real client: entries of its vault, under a lock against a second agent. Opening costs one scrypt (the
@@ -171,6 +209,10 @@ class VaultClientStore implements ClientStore {
   async putReceipt(name: string, { receipt, signature }: StoredReceipt): Promise<void> {
     const text = JSON.stringify({ receipt: fromUtf8(receipt), signature: toHex(signature) });
     await this.#vault.put(receiptEntry(name), utf8(text));
+  }
+
+  async putLogProof(name: string, proof: Uint8Array): Promise<void> {
+    await this.#vault.put(logProofEntry(name), proof);
   }
 
   close(): Promise<void> {

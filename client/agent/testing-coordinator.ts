@@ -12,17 +12,11 @@ import { type CertificateAuthority, certificateDer } from '../../crypto/identity
 import { getSuite, type KeyPair, type Suite, type SuiteName } from '../../crypto/identity/suite.ts';
 import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import { randomBytes } from '../../crypto/random.ts';
+import type { ApprovalPolicy } from '../../protos/approval-policy.ts';
 import { BLOB_PAGE_BYTES } from '../../protos/fields.ts';
 import { committeeKeyIdOf } from '../../protos/keyholder-messages.ts';
 import { parameterCount } from '../../protos/model.ts';
-import {
-  type ApprovalPolicy,
-  approvePlan,
-  finishPlan,
-  type ParsedPlan,
-  type PlanApproval,
-  quorumOf,
-} from '../../protos/plan.ts';
+import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval, quorumOf } from '../../protos/plan.ts';
 import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
 import { type EncodedRoundConfig, encodeRoundConfig, type RoundKind } from '../../protos/round-config.ts';
@@ -41,7 +35,14 @@ import {
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { Pins } from './invitation.ts';
 import { type Changes, enrolledClient, type Holder, planValue, START_MS } from './testing.ts';
-import type { CheckInRequest, RoundRequest, RoundsTransport, UploadHeader } from './transport.ts';
+import { chargeOfRound, withdrawalReply } from './testing-answers.ts';
+import type {
+  CheckInRequest,
+  RoundRequest,
+  RoundsTransport,
+  UploadHeader,
+  WithdrawRequest,
+} from './transport.ts';
 
 export interface FakeRound {
   readonly kind: RoundKind;
@@ -138,9 +139,15 @@ export class FakeCoordinator implements RoundsTransport {
 
   openRound(
     round: number,
-    options: { kind?: RoundKind; fate?: FakeRound['fate']; weight?: number; committeeKey?: Uint8Array } = {},
+    options: {
+      kind?: RoundKind;
+      fate?: FakeRound['fate'];
+      weight?: number;
+      committeeKey?: Uint8Array;
+      clip?: string;
+    } = {},
   ): FakeRound {
-    const { kind = 'training', fate = 'certified', weight = 0.125 } = options;
+    const { kind = 'training', fate = 'certified', weight = 0.125, clip } = options;
     const weights = Float32Array.from(
       { length: parameterCount(this.parsed.plan.model) },
       (_, i) => weight * i,
@@ -161,6 +168,7 @@ export class FakeCoordinator implements RoundsTransport {
         committeeKeyId: toHex(keyId),
         digitCount: digitCountOf(this.parsed, kind),
         openedAtMs: START_MS,
+        ...(clip === undefined ? {} : { clip }),
       },
       this.suite,
     );
@@ -241,6 +249,9 @@ export class FakeCoordinator implements RoundsTransport {
         return { receipt: new Uint8Array(0), signature: new Uint8Array(0), retryAfterMs: 300 };
       return this.signReceipt(this.receiptOf(request.round));
     });
+
+  withdraw = (request: WithdrawRequest): Promise<unknown> =>
+    this.#answer('withdraw', request, () => withdrawalReply(this, request));
 
   close(): void {}
 
@@ -348,7 +359,8 @@ export class FakeCoordinator implements RoundsTransport {
         exclusion: { leafHashes: leaves.map(toHex) },
       };
     const proof = MerkleTree.fromLeafHashes(leaves).inclusionProof(index).map(toHex);
-    return { ...base, outcome: 'certified', certificate, inclusion: { index, size: leaves.length, proof } };
+    const inclusion = { index, size: leaves.length, proof };
+    return { ...base, outcome: 'certified', certificate, inclusion, ...chargeOfRound(this, round, leaves) };
   }
 
   certificate(

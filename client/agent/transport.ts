@@ -27,6 +27,21 @@ export interface RoundRequest {
   readonly round: number;
 }
 
+export interface ReceiptRequest extends RoundRequest {
+  /** Leaves of the largest checkpoint of the log that this device has verified. */
+  readonly logSizeSeen?: number;
+  /** What verified receipts have charged so far (reconcile.ts). */
+  readonly charged?: string;
+}
+
+export interface WithdrawRequest {
+  readonly planHash: Uint8Array;
+  readonly pseudonym: Uint8Array;
+  readonly scope: string;
+  readonly timeMs: number;
+  readonly signature: Uint8Array;
+}
+
 export interface RoundsTransport {
   getPlan(): Promise<unknown>;
   /** Long poll: may take `waitMs` and a little more. */
@@ -38,6 +53,7 @@ export interface RoundsTransport {
     readonly offset: number;
     readonly data: Uint8Array;
   }): Promise<unknown>;
-  getReceipt(request: RoundRequest): Promise<unknown>;
+  getReceipt(request: ReceiptRequest): Promise<unknown>;
+  withdraw(request: WithdrawRequest): Promise<unknown>;
   close(): void;
 }

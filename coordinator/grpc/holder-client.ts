@@ -21,6 +21,7 @@ import { openClient, type RpcClient } from '../../protos/transport/channel.ts';
 import type {
   Acceptance,
   CeremonyReply,
+  Draw,
   Entry,
   HolderPort,
   OpenPart,
@@ -48,6 +49,7 @@ const acceptReply = z.object({
   rejected: listOf(z.object({ deviceId: text(32), code: text(64), reason: text(500) }), 10_000),
 });
 const statementReply = z.object({ holderId, signature });
+const drawReply = z.object({ holderId, values: bytesUpTo(256), signature });
 const openReply = z.object({ holderId, partial: bytesUpTo(64 * 1024 * 1024), signature });
 
 export interface HolderClientOptions {
@@ -101,6 +103,13 @@ export class HolderClient implements HolderPort {
 
   async abort(planHash: Uint8Array, round: number, reason: string): Promise<StatementSignature> {
     return parse(statementReply, await this.#rpc.call('abort', { planHash, round, reason }));
+  }
+
+  async draw(request: OpenRequest, parts: Iterable<OpenPart>): Promise<Draw> {
+    return parse(
+      drawReply,
+      await this.#rpc.send('draw', openMessages(request, parts), { deadlineMs: 10 * this.#callMs }),
+    );
   }
 
   async open(request: OpenRequest, parts: Iterable<OpenPart>): Promise<PartialOpening> {

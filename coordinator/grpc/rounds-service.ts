@@ -15,12 +15,15 @@ import {
   putUploadRequest,
 } from '../../protos/rounds-messages.ts';
 import type { CallContext, ServedService } from '../../protos/transport/server.ts';
+import { withdrawRequest } from '../../protos/withdrawal.ts';
 import { checkIn } from '../rounds/check-in.ts';
 import { Receipts } from '../rounds/receipts.ts';
+import { compareAccounts } from '../rounds/reconcile.ts';
 import * as repository from '../rounds/repository.ts';
 import type { PlanRunner } from '../rounds/runner.ts';
 import type { RoundServices } from '../rounds/services.ts';
 import { putUpload, targetOf } from '../rounds/uploads.ts';
+import { withdraw } from '../rounds/withdrawals.ts';
 import { BlobCache } from './blob-cache.ts';
 
 /** The plan that clients join now; null before the first. */
@@ -115,12 +118,17 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       },
       getReceipt: (message: unknown, context: CallContext) => {
         const request = parse(getReceiptRequest, message);
-        const built = receipts.build(
-          runnerOf(request.planHash).parsed,
-          request.round,
-          deviceOf(context).deviceId,
-        );
-        return built ? { ...built, retryAfterMs: 0 } : { retryAfterMs: RETRY_RECEIPT_MS };
+        const { parsed } = runnerOf(request.planHash);
+        const { deviceId } = deviceOf(context);
+        const built = receipts.build(parsed, request.round, deviceId);
+        if (built) compareAccounts(services, parsed, deviceId, request);
+        if (!built) return { retryAfterMs: RETRY_RECEIPT_MS };
+        const proof = services.logProofs?.prove(toHex(request.planHash), request.round, request.logSizeSeen);
+        return { ...built, ...proof, retryAfterMs: 0 };
+      },
+      withdraw: (message: unknown, context: CallContext) => {
+        const request = parse(withdrawRequest, message);
+        return withdraw(services, runnerOf(request.planHash).parsed, deviceOf(context), request);
       },
     },
   };

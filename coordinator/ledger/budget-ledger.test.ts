@@ -110,10 +110,11 @@ describe('reserve, settle, release', () => {
     expect(ledger.reserve(round(2), ['p1'], 0.1, { order: 'zcdp' }).refused[0]!.reason).toMatch(
       /counts at order 32/,
     );
-    expect(ledger.events().at(-1)).toMatchObject({
-      kind: 'reserve',
-      mechanism: { type: 'test', variance: '7/3' },
-    });
+    expect(ledger.events().filter((event) => event.kind === 'reserve')).toMatchObject([
+      { round: 1, mechanism: { type: 'test', variance: '7/3' }, pseudonyms: [] },
+      { round: 1, mechanism: {}, pseudonyms: ['p1'] },
+      { round: 2, mechanism: {}, pseudonyms: [] },
+    ]);
   });
 
   it('opens a filter once; its terms never change', () => {
@@ -175,19 +176,42 @@ describe('reserve, settle, release', () => {
 
   it('the table itself refuses overspending, and events cannot be edited', () => {
     const run = (sql: string) => () => store.transaction('test.attack', (database) => database.run(sql));
-    expect(run("UPDATE budget_filters SET spent_steps = limit_steps + 1 WHERE pseudonym = 'p1'")).toThrow(
+    expect(run('UPDATE budget_balances SET spent_steps = limit_steps + 1 WHERE id = 1')).toThrow(
       coded('INTERNAL'),
     );
-    expect(run("UPDATE budget_filters SET reserved_steps = -1 WHERE pseudonym = 'p1'")).toThrow(
-      coded('INTERNAL'),
-    );
-    expect(run("UPDATE budget_events SET event = '{}'")).toThrow(coded('INTERNAL'));
-    expect(run('DELETE FROM budget_events')).toThrow(coded('INTERNAL'));
+    expect(run('UPDATE budget_balances SET spent_steps = -1 WHERE id = 1')).toThrow(coded('INTERNAL'));
+    expect(run('UPDATE budget_balances SET limit_steps = limit_steps + 1')).toThrow(coded('INTERNAL'));
+    ledger.reserve(round(1), ['p1'], 1, { quotas: [{ name: 'family:a', limit: 2 }] });
+    ledger.releaseByAbort(round(1), { hash: hash('b') });
+    for (const sql of [
+      'UPDATE budget_quotas SET limit_steps = limit_steps + 1',
+      'UPDATE budget_quotas SET spent_steps = limit_steps + 1',
+      'UPDATE budget_charges SET charge_steps = 1',
+      'DELETE FROM budget_holds',
+      "UPDATE budget_journal SET event = '{}'",
+      "UPDATE budget_accounts SET pseudonym = 'p9'",
+      "UPDATE budget_terms SET epsilon = '9'",
+      'DELETE FROM budget_journal',
+      'DELETE FROM budget_charges',
+    ])
+      expect(run(sql), sql).toThrow(coded('INTERNAL'));
+  });
+
+  it('the table refuses a reservation past the limit, whoever writes it', () => {
+    ledger.reserve(round(1), ['p1'], 2);
+    ledger.reserve(round(2), ['p2'], 1);
+    const insert = (account: number) => () =>
+      store.transaction('test.attack', (d) => {
+        d.run("INSERT INTO budget_holds VALUES (2, ?, 'reserved')", account);
+        throw new Error('it fitted');
+      });
+    expect(insert(1)).toThrow(coded('INTERNAL'));
+    expect(insert(3)).toThrow('it fitted');
   });
 
   it('verify notices a balance that its events do not give', () => {
     const set = (steps: number) =>
-      store.transaction('test.attack', (d) => d.run('UPDATE budget_filters SET spent_steps = ?', steps));
+      store.transaction('test.attack', (d) => d.run('UPDATE budget_balances SET spent_steps = ?', steps));
     set(1);
     expect(() => ledger.verify()).toThrow(coded('LOG_INCONSISTENT'));
     set(0);

@@ -38,8 +38,27 @@ export function chargeSteps(charge: number | string): number {
   return toSteps(amount);
 }
 
+/** A limit rounded down to whole steps. Throws FIELD_OUT_OF_RANGE. */
+export function floorSteps(limit: number): number {
+  ensure(limit >= 0 && limit <= 4096, 'FIELD_OUT_OF_RANGE', 'a limit is a number from 0 to 4096');
+  return Math.floor(limit * STEPS_PER_UNIT);
+}
+
+/** Every check-in states the terms of its filter again. */
+const decimals = new Map<number | string, string>();
+const DECIMALS_MAX = 64;
+
 /** A number's shortest decimal without exponent ('0.00001'); text stays as it is if it is a rational. */
 export function decimalText(value: number | string): string {
+  const known = decimals.get(value);
+  if (known !== undefined) return known;
+  const text = toDecimal(value);
+  decimals.set(value, text);
+  if (decimals.size > DECIMALS_MAX) decimals.delete(decimals.keys().next().value!);
+  return text;
+}
+
+function toDecimal(value: number | string): string {
   if (typeof value === 'string') {
     parseRational(value);
     return value;
@@ -56,23 +75,40 @@ export function decimalText(value: number | string): string {
 /** The double nearest to a rational text. */
 export const realOf = (text: string): number => rationalToNumber(parseRational(text));
 
-/** ε at δ of an amount; 0 for nothing. For people and reports: the decision is made on the amount itself. */
+const epsilons = new Map<string, number>();
+const EPSILONS_MAX = 4096;
+
+/**
+ * ε at δ of an amount; 0 for nothing. For people and reports: the decision is made on the amount itself. Remembered,
+ * because the conversion is a search and a thousand participants with one history need one.
+ */
 export function epsilonOfAmount(order: FilterOrder, amount: number, delta: number): number {
   if (amount === 0) return 0;
-  return order === 'zcdp' ? zcdpToEpsilon(amount, delta).epsilon : rdpToEpsilonAt(order, amount, delta);
+  const key = `${order} ${delta} ${amount}`;
+  const known = epsilons.get(key);
+  if (known !== undefined) return known;
+  const epsilon =
+    order === 'zcdp' ? zcdpToEpsilon(amount, delta).epsilon : rdpToEpsilonAt(order, amount, delta);
+  epsilons.set(key, epsilon);
+  if (epsilons.size > EPSILONS_MAX) epsilons.delete(epsilons.keys().next().value!);
+  return epsilon;
 }
 
 export const orderText = (order: FilterOrder): string => String(order);
 export const orderOf = (text: string): FilterOrder => (text === 'zcdp' ? text : Number(text));
 
+/** Asked for a million times in a row by a replay, always for the same terms. */
+let last = { epsilon: '', delta: '', order: 0 as FilterOrder, steps: 0 };
 const limits = new Map<string, number>();
 const LIMITS_MAX = 64;
 
 /** Limit of a filter with these terms, in steps. A whole cohort opens filters with the same ones, and it is a search. */
 export function limitStepsOf(epsilon: string, delta: string, order: FilterOrder): number {
+  if (last.epsilon === epsilon && last.delta === delta && last.order === order) return last.steps;
   const key = `${epsilon} ${delta} ${order}`;
-  const known = limits.get(key) ?? toSteps(createFilter(realOf(epsilon), realOf(delta), order).limit);
-  limits.set(key, known);
+  const steps = limits.get(key) ?? toSteps(createFilter(realOf(epsilon), realOf(delta), order).limit);
+  limits.set(key, steps);
   if (limits.size > LIMITS_MAX) limits.delete(limits.keys().next().value!);
-  return known;
+  last = { epsilon, delta, order, steps };
+  return steps;
 }

@@ -1,21 +1,14 @@
 /**
- * The ledger's own event rows and their pure replay: what happened, from which every balance can be
+ * The ledger's own events and their pure replay: what happened, from which every balance can be
  * recomputed.
  *
  * Trusts: nothing; `replay` refuses a history that the ledger could not have written. May be called by:
  * coordinator/ledger, tests and tools that audit a ledger file.
  */
-import {
-  type BudgetFilter,
-  canReserve,
-  createFilter,
-  release,
-  reserve,
-  settle,
-} from '../../crypto/dp/filter.ts';
+import type { BudgetFilter } from '../../crypto/dp/filter.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { JsonObject } from '../../crypto/log/canonical-json.ts';
-import { fromSteps, orderOf, realOf, toSteps } from './ledger-amounts.ts';
+import { type FilterOrder, fromSteps, limitStepsOf, orderOf } from './ledger-amounts.ts';
 
 export interface RoundKey {
   /** Lower-case hexadecimal plan hash. */
@@ -23,7 +16,10 @@ export interface RoundKey {
   readonly round: number;
 }
 
-/** What happened. Amounts are whole steps of 2^-40; ε and δ are decimal text; lists are ascending. */
+/** A ceiling beneath the filter for what one name may use of it, in steps of 2^-40. */
+export type QuotaLimit = { readonly name: string; readonly limitSteps: number };
+
+/** What happened. Amounts are whole steps of 2^-40; ε and δ are decimal text. */
 export type LedgerEvent =
   | {
       readonly kind: 'open';
@@ -38,8 +34,13 @@ export type LedgerEvent =
   | (RoundKey & {
       readonly kind: 'reserve';
       readonly chargeSteps: number;
-      /** Parameters of the mechanism that is paid for, so that any accountant can interpret the event. */
+      /**
+       * Parameters of the mechanism that is paid for, so that any accountant can interpret the event: stated by the
+       * first event of a round, which may reserve for nobody, and empty in the later ones.
+       */
       readonly mechanism: JsonObject;
+      /** What the round draws on beside the filter; by the first event of a round, if any. */
+      readonly quotas?: readonly QuotaLimit[];
       readonly pseudonyms: readonly string[];
     })
   | (RoundKey & {
@@ -50,103 +51,233 @@ export type LedgerEvent =
       readonly charged: readonly string[];
       readonly released: readonly string[];
     })
-  | (RoundKey & { readonly kind: 'abort'; readonly abortHash: string; readonly released: readonly string[] });
+  | (RoundKey & { readonly kind: 'abort'; readonly abortHash: string; readonly released: readonly string[] })
+  | {
+      readonly kind: 'withdraw';
+      readonly pseudonym: string;
+      /** '*' for everything, or the name of a quota or plan (`family:…`, `plan:…`). */
+      readonly scope: string;
+    };
 
 export interface ReplayedBalance extends BudgetFilter {
   readonly delta: string;
   readonly epsilon: string;
   readonly unit: 'person' | 'record';
+  /** By name, once something was reserved under it. */
+  readonly quotas: ReadonlyMap<string, BudgetFilter>;
+}
+
+/** Scopes by which a participant may have withdrawn from a round. */
+export const scopesOf = (planHash: string, quotas: readonly QuotaLimit[]): string[] => [
+  '*',
+  `plan:${planHash}`,
+  ...quotas.map(({ name }) => name),
+];
+
+/**
+ * The arithmetic of crypto/dp/filter.ts once more, in whole steps and in place: a million accounts are changed a million
+ * times, and what the ledger wrote is checked by other code than wrote it.
+ */
+class Meter {
+  readonly limit: number;
+  spent = 0;
+  reserved = 0;
+  constructor(limitSteps: number) {
+    this.limit = limitSteps;
+  }
+  reserve(steps: number): void {
+    const fits = steps >= 0 && this.spent + this.reserved + steps <= this.limit;
+    ensure(fits, 'LOG_INCONSISTENT', 'ledger: a reservation passes its budget');
+    this.reserved += steps;
+  }
+  end(promised: number, paid: number): void {
+    const holds = promised <= this.reserved && paid <= promised;
+    ensure(holds, 'LOG_INCONSISTENT', 'ledger: nothing of that size is reserved');
+    this.reserved -= promised;
+    this.spent += paid;
+  }
+  filter(order: FilterOrder): BudgetFilter {
+    const { limit, spent, reserved } = this;
+    return { order, limit: fromSteps(limit), spent: fromSteps(spent), reserved: fromSteps(reserved) };
+  }
+}
+
+interface Terms {
+  readonly order: FilterOrder;
+  readonly delta: string;
+  readonly epsilon: string;
+  readonly unit: 'person' | 'record';
+}
+
+class Account {
+  readonly terms: Terms;
+  readonly meter: Meter;
+  /** A handful at most. */
+  quotas: { readonly name: string; readonly meter: Meter }[] | undefined = undefined;
+  withdrawn: Set<string> | undefined = undefined;
+  constructor(terms: Terms, limitSteps: number) {
+    this.terms = terms;
+    this.meter = new Meter(limitSteps);
+  }
+
+  quota({ name, limitSteps }: QuotaLimit): Meter {
+    this.quotas ??= [];
+    let known = this.quotas.find((quota) => quota.name === name);
+    if (known === undefined) {
+      known = { name, meter: new Meter(limitSteps) };
+      this.quotas.push(known);
+    }
+    ensure(known.meter.limit === limitSteps, 'LOG_INCONSISTENT', 'ledger: a quota changed its limit');
+    return known.meter;
+  }
 }
 
 interface ReplayedRound {
-  /** Steps promised by each pseudonym and not yet settled. */
-  readonly open: Map<string, number>;
-  ended: boolean;
+  /** Accounts that were promised the charge and not yet settled. */
+  readonly open: Map<string, Account>;
+  readonly chargeSteps: number;
+  readonly quotas: readonly QuotaLimit[];
+  readonly scopes: readonly string[];
+  readonly ended: boolean;
 }
 
-class Replay {
-  readonly balances = new Map<string, ReplayedBalance>();
-  readonly #rounds = new Map<string, ReplayedRound>();
+const ENDED: ReplayedRound = { open: new Map(), chargeSteps: 0, quotas: [], scopes: [], ended: true };
+const NO_QUOTAS: ReadonlyMap<string, BudgetFilter> = new Map();
 
+/** Applies events one by one; `balances` at any time. */
+export class LedgerReplay {
+  readonly #accounts = new Map<string, Account>();
+  readonly #plans = new Map<string, Map<number, ReplayedRound>>();
+
+  /** Of the account opened last; most have the same. */
+  #terms: Terms = { order: 'zcdp', unit: 'person', epsilon: '', delta: '' };
+
+  get size(): number {
+    return this.#accounts.size;
+  }
+
+  balance(pseudonym: string): ReplayedBalance | undefined {
+    const account = this.#accounts.get(pseudonym);
+    if (!account) return undefined;
+    const { order, unit, epsilon, delta } = account.terms;
+    const quotas = account.quotas
+      ? new Map(account.quotas.map(({ name, meter }) => [name, meter.filter(order)]))
+      : NO_QUOTAS;
+    return { ...account.meter.filter(order), unit, epsilon, delta, quotas };
+  }
+
+  balances(): Map<string, ReplayedBalance> {
+    return new Map([...this.#accounts.keys()].map((name) => [name, this.balance(name)!]));
+  }
+
+  /** Throws LOG_INCONSISTENT. */
   apply(event: LedgerEvent): void {
     if (event.kind === 'open') this.#open(event);
     else if (event.kind === 'reserve') this.#reserve(event);
     else if (event.kind === 'settle') this.#end(event, event.charged, event.released, event.chargeSteps);
     else if (event.kind === 'abort') this.#end(event, [], event.released, 0);
+    else if (event.kind === 'withdraw') this.#withdraw(event);
     else throw new PulsefoldError('LOG_INCONSISTENT', 'ledger: unknown kind of event');
   }
 
   #open(event: LedgerEvent & { kind: 'open' }): void {
     const { pseudonym, unit, epsilon, delta } = event;
-    ensure(!this.balances.has(pseudonym), 'LOG_INCONSISTENT', 'ledger: a filter was opened twice');
-    const filter = createFilter(realOf(epsilon), realOf(delta), orderOf(event.order));
-    const same = toSteps(filter.limit) === event.limitSteps;
+    ensure(!this.#accounts.has(pseudonym), 'LOG_INCONSISTENT', 'ledger: a filter was opened twice');
+    const order = orderOf(event.order);
+    const same = limitStepsOf(epsilon, delta, order) === event.limitSteps;
     ensure(same, 'LOG_INCONSISTENT', 'ledger: a limit does not follow from ε, δ and order');
-    this.balances.set(pseudonym, { ...filter, unit, epsilon, delta });
+    const last = this.#terms;
+    const known =
+      last.order === order && last.unit === unit && last.epsilon === epsilon && last.delta === delta;
+    if (!known) this.#terms = { order, unit, epsilon, delta };
+    this.#accounts.set(pseudonym, new Account(this.#terms, event.limitSteps));
   }
 
-  #roundOf({ planHash, round }: RoundKey): ReplayedRound {
-    const id = `${planHash}/${round}`;
-    const known = this.#rounds.get(id) ?? { open: new Map<string, number>(), ended: false };
-    this.#rounds.set(id, known);
-    return known;
+  #withdraw({ pseudonym, scope }: LedgerEvent & { kind: 'withdraw' }): void {
+    const account = this.#account(pseudonym);
+    account.withdrawn ??= new Set();
+    account.withdrawn.add(scope);
+  }
+
+  #account(pseudonym: string): Account {
+    const account = this.#accounts.get(pseudonym);
+    ensure(account, 'LOG_INCONSISTENT', 'ledger: an event of a pseudonym without a filter');
+    return account;
+  }
+
+  #known({ planHash, round }: RoundKey): ReplayedRound | undefined {
+    return this.#plans.get(planHash)?.get(round);
+  }
+
+  #put({ planHash, round }: RoundKey, value: ReplayedRound): ReplayedRound {
+    const rounds = this.#plans.get(planHash) ?? new Map<number, ReplayedRound>();
+    this.#plans.set(planHash, rounds.set(round, value));
+    return value;
   }
 
   #reserve(event: LedgerEvent & { kind: 'reserve' }): void {
-    const round = this.#roundOf(event);
-    const charge = fromSteps(event.chargeSteps);
-    ensure(!round.ended, 'LOG_INCONSISTENT', 'ledger: a reservation after the end of its round');
-    for (const pseudonym of event.pseudonyms) {
-      ensure(!round.open.has(pseudonym), 'LOG_INCONSISTENT', 'ledger: one round reserved a pseudonym twice');
-      this.#change(pseudonym, (filter) => {
-        ensure(canReserve(filter, charge), 'LOG_INCONSISTENT', 'ledger: a reservation passes its budget');
-        return reserve(filter, charge);
+    const { chargeSteps, quotas = [] } = event;
+    const known = this.#known(event);
+    const round =
+      known ??
+      this.#put(event, {
+        open: new Map(),
+        chargeSteps,
+        quotas,
+        scopes: scopesOf(event.planHash, quotas),
+        ended: false,
       });
-      round.open.set(pseudonym, event.chargeSteps);
+    ensure(!round.ended, 'LOG_INCONSISTENT', 'ledger: a reservation after the end of its round');
+    ensure(
+      round.chargeSteps === chargeSteps && (known === undefined || quotas.length === 0),
+      'LOG_INCONSISTENT',
+      'ledger: one round was reserved at two charges or quotas',
+    );
+    for (const pseudonym of event.pseudonyms) {
+      const account = this.#account(pseudonym);
+      const left = account.withdrawn && round.scopes.some((scope) => account.withdrawn!.has(scope));
+      ensure(!left, 'LOG_INCONSISTENT', 'ledger: a reservation after a withdrawal');
+      account.meter.reserve(chargeSteps);
+      for (const quota of round.quotas) account.quota(quota).reserve(chargeSteps);
+      const before = round.open.size;
+      round.open.set(pseudonym, account);
+      ensure(round.open.size > before, 'LOG_INCONSISTENT', 'ledger: one round reserved a pseudonym twice');
     }
   }
 
   #end(key: RoundKey, charged: readonly string[], released: readonly string[], paidSteps: number): void {
-    const round = this.#roundOf(key);
+    const round =
+      this.#known(key) ??
+      this.#put(key, { open: new Map(), chargeSteps: 0, quotas: [], scopes: [], ended: false });
     ensure(!round.ended, 'LOG_INCONSISTENT', 'ledger: a round ended twice');
-    round.ended = true;
-    for (const pseudonym of charged) {
-      const promised = this.#take(round, pseudonym);
-      ensure(
-        paidSteps > 0 && paidSteps <= promised,
-        'LOG_INCONSISTENT',
-        'ledger: a charge is not within its reservation',
-      );
-      this.#change(pseudonym, (filter) => settle(filter, fromSteps(promised), fromSteps(paidSteps)));
-    }
-    for (const pseudonym of released) {
-      const promised = this.#take(round, pseudonym);
-      this.#change(pseudonym, (filter) => release(filter, fromSteps(promised)));
-    }
+    // Only that it is over: a history of rounds must not keep its maps.
+    this.#put(key, ENDED);
+    ensure(
+      charged.length === 0 || (paidSteps > 0 && paidSteps <= round.chargeSteps),
+      'LOG_INCONSISTENT',
+      'ledger: a charge is not within its reservation',
+    );
+    for (const pseudonym of charged) end(round, pseudonym, paidSteps);
+    for (const pseudonym of released) end(round, pseudonym, 0);
     ensure(round.open.size === 0, 'LOG_INCONSISTENT', 'ledger: a round ended and left reservations open');
   }
+}
 
-  #take(round: ReplayedRound, pseudonym: string): number {
-    const steps = round.open.get(pseudonym);
-    ensure(steps !== undefined, 'LOG_INCONSISTENT', 'ledger: a charge or release without a reservation');
-    round.open.delete(pseudonym);
-    return steps;
-  }
-
-  #change(pseudonym: string, change: (filter: BudgetFilter) => BudgetFilter): void {
-    const balance = this.balances.get(pseudonym);
-    ensure(balance, 'LOG_INCONSISTENT', 'ledger: an event of a pseudonym without a filter');
-    this.balances.set(pseudonym, { ...balance, ...change(balance) });
-  }
+function end(round: ReplayedRound, pseudonym: string, paidSteps: number): void {
+  const account = round.open.get(pseudonym);
+  ensure(account, 'LOG_INCONSISTENT', 'ledger: a charge or release without a reservation');
+  round.open.delete(pseudonym);
+  account.meter.end(round.chargeSteps, paidSteps);
+  for (const quota of round.quotas) account.quota(quota).end(round.chargeSteps, paidSteps);
 }
 
 /**
  * Recomputes all balances from events in order. Pure. Throws LOG_INCONSISTENT for any history that the
  * ledger could not have written: overspending, double charges, releases without reservation, a changed
- * limit.
+ * limit, a reservation after a withdrawal.
  */
 export function replay(events: Iterable<LedgerEvent>): Map<string, ReplayedBalance> {
-  const state = new Replay();
+  const state = new LedgerReplay();
   for (const event of events) state.apply(event);
-  return state.balances;
+  return state.balances();
 }

@@ -1,65 +1,74 @@
 /**
  * The tables of the budget ledger and every SQL statement on them.
  *
- * The CHECK on `budget_filters` is the last line that keeps spent + reserved within the limit, whatever the
- * code above does; events are append-only by trigger. Trusts: nothing. May be called by:
- * coordinator/ledger.
+ * The CHECK on `budget_balances` and a trigger on `budget_holds` are the last line that keeps spent + reserved within
+ * the limit, whatever the code above does; the journal is append-only by trigger, and so is all that its short rows
+ * point to. A reservation reads the account and writes only rows that lie beside their predecessors (hold, journal):
+ * pages are what a commit costs, and people come in no order. The balance is written when the round ends.
+ * Trusts: nothing. May be called by: coordinator/ledger.
  */
 import { canonicalJson } from '../../crypto/log/canonical-json.ts';
 import type { Database } from '../storage/store.ts';
-import type { LedgerEvent, RoundKey } from './ledger-events.ts';
+import type { LedgerEvent, QuotaLimit, RoundKey } from './ledger-events.ts';
 
-export const LEDGER_MIGRATIONS = [
-  `CREATE TABLE budget_filters (
-     pseudonym TEXT PRIMARY KEY,
-     unit TEXT NOT NULL CHECK (unit IN ('person', 'record')),
-     epsilon TEXT NOT NULL,
-     delta TEXT NOT NULL,
-     filter_order TEXT NOT NULL,
-     limit_steps INTEGER NOT NULL,
-     spent_steps INTEGER NOT NULL CHECK (spent_steps >= 0),
-     reserved_steps INTEGER NOT NULL CHECK (reserved_steps >= 0),
-     CHECK (spent_steps + reserved_steps <= limit_steps)
-   ) STRICT, WITHOUT ROWID;
-   CREATE TABLE budget_rounds (
-     plan_hash TEXT NOT NULL,
-     round INTEGER NOT NULL,
-     charge_steps INTEGER NOT NULL,
-     state TEXT NOT NULL CHECK (state IN ('reserved', 'settled', 'aborted')),
-     statement_hash TEXT,
-     PRIMARY KEY (plan_hash, round)
-   ) STRICT, WITHOUT ROWID;
-   CREATE TABLE budget_reservations (
-     plan_hash TEXT NOT NULL,
-     round INTEGER NOT NULL,
-     pseudonym TEXT NOT NULL REFERENCES budget_filters (pseudonym),
-     state TEXT NOT NULL CHECK (state IN ('reserved', 'charged', 'released')),
-     PRIMARY KEY (plan_hash, round, pseudonym),
-     FOREIGN KEY (plan_hash, round) REFERENCES budget_rounds (plan_hash, round)
-   ) STRICT, WITHOUT ROWID;
-   CREATE TABLE budget_events (id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL) STRICT;
-   CREATE TRIGGER budget_events_no_update BEFORE UPDATE ON budget_events
-     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-   CREATE TRIGGER budget_events_no_delete BEFORE DELETE ON budget_events
-     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;`,
-];
+export { LEDGER_MIGRATIONS } from './ledger-migrations.ts';
 
-export interface FilterRow {
-  pseudonym: string;
+export interface AccountRow {
+  id: number;
   unit: 'person' | 'record';
   epsilon: string;
   delta: string;
   filter_order: string;
   limit_steps: number;
   spent_steps: number;
-  reserved_steps: number;
+  /** 1 if the account has withdrawn from anything. */
+  withdrawn: 0 | 1;
 }
+export type AccountTerms = Pick<AccountRow, 'unit' | 'epsilon' | 'delta' | 'filter_order' | 'limit_steps'>;
+
 export interface RoundRow {
+  id: number;
   charge_steps: number;
   state: 'reserved' | 'settled' | 'aborted';
   statement_hash: string | null;
+  /** JSON list of QuotaLimit, ascending by name. */
+  quotas: string;
 }
-export type ReservationState = 'reserved' | 'charged' | 'released';
+export interface QuotaRow {
+  limit_steps: number;
+  spent_steps: number;
+}
+/** A reservation whose round has not ended. */
+export interface OpenHold {
+  round_id: number;
+  charge_steps: number;
+  quotas: string;
+}
+export type HoldState = 'reserved' | 'charged' | 'released';
+
+export interface BalanceRow extends QuotaRow {
+  id: number;
+  pseudonym: string;
+}
+/** An event as JSON, or two numbers that say it. */
+export interface JournalRow {
+  id: number;
+  round_id: number | null;
+  account_id: number | null;
+  event: string | null;
+}
+export interface OpenedRow {
+  id: number;
+  pseudonym: string;
+  terms_id: number;
+}
+export interface ChargeRow {
+  plan_hash: string;
+  round: number;
+  charge_steps: number;
+}
+
+const TERMS = 'unit, epsilon, delta, filter_order, limit_steps';
 
 /** Row access inside one transaction. */
 export class LedgerTables {
@@ -68,51 +77,127 @@ export class LedgerTables {
     this.#database = database;
   }
 
-  filter(pseudonym: string): FilterRow | undefined {
-    return this.#database.get<FilterRow>('SELECT * FROM budget_filters WHERE pseudonym = ?', pseudonym);
-  }
-  filters(): FilterRow[] {
-    return this.#database.all<FilterRow>('SELECT * FROM budget_filters ORDER BY pseudonym');
-  }
-  insertFilter(row: Omit<FilterRow, 'spent_steps' | 'reserved_steps'>): void {
-    this.#database.run(
-      'INSERT INTO budget_filters VALUES (?, ?, ?, ?, ?, ?, 0, 0)',
-      row.pseudonym,
-      row.unit,
-      row.epsilon,
-      row.delta,
-      row.filter_order,
-      row.limit_steps,
-    );
-  }
-  setAmounts(pseudonym: string, spentSteps: number, reservedSteps: number): void {
-    this.#database.run(
-      'UPDATE budget_filters SET spent_steps = ?, reserved_steps = ? WHERE pseudonym = ?',
-      spentSteps,
-      reservedSteps,
+  account(pseudonym: string): AccountRow | undefined {
+    return this.#database.get<AccountRow>(
+      `SELECT a.id, t.unit, t.epsilon, t.delta, t.filter_order, b.limit_steps, b.spent_steps,
+         EXISTS (SELECT 1 FROM budget_withdrawals w WHERE w.account_id = a.id) AS withdrawn
+       FROM budget_accounts a JOIN budget_balances b ON b.id = a.id JOIN budget_terms t ON t.id = b.terms_id
+       WHERE a.pseudonym = ?`,
       pseudonym,
     );
+  }
+  pseudonyms(): string[] {
+    return this.#database
+      .all<{ pseudonym: string }>('SELECT pseudonym FROM budget_accounts ORDER BY pseudonym')
+      .map((row) => row.pseudonym);
+  }
+  /** Accounts with ids above `afterId`, ascending, for a walk over all of them. */
+  balancesAfter(afterId: number, count: number): BalanceRow[] {
+    return this.#database.all(
+      `SELECT a.pseudonym, a.id, b.limit_steps, b.spent_steps
+       FROM budget_balances b JOIN budget_accounts a ON a.id = b.id WHERE b.id > ? ORDER BY b.id LIMIT ?`,
+      afterId,
+      count,
+    );
+  }
+  /** A new account and its row in the journal. */
+  insertAccount(pseudonym: string, terms: AccountTerms): AccountRow {
+    const { unit, epsilon, delta, filter_order, limit_steps } = terms;
+    const find = `SELECT id FROM budget_terms WHERE unit = ? AND epsilon = ? AND delta = ? AND filter_order = ?`;
+    const termsId =
+      this.#database.get<{ id: number }>(find, unit, epsilon, delta, filter_order)?.id ??
+      this.#database.run(
+        `INSERT INTO budget_terms (${TERMS}) VALUES (?, ?, ?, ?, ?)`,
+        unit,
+        epsilon,
+        delta,
+        filter_order,
+        limit_steps,
+      ).lastRowId;
+    const id = this.#database.run('INSERT INTO budget_accounts (pseudonym) VALUES (?)', pseudonym).lastRowId;
+    this.#database.run('INSERT INTO budget_balances VALUES (?, ?, ?, 0)', id, termsId, limit_steps);
+    this.#database.run('INSERT INTO budget_journal (account_id) VALUES (?)', id);
+    return { id, ...terms, spent_steps: 0, withdrawn: 0 };
+  }
+  setSpent(id: number, spentSteps: number): void {
+    this.#database.run('UPDATE budget_balances SET spent_steps = ? WHERE id = ?', spentSteps, id);
+  }
+  openHolds(accountId: number): OpenHold[] {
+    return this.#database.all<OpenHold>(
+      `SELECT h.round_id, c.charge_steps, c.quotas FROM budget_holds h JOIN budget_charges c ON c.id = h.round_id
+       WHERE h.account_id = ? AND h.state = 'reserved'`,
+      accountId,
+    );
+  }
+
+  /** Reserved steps of every account with an open hold. */
+  reservedByAccount(): Map<number, number> {
+    const rows = this.#database.all<{ account_id: number; steps: number }>(
+      `SELECT h.account_id, SUM(c.charge_steps) AS steps FROM budget_holds h JOIN budget_charges c ON c.id = h.round_id
+       WHERE h.state = 'reserved' GROUP BY h.account_id`,
+    );
+    return new Map(rows.map(({ account_id, steps }) => [account_id, steps]));
+  }
+
+  quota(accountId: number, name: string): QuotaRow | undefined {
+    return this.#database.get<QuotaRow>(
+      'SELECT limit_steps, spent_steps FROM budget_quotas WHERE account_id = ? AND name = ?',
+      accountId,
+      name,
+    );
+  }
+  quotasOf(accountId: number): (QuotaRow & { name: string })[] {
+    return this.#database.all(
+      'SELECT name, limit_steps, spent_steps FROM budget_quotas WHERE account_id = ? ORDER BY name',
+      accountId,
+    );
+  }
+  /** The limit of a quota is written once; later calls leave it. */
+  setQuota(accountId: number, name: string, row: QuotaRow): void {
+    this.#database.run(
+      `INSERT INTO budget_quotas VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET spent_steps = ?4`,
+      accountId,
+      name,
+      row.limit_steps,
+      row.spent_steps,
+    );
+  }
+
+  withdrawals(accountId: number): string[] {
+    return this.#database
+      .all<{ scope: string }>('SELECT scope FROM budget_withdrawals WHERE account_id = ?', accountId)
+      .map((row) => row.scope);
+  }
+  /** False if it is there already. */
+  insertWithdrawal(accountId: number, scope: string): boolean {
+    const sql = 'INSERT INTO budget_withdrawals VALUES (?, ?) ON CONFLICT DO NOTHING';
+    return this.#database.run(sql, accountId, scope).changes === 1;
   }
 
   round(key: RoundKey): RoundRow | undefined {
     return this.#database.get<RoundRow>(
-      'SELECT charge_steps, state, statement_hash FROM budget_rounds WHERE plan_hash = ? AND round = ?',
+      `SELECT id, charge_steps, state, statement_hash, quotas FROM budget_charges
+       WHERE plan_hash = ? AND round = ?`,
       key.planHash,
       key.round,
     );
   }
-  openRound(key: RoundKey, chargeSteps: number): void {
-    this.#database.run(
-      "INSERT INTO budget_rounds VALUES (?, ?, ?, 'reserved', NULL)",
+  openRound(key: RoundKey, chargeSteps: number, quotas: readonly QuotaLimit[]): RoundRow {
+    const text = canonicalJson(quotas);
+    const id = this.#database.run(
+      "INSERT INTO budget_charges (plan_hash, round, charge_steps, quotas, state) VALUES (?, ?, ?, ?, 'reserved')",
       key.planHash,
       key.round,
       chargeSteps,
-    );
+      text,
+    ).lastRowId;
+    return { id, charge_steps: chargeSteps, state: 'reserved', statement_hash: null, quotas: text };
   }
   /** Also for a round without any reservation: it can then never get one. */
   endRound(key: RoundKey, state: 'settled' | 'aborted', statementHash: string): void {
     this.#database.run(
-      `INSERT INTO budget_rounds VALUES (?1, ?2, 0, ?3, ?4)
+      `INSERT INTO budget_charges (plan_hash, round, charge_steps, quotas, state, statement_hash)
+       VALUES (?1, ?2, 0, '[]', ?3, ?4)
        ON CONFLICT DO UPDATE SET state = ?3, statement_hash = ?4`,
       key.planHash,
       key.round,
@@ -121,50 +206,74 @@ export class LedgerTables {
     );
   }
 
-  reservation(key: RoundKey, pseudonym: string): ReservationState | undefined {
-    return this.#database.get<{ state: ReservationState }>(
-      'SELECT state FROM budget_reservations WHERE plan_hash = ? AND round = ? AND pseudonym = ?',
-      key.planHash,
-      key.round,
-      pseudonym,
+  hold(roundId: number, accountId: number): HoldState | undefined {
+    return this.#database.get<{ state: HoldState }>(
+      'SELECT state FROM budget_holds WHERE round_id = ? AND account_id = ?',
+      roundId,
+      accountId,
     )?.state;
   }
-  insertReservation(key: RoundKey, pseudonym: string): void {
-    this.#database.run(
-      "INSERT INTO budget_reservations VALUES (?, ?, ?, 'reserved')",
-      key.planHash,
-      key.round,
-      pseudonym,
+  /** False if the account already holds a reservation of this round, in whatever state. */
+  insertHold(roundId: number, accountId: number): boolean {
+    const { changes } = this.#database.run(
+      "INSERT INTO budget_holds VALUES (?, ?, 'reserved') ON CONFLICT DO NOTHING",
+      roundId,
+      accountId,
     );
+    return changes === 1;
   }
-  setReservation(key: RoundKey, pseudonym: string, state: 'charged' | 'released'): void {
+  setHold(roundId: number, accountId: number, state: 'charged' | 'released'): void {
     this.#database.run(
-      'UPDATE budget_reservations SET state = ? WHERE plan_hash = ? AND round = ? AND pseudonym = ?',
+      'UPDATE budget_holds SET state = ? WHERE round_id = ? AND account_id = ?',
       state,
-      key.planHash,
-      key.round,
-      pseudonym,
+      roundId,
+      accountId,
     );
   }
   /** Pseudonyms of the round in this state, ascending. */
-  pseudonymsIn(key: RoundKey, state: ReservationState): string[] {
+  pseudonymsIn(roundId: number, state: HoldState): string[] {
     return this.#database
       .all<{ pseudonym: string }>(
-        `SELECT pseudonym FROM budget_reservations WHERE plan_hash = ? AND round = ? AND state = ?
-         ORDER BY pseudonym`,
-        key.planHash,
-        key.round,
+        `SELECT a.pseudonym FROM budget_holds h JOIN budget_accounts a ON a.id = h.account_id
+         WHERE h.round_id = ? AND h.state = ? ORDER BY a.pseudonym`,
+        roundId,
         state,
       )
       .map((row) => row.pseudonym);
   }
 
   record(event: LedgerEvent): void {
-    this.#database.run('INSERT INTO budget_events (event) VALUES (?)', canonicalJson(event));
+    this.#database.run('INSERT INTO budget_journal (event) VALUES (?)', canonicalJson(event));
   }
-  events(): LedgerEvent[] {
-    return this.#database
-      .all<{ event: string }>('SELECT event FROM budget_events ORDER BY id')
-      .map((row) => JSON.parse(row.event) as LedgerEvent);
+  /** The short form of `reserve` for one participant. */
+  recordHold(roundId: number, accountId: number): void {
+    this.#database.run('INSERT INTO budget_journal (round_id, account_id) VALUES (?, ?)', roundId, accountId);
+  }
+
+  /** Rows of the journal with ids above `afterId` in order, at most `count`. */
+  journalAfter(afterId: number, count: number): JournalRow[] {
+    return this.#database.all(
+      'SELECT id, round_id, account_id, event FROM budget_journal WHERE id > ? ORDER BY id LIMIT ?',
+      afterId,
+      count,
+    );
+  }
+  /** Accounts with ids in this range, ascending. */
+  accountsBetween(firstId: number, lastId: number): OpenedRow[] {
+    return this.#database.all(
+      `SELECT a.id, a.pseudonym, b.terms_id FROM budget_accounts a JOIN budget_balances b ON b.id = a.id
+       WHERE a.id BETWEEN ? AND ? ORDER BY a.id`,
+      firstId,
+      lastId,
+    );
+  }
+  terms(id: number): AccountTerms | undefined {
+    return this.#database.get<AccountTerms>(`SELECT ${TERMS} FROM budget_terms WHERE id = ?`, id);
+  }
+  charge(roundId: number): ChargeRow | undefined {
+    return this.#database.get<ChargeRow>(
+      'SELECT plan_hash, round, charge_steps FROM budget_charges WHERE id = ?',
+      roundId,
+    );
   }
 }

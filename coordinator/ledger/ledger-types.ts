@@ -31,9 +31,21 @@ export interface ReserveResult {
   readonly refused: Refusal[];
 }
 
-export interface ReserveOptions {
+/** A ceiling for what one name (`family:…`, `plan:…`) may use of a filter; fixed once it was used. */
+export interface Quota {
+  readonly name: string;
+  /** At the filter's order, rounded down to the grid. */
+  readonly limit: number;
+}
+
+export interface CheckOptions {
   /** The order of the charge; a filter of another order refuses. */
   readonly order?: FilterOrder;
+  /** Ceilings beneath the filter that the round draws on as well; the same for the whole round. At most 8. */
+  readonly quotas?: readonly Quota[];
+}
+
+export interface ReserveOptions extends CheckOptions {
   /** Parameters of the mechanism (integers and text), stored in the event. */
   readonly mechanism?: JsonObject;
 }
@@ -50,6 +62,15 @@ export interface Balance {
   readonly epsilonHeld: number;
   readonly epsilonAllowed: number;
   readonly delta: number;
+  /** Ceilings that this participant's rounds have drawn on, ascending by name. */
+  readonly quotas: readonly QuotaBalance[];
+  /** What the participant has withdrawn from ('*': everything). */
+  readonly withdrawn: readonly string[];
+}
+
+export interface QuotaBalance extends Quota {
+  readonly spent: number;
+  readonly reserved: number;
 }
 
 /** Ascending pseudonyms. */

@@ -19,10 +19,11 @@ import { type CohortCertificate, entryLeaf, type RoundBinding } from '../../prot
 import { LocalShard } from '../aggregation/fold-shard.ts';
 import type { SpoolRound } from '../storage/spool.ts';
 import { Acceptances } from './acceptance.ts';
+import { GroupFold } from './group-fold.ts';
 import type { Entry, HolderPort } from './holder-port.ts';
 import { askAbort, askAcceptance, askCertificate } from './holder-talk.ts';
 import { advance, isFinal, type RoundEffect, type RoundEvent, type RoundState, resume } from './machine.ts';
-import { Opening, withReusedAnswers } from './opening.ts';
+import { type Folds, Opening, withReusedAnswers } from './opening.ts';
 import * as repository from './repository.ts';
 import { RoundFold } from './round-fold.ts';
 import type { RoundNews, RoundView } from './round-view.ts';
@@ -109,33 +110,45 @@ export class ActiveRound implements RoundView {
   }
 
   #makeParts(): Parts {
-    const fold = this.#openFold();
-    const acceptances = new Acceptances(this, [...this.#holders.values()], (deviceId) => {
+    const folds = this.#openFolds();
+    const fold = folds.whole;
+    const holders = [...this.#holders.values()];
+    const acceptances = new Acceptances(this, holders, (deviceId) => {
       // Once the cohort is fixed, only it is folded.
-      if (['collecting', 'accepting'].includes(this.#state.phase)) fold.offer(deviceId);
+      if (['collecting', 'accepting'].includes(this.#state.phase) && this.#foldsAhead) fold.offer(deviceId);
     });
-    return { acceptances, fold, opening: new Opening(this, acceptances, fold) };
+    return { acceptances, fold, opening: new Opening(this, acceptances, { folds, holders }) };
   }
 
-  #openFold(): RoundFold {
+  /** Which group a device is in, nobody knows before the certificate. */
+  get #foldsAhead(): boolean {
+    return this.scheme.groups === 1;
+  }
+
+  #openFolds(): Folds {
     const { services, at, scheme, parsed } = this;
     const { store, spool, secagg, foldPool, logger, clock } = services;
     const directory = spool.directoryOf(at);
     const planBytes = parsed.bytes;
     const { kind } = this.config.config;
-    return new RoundFold({
-      store,
+    const sources = {
       logger,
-      ...at,
-      bodyBytes: secagg.sizes(scheme).body,
-      nowMs: () => clock.nowMs(),
       openShards: () => (directory && foldPool?.openShards({ planBytes, kind, directory })) || [],
       openLocalShard: () =>
         new LocalShard(secagg.folder(scheme), (place, target) => spool.read(at, place, target)),
-      folder: () => secagg.folder(scheme),
-      placesOf: (devices) =>
+      placesOf: (devices: readonly string[]) =>
         store.read('body-places', (db) => bodyPlacesOf(db, at, devices)).map(({ places }) => places),
+    };
+    const whole = new RoundFold({
+      ...sources,
+      ...at,
+      store,
+      bodyBytes: secagg.sizes(scheme).body,
+      nowMs: () => clock.nowMs(),
+      folder: () => secagg.folder(scheme),
     });
+    const isStopped = () => this.#stopped;
+    return { whole, groups: new GroupFold({ ...sources, round: at.round, isStopped }) };
   }
 
   /** Runs to the end of the round; resolves with the final state. */
@@ -234,6 +247,7 @@ export class ActiveRound implements RoundView {
 
   /** While the holders sign, what is missing in the sum is added; the opening waits for it. */
   #foldAhead(cohort: readonly string[]): void {
+    if (!this.#foldsAhead) return;
     this.#parts.fold.sumOf(cohort).catch((error: unknown) => {
       if (this.#stopped) return;
       const { message } = error as Error;

@@ -5,19 +5,20 @@
  * between only repeats it. No leaf names a device. Trusts: signatures were verified by active-round.ts.
  * May be called by: coordinator/rounds.
  */
-import { toHex } from '../../crypto/bytes.ts';
+import { toHex, utf8 } from '../../crypto/bytes.ts';
 import { formatEvent } from '../../crypto/dp/events.ts';
 import { roundEvent } from '../../crypto/dp/plan-accounting.ts';
-import { isPulsefoldError } from '../../crypto/error.ts';
+import { ensure, isPulsefoldError } from '../../crypto/error.ts';
 import type { Suite } from '../../crypto/identity/suite.ts';
 import { type Leaf, pseudonymParts } from '../../crypto/log/leaves.ts';
-import type { ParsedPlan, PlanApproval } from '../../protos/plan.ts';
+import { groupsOf, type ParsedPlan, type PlanApproval } from '../../protos/plan.ts';
 import {
   accountPlan,
   epsilonOfAmount,
   realisedCharge,
   roundMechanismOf,
 } from '../../protos/plan-mechanism.ts';
+import { planBudgetTerms, planQuotaName } from '../../protos/plan-quota.ts';
 import type { EncodedRoundConfig, RoundKind } from '../../protos/round-config.ts';
 import {
   abortStatement,
@@ -31,8 +32,10 @@ import type { Database, Store } from '../storage/store.ts';
 import type { CommitteeKey } from './ceremonies.ts';
 import { hexSignatures, type StatementSignature } from './holder-port.ts';
 import type { RoundState } from './machine.ts';
+import { RECONCILE_MIGRATIONS } from './reconcile.ts';
 import * as repository from './repository.ts';
 import type { RoundView } from './round-view.ts';
+import { hasWithdrawn, WITHDRAWAL_MIGRATIONS } from './withdrawals.ts';
 
 /** A leaf without the fields that every leaf has; distributes over the union. */
 type LeafBody = Leaf extends infer L ? (L extends Leaf ? Omit<L, 'version' | 'timeMs'> : never) : never;
@@ -56,6 +59,8 @@ export class RoundBudget {
     this.#log = parts.log;
     this.#suite = parts.suite;
     this.#nowMs = parts.nowMs;
+    this.#store.migrate('withdrawals', WITHDRAWAL_MIGRATIONS);
+    this.#store.migrate('reconciliation', RECONCILE_MIGRATIONS);
   }
 
   /** By which the ledger and other leaves name a certificate. */
@@ -124,20 +129,62 @@ export class RoundBudget {
     const { round, kind } = config.config;
     const ledger = this.#ledgerIn(db);
     const { order } = account;
+    const { filter, quotas } = planBudgetTerms(parsed, account);
+    if (!this.#hasPartitions(db, parsed))
+      return (
+        `another plan with aggregation.groups charges epoch ${parsed.plan.epoch}: its partitions use up the share of ` +
+        'delta that is set aside for them (state another epoch, or no groups)'
+      );
     try {
-      const { unit, epsilon, delta } = privacy;
-      ledger.openFilter({ pseudonym, unit, epsilon, delta, order });
+      ledger.openFilter({ pseudonym, unit: privacy.unit, ...filter });
     } catch (error) {
       if (!isPulsefoldError(error) || error.code !== 'STATEMENT_CONFLICT') throw error;
-      return `an earlier plan opened this participant's budget of epoch ${parsed.plan.epoch} under other terms; this plan cannot charge it`;
+      return (
+        `an earlier plan opened this participant's budget of epoch ${parsed.plan.epoch} under other terms; this plan ` +
+        'cannot charge it (plans that share an epoch state the same privacy.quota.total)'
+      );
     }
     const charge = account.charge[kind];
     const mechanism = mechanismRecord(parsed, kind, parsed.plan.rounds.cohortMin);
     const result = ledger.reserve({ planHash: parsed.hashHex, round }, [pseudonym], charge, {
       order,
       mechanism,
+      quotas,
     });
     return result.refused[0]?.reason ?? null;
+  }
+
+  /**
+   * Whether the hundredth of δ that pays for unlucky partitions is this plan's: one plan with groups has it in each
+   * epoch, because two would need two (protos/plan-groups.ts, `partitionFailure`).
+   */
+  #hasPartitions(db: Database, { plan, hashHex }: ParsedPlan): boolean {
+    if (groupsOf(plan, 'training') === 1) return true;
+    const epoch = `partitions/${toHex(utf8(plan.epoch))}/`;
+    const owner = repository.oldestMarkUnder(db, epoch);
+    if (owner === undefined) repository.markOnce(db, `${epoch}${hashHex}`);
+    return owner === undefined || owner === `${epoch}${hashHex}`;
+  }
+
+  /** Throws WITHDRAWN. */
+  requireTakingPart(db: Database, deviceId: string, parsed: ParsedPlan): void {
+    ensure(!hasWithdrawn(db, deviceId, parsed), 'WITHDRAWN', 'this device has withdrawn from this plan');
+  }
+
+  /** Ends charges in the ledger, where the pseudonym has a filter, and says how it stands. */
+  withdraw(db: Database, pseudonym: string, scope: string): Record<'order' | 'spent' | 'reserved', string> {
+    const ledger = this.#ledgerIn(db);
+    if (!ledger.has(pseudonym)) return { order: '', spent: '', reserved: '' };
+    ledger.withdraw(pseudonym, scope);
+    const { order, spent, reserved } = ledger.balance(pseudonym);
+    return { order: String(order), spent: decimal(spent), reserved: decimal(reserved) };
+  }
+
+  /** What the ledger has charged a pseudonym so far, at its filter's order; null without DP. */
+  ledgerOf(db: Database, parsed: ParsedPlan, pseudonym: string): { order: string; spent: string } | null {
+    const account = accountPlan(parsed);
+    if (!account) return null;
+    return { order: String(account.order), spent: decimal(this.#ledgerIn(db).spent(pseudonym)) };
   }
 
   /** A quorum certificate exists: charge who is in it, free who is not, log both. */
@@ -240,7 +287,7 @@ export class RoundBudget {
   recordSum(
     parsed: ParsedPlan,
     round: RoundView,
-    sum: { digits: Uint8Array; hash: string; activeSet: readonly number[] },
+    sum: Pick<repository.StoredSum, 'digits' | 'hash' | 'groups'> & { readonly activeSet: readonly number[] },
   ): void {
     const plan = parsed.hashHex;
     const { round: number } = round.state;
@@ -256,6 +303,7 @@ export class RoundBudget {
         sumHash: sum.hash,
         length: sum.digits.length / 4,
         activeSet: sum.activeSet.map((index) => parsed.plan.holders[index - 1]!.id),
+        ...(sum.groups ? { groups: sum.groups } : {}),
       });
     });
   }
@@ -297,9 +345,11 @@ export class RoundBudget {
     const account = accountPlan(parsed);
     if (!account) return Number.POSITIVE_INFINITY;
     const ledger = this.#ledgerIn(db);
+    // Of what other plans of the epoch have spent, a plan with a quota states nothing: it keeps its own ε.
+    const quota = parsed.plan.privacy?.quota && planQuotaName(parsed.hashHex);
     let most = 0;
     for (const pseudonym of repository.planPseudonyms(db, parsed.hashHex))
-      most = Math.max(most, ledger.balance(pseudonym).spent);
+      most = Math.max(most, ledger.spent(pseudonym, quota));
     return epsilonOfAmount(account.order, most, account.delta);
   }
 

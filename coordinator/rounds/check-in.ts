@@ -12,6 +12,7 @@ import type { StatementSignature } from './holder-port.ts';
 import * as repository from './repository.ts';
 import type { PlanRunner } from './runner.ts';
 import type { RoundServices } from './services.ts';
+import { hasWithdrawn } from './withdrawals.ts';
 
 /** A check-in signature is good for this long, both ways: phones' clocks are off. */
 export const CHECK_IN_SKEW_MS = 600_000;
@@ -100,12 +101,15 @@ async function tryInvite(
       'BUDGET_EXCEEDED',
       'this device, or another one under this name, is already charged under another pseudonym in this epoch',
     );
+    if (hasWithdrawn(db, deviceId, parsed)) return 'withdrawn' as const;
     const refusal = services.budget.reserve(db, parsed, active.config, pseudonym);
     if (refusal) return { refusal };
     repository.insertInvitation(db, plan, round, deviceId, pseudonym);
     return null;
   });
   if (invited === 'closed') return { kind: 'wait', retryAfterMs: 0, reason: 'the round has just closed' };
+  if (invited === 'withdrawn')
+    return { kind: 'finished', reason: 'withdrawn: this device takes no further part', modelHash: '' };
   if (invited === 'full') return { kind: 'wait', retryAfterMs: 1000, reason: 'the cohort is full' };
   // A refused device waits for the end of the plan like any other; the reason is for its person.
   if (invited) return { kind: 'wait', retryAfterMs: 5000, reason: `BUDGET_EXCEEDED: ${invited.refusal}` };

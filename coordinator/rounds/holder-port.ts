@@ -54,12 +54,21 @@ export interface StatementSignature {
 export const hexSignatures = (signatures: readonly StatementSignature[]) =>
   signatures.map(({ holderId, signature }) => ({ holderId, signature: toHex(signature) }));
 
+/** A holder's word on the partition of a grouped round: 96 bytes, crypto/secagg/shares/partition.ts. */
+export interface Draw {
+  readonly holderId: string;
+  readonly values: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
 export interface OpenRequest extends RoundBinding {
   readonly cohortRoot: Uint8Array;
   readonly cohortCount: number;
   readonly signatures: readonly StatementSignature[];
   readonly activeSet: readonly number[];
   readonly digitCount: number;
+  /** What the holders answered to `draw`; empty where the round is one sum. */
+  readonly draws: readonly Draw[];
 }
 
 export interface OpenPart {
@@ -91,6 +100,8 @@ export interface HolderPort {
     request: RoundBinding & { readonly cohortRoot: Uint8Array; readonly deviceIds: readonly string[] },
   ): Promise<StatementSignature>;
   abort(planHash: Uint8Array, round: number, reason: string): Promise<StatementSignature>;
+  /** Rounds with groups only: the same question as `open`, before it, without draws. */
+  draw(request: OpenRequest, parts: Iterable<OpenPart>): Promise<Draw>;
   open(request: OpenRequest, parts: Iterable<OpenPart>): Promise<PartialOpening>;
   erase(planHash: Uint8Array, round: number): Promise<void>;
 }

@@ -3,18 +3,21 @@
  *
  * Transport bfv: an answer belongs to one active set. Transport shares: an answer is the same for every set with its
  * holder in it, so a holder is asked once; and when all four have answered, the one whose answer contradicts the
- * majority's is named, while the sum opens without it.
+ * majority's is named, while the sum opens without it. In a round with groups the partition is drawn first, and an answer
+ * has a part for each group.
  * Trusts: at most f holders to lie; answers are verified, stored, then used. May be called by: active-round.ts.
  */
 import { toHex } from '../../crypto/bytes.ts';
 import type { SumScheme } from '../../crypto/secagg/scheme.ts';
-import { contradictors } from '../../crypto/secagg/shares/index.ts';
+import { groupContradictors } from '../../crypto/secagg/shares/index.ts';
 import { certificateStatement, partialStatement } from '../../protos/statements.ts';
-import { openSum } from '../aggregation/fold.ts';
+import { openGroups, openSum } from '../aggregation/fold.ts';
 import type { Acceptances } from './acceptance.ts';
-import type { HolderPort, OpenPart } from './holder-port.ts';
+import type { GroupFold } from './group-fold.ts';
+import type { HolderPort, OpenPart, OpenRequest } from './holder-port.ts';
 import { verifyHolder } from './holder-talk.ts';
 import type { RoundState } from './machine.ts';
+import { Partition } from './partition.ts';
 import * as repository from './repository.ts';
 import type { RoundFold } from './round-fold.ts';
 import type { RoundView } from './round-view.ts';
@@ -37,21 +40,60 @@ export function withReusedAnswers(state: RoundState, { transport }: SumScheme): 
   return { ...state, partials };
 }
 
+export interface Folds {
+  readonly whole: RoundFold;
+  readonly groups: GroupFold;
+}
+
+interface Opened {
+  readonly slots: Int32Array;
+  readonly groups: repository.GroupFacts | null;
+}
+
 export class Opening {
   readonly #round: RoundView;
   readonly #acceptances: Acceptances;
-  readonly #fold: RoundFold;
+  readonly #folds: Folds;
+  readonly #partition: Partition;
   /** Holders that were named as contradicting the majority. */
   #contradictors = '';
 
-  constructor(round: RoundView, acceptances: Acceptances, fold: RoundFold) {
+  constructor(
+    round: RoundView,
+    acceptances: Acceptances,
+    parts: { readonly folds: Folds; readonly holders: readonly HolderPort[] },
+  ) {
     this.#round = round;
     this.#acceptances = acceptances;
-    this.#fold = fold;
+    this.#folds = parts.folds;
+    this.#partition = new Partition(round, parts.holders, {
+      requestOf: (holder) => this.#request(this.#someSetWith(holder)),
+      partsOf: (holder) => this.#openParts(holder),
+    });
   }
 
   get #isShares(): boolean {
     return this.#round.scheme.transport === 'shares';
+  }
+
+  get #isGrouped(): boolean {
+    return this.#round.scheme.groups > 1;
+  }
+
+  #someSetWith({ holderId }: HolderPort): readonly number[] {
+    const { holderIds, threshold } = this.#round.state.terms;
+    const index = holderIds.indexOf(holderId) + 1;
+    return activeSets(holderIds.length, threshold).find((set) => set.includes(index))!;
+  }
+
+  #request(activeSet: readonly number[], draws: OpenRequest['draws'] = []): OpenRequest {
+    return {
+      ...this.#round.certificate(),
+      signatures: this.#round.signatures('certificate'),
+      activeSet,
+      digitCount: this.#round.config.config.digitCount,
+      draws,
+    };
   }
 
   /** The stored answers that serve this set, by holder. */
@@ -86,18 +128,11 @@ export class Opening {
   async #obtain(holder: HolderPort, activeSet: readonly number[]): Promise<void> {
     const round = this.#round;
     const { services, scheme, at } = round;
-    const certificate = round.certificate();
-    const reply = await holder.open(
-      {
-        ...certificate,
-        signatures: round.signatures('certificate'),
-        activeSet,
-        digitCount: round.config.config.digitCount,
-      },
-      this.#openParts(holder),
-    );
+    if (this.#isGrouped) await this.#partition.agree();
+    const draws = this.#isGrouped ? this.#partition.draws() : [];
+    const reply = await holder.open(this.#request(activeSet, draws), this.#openParts(holder));
     const statement = partialStatement({
-      certificate: certificateStatement(certificate),
+      certificate: certificateStatement(round.certificate()),
       activeSet,
       holderId: holder.holderId,
       partialDigest: services.suite.digest(reply.partial),
@@ -147,29 +182,69 @@ export class Opening {
   }
 
   async openSum(activeSet: readonly number[]): Promise<void> {
-    const { services, state, scheme, config } = this.#round;
+    const { services, state } = this.#round;
     const { round } = state;
-    const bodySum = await this.#fold.sumOf(state.cohort!);
-    if (this.#round.isStopped) return;
+    const opened = this.#isGrouped ? await this.#openByGroup(activeSet) : await this.#openWhole(activeSet);
+    if (opened === null) return;
+    this.#nameLiars(this.#answers(activeSet));
+    if (typeof opened === 'string') {
+      services.logger.error(
+        { round, activeSet, reason: opened },
+        'the sum does not open; trying another set',
+      );
+      this.#round.notify({ type: 'opening_failed', activeSet });
+      return;
+    }
+    const { slots, groups } = opened;
+    const digits = new Uint8Array(slots.buffer, slots.byteOffset, slots.byteLength);
+    const hash = toHex(services.suite.digest(digits));
+    services.budget.recordSum(this.#round.parsed, this.#round, { digits, hash, activeSet, groups });
+    this.#round.notify({ type: 'sum_opened' });
+  }
+
+  /** Answers of the set, in its order. */
+  #partialsOf(activeSet: readonly number[]): Uint8Array[] {
     const answers = this.#answers(activeSet);
-    const { holderIds } = state.terms;
+    const { holderIds } = this.#round.state.terms;
+    return activeSet.map((index) => answers.get(holderIds[index - 1]!)!);
+  }
+
+  /** Null: the round was stopped meanwhile. A string: why these answers do not open it. */
+  async #openWhole(activeSet: readonly number[]): Promise<Opened | string | null> {
+    const { services, state, scheme, config } = this.#round;
+    const bodySum = await this.#folds.whole.sumOf(state.cohort!);
+    if (this.#round.isStopped) return null;
     const slots = openSum(services.secagg, scheme, {
       configHash: config.hash,
       bodySum,
       cohortCount: state.cohort!.length,
       activeSet,
-      partials: activeSet.map((index) => answers.get(holderIds[index - 1]!)!),
+      partials: this.#partialsOf(activeSet),
     });
-    this.#nameLiars(answers);
-    if (typeof slots === 'string') {
-      services.logger.error({ round, activeSet, reason: slots }, 'the sum does not open; trying another set');
-      this.#round.notify({ type: 'opening_failed', activeSet });
-      return;
-    }
-    const bytes = new Uint8Array(slots.buffer, slots.byteOffset, slots.byteLength);
-    const hash = toHex(services.suite.digest(bytes));
-    services.budget.recordSum(this.#round.parsed, this.#round, { digits: bytes, hash, activeSet });
-    this.#round.notify({ type: 'sum_opened' });
+    return typeof slots === 'string' ? slots : { slots, groups: null };
+  }
+
+  async #openByGroup(activeSet: readonly number[]): Promise<Opened | string | null> {
+    const { services, state, scheme, config } = this.#round;
+    const members = this.#partition.groups();
+    const sums = await this.#folds.groups.sumsOf(members);
+    if (this.#round.isStopped) return null;
+    const sizes = members.map((group) => group.length);
+    const opened = openGroups(services.secagg, scheme, {
+      configHash: config.hash,
+      groups: sums.map((bodySum, i) => ({ bodySum, cohortCount: sizes[i]! })),
+      activeSet,
+      partials: this.#partialsOf(activeSet),
+    });
+    if (typeof opened === 'string') return opened;
+    const { slots, valid } = opened;
+    const dropped = valid.flatMap((isValid, i) => (isValid ? [] : [i + 1]));
+    if (dropped.length > 0)
+      services.logger.warn(
+        { round: state.round, dropped, groups: sizes.length },
+        'these groups do not open or their checksum does not hold; the release goes without them',
+      );
+    return { slots, groups: { sizes, valid } };
   }
 
   /** With all four answers at hand the majority says whose is wrong. */
@@ -177,9 +252,10 @@ export class Opening {
     const { services, state, scheme } = this.#round;
     const { holderIds } = state.terms;
     if (!this.#isShares || !holderIds.every((id) => answers.has(id))) return;
-    const named = contradictors({
+    const named = groupContradictors({
       wordBits: scheme.wordBits,
       count: scheme.shortCount,
+      groups: scheme.groups,
       partials: holderIds.map((id) => answers.get(id)!),
     }).map((index) => holderIds[index - 1]!);
     // The machine may still try sets with one of them in; once is enough to say so.

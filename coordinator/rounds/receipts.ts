@@ -105,6 +105,7 @@ export class Receipts {
         certificate,
         inclusion,
         ...(charge ? { charge } : {}),
+        ...(charge ? { ledger: this.#services.budget.ledgerOf(db, parsed, pseudonym)! } : {}),
       } satisfies Receipt;
     });
     if (!receipt) return null;

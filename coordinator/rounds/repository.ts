@@ -67,11 +67,23 @@ export const ROUNDS_MIGRATIONS: readonly string[] = [
    CREATE TABLE sums (
      plan TEXT NOT NULL, round INTEGER NOT NULL, digits BLOB NOT NULL, hash TEXT NOT NULL, active_set TEXT NOT NULL,
      PRIMARY KEY (plan, round));`,
+  `CREATE TABLE partition_draws (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, holder TEXT NOT NULL, draw BLOB NOT NULL, signature BLOB NOT NULL,
+     PRIMARY KEY (plan, round, holder));
+   ALTER TABLE sums ADD COLUMN group_facts TEXT NOT NULL DEFAULT '';`,
 ];
 
 /** True exactly once per mark; makes a transaction repeatable after a crash. */
 export const markOnce = (db: Database, mark: string): boolean =>
   db.run('INSERT INTO once (mark) VALUES (?) ON CONFLICT DO NOTHING', mark).changes > 0;
+
+/** The first mark that was made of those that begin with `prefix`. */
+export const oldestMarkUnder = (db: Database, prefix: string): string | undefined =>
+  db.get<{ mark: string }>(
+    'SELECT mark FROM once WHERE mark >= ? AND mark < ? ORDER BY rowid LIMIT 1',
+    prefix,
+    `${prefix}\uffff`,
+  )?.mark;
 
 export interface PlanRow {
   readonly hash: string;

@@ -25,6 +25,7 @@ const scheme: SumScheme = {
   long: null,
   shortCount: 5,
   wordBits: 32,
+  groups: 1,
 };
 const at = { planHex: 'cd'.repeat(32), round: 1 };
 const DEVICES = Array.from({ length: 12 }, (_, i) => `device-${String(i).padStart(2, '0')}`);

@@ -10,6 +10,7 @@ import type { ParsedPlan } from '../../protos/plan.ts';
 import type { FoldPool } from '../aggregation/fold-pool.ts';
 import type { Spool } from '../storage/spool.ts';
 import type { Store } from '../storage/store.ts';
+import type { LogProofs } from '../witnessing/log-proofs.ts';
 import type { ActiveRound } from './active-round.ts';
 import type { RoundBudget } from './budget.ts';
 import type { HolderPort } from './holder-port.ts';
@@ -41,6 +42,8 @@ export interface RoundServices {
   readonly clock: Clock;
   readonly logger: Pick<Logger, 'info' | 'warn' | 'error'>;
   readonly signingKey: { readonly publicKey: Uint8Array; readonly secretKey: Uint8Array };
+  /** Adds the log's proofs to receipts; without it they carry none. */
+  readonly logProofs?: LogProofs;
   holdersOf(parsed: ParsedPlan): readonly HolderPort[];
   /** Post-processing of an opened sum: server optimiser or metrics, model registry, log. */
   release(parsed: ParsedPlan, round: ActiveRound): Promise<void>;

@@ -247,6 +247,7 @@ async function receive(services: RoundServices, desk: IntakeDesk, intake: Intake
     if (row) requireSameUpload(header, row);
     if (row?.acknowledged) return { kind: 'acknowledged', nextOffset: row.received_bytes };
     if (repository.roundPhase(db, planHex, round) !== 'collecting') return noteLate(db, intake);
+    if (target.active) services.budget.requireTakingPart(db, device.deviceId, target.active.parsed);
     return append(db, intake, row, verdict, { offset, ...place });
   });
   if (outcome.kind === 'stored') keepHash(services, desk, intake);

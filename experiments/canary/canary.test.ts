@@ -23,9 +23,13 @@ const alarmsOf = ({ checks }: CanaryReport): string[] =>
   checks.filter(({ status }) => status === 'alarm').map(({ name }) => name);
 
 describe('seeded bugs', () => {
-  const cases = [PERSON, RECORD].flatMap((plan) =>
-    seededBugs(plan.unit).map((bug) => [plan.unit, bug.name, plan, bug] as const),
-  );
+  // Every bug once, turn about on a plan of each unit; all of both stand in the slow suite.
+  const person = seededBugs('person').filter((_, i) => i % 2 === 0);
+  const record = seededBugs('record').filter(({ name }) => !person.some((bug) => bug.name === name));
+  const cases = [
+    ...person.map((bug) => ['person', bug.name, PERSON, bug] as const),
+    ...record.map((bug) => ['record', bug.name, RECORD, bug] as const),
+  ];
 
   it.each(cases)('%s: %s is flagged by its own check', async (_unit, _name, plan, bug) => {
     const report = await audit(plan, 'bug', { subject: bug.subject });

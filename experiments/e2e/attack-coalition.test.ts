@@ -59,7 +59,12 @@ describe.each(Object.entries(worlds))('a %s vector:', (name, federation) => {
       holderPart: new Uint8Array(0),
       entry: null,
     }));
-    const request = { ...end.certificate!, signatures: end.signatures, digitCount: stage.slotCount };
+    const request = {
+      ...end.certificate!,
+      signatures: end.signatures,
+      digitCount: stage.slotCount,
+      draws: [],
+    };
     for (const activeSet of activeSets)
       for (const index of activeSet) {
         const port = portOf(committee.holders[index - 1]!);

@@ -257,6 +257,7 @@ describe('between clients and coordinator:', () => {
       getBlob: (request) => call('GetBlob', request, (message) => inner.getBlob(message)),
       getUploadState: (request) =>
         call('GetUploadState', request, (message) => inner.getUploadState(message)),
+      withdraw: (request) => call('Withdraw', request, (message) => inner.withdraw(message)),
       putUpload: (request) => call('PutUpload', request, (message) => inner.putUpload(message)),
       getReceipt: (request) => call('GetReceipt', request, (message) => inner.getReceipt(message)),
       close: () => inner.close(),

@@ -13,7 +13,7 @@ import { holderRules } from '../../keyholder/rules.ts';
 
 const root = join(import.meta.dirname, '../..');
 
-/** As issue 3 names them, and after the line what issue 2 has beyond that. */
+/** As issue 3 names them, and after the line what issue 2 and rounds with groups have beyond that. */
 const named = [
   'cohort of one',
   'Sybil cohort',
@@ -32,6 +32,9 @@ const named = [
   'coordinator, one holder and clients together',
   'swapped committee key',
   'rogue key or share in the ceremony',
+  'steered partition',
+  'boosted update',
+  'garbage body',
 ] as const;
 
 interface Row {
@@ -49,6 +52,7 @@ const UPLOADS = 'experiments/e2e/attack-uploads.test.ts';
 const ANSWERS = 'experiments/e2e/attack-answers.test.ts';
 const COALITION = 'experiments/e2e/attack-coalition.test.ts';
 const HOLDER = 'keyholder/attacks.test.ts';
+const GROUPS = 'experiments/e2e/attack-groups.test.ts';
 const HOLDER_SHARES = 'keyholder/attacks-shares.test.ts';
 const ALGEBRA = 'crypto/secagg/shares/attacks.test.ts';
 
@@ -315,6 +319,48 @@ const table: readonly Row[] = [
       ],
       'keyholder/ceremonies-shares.test.ts': [
         'a relay reads every seed where parts are not authenticated; is refused',
+      ],
+    },
+  },
+  {
+    attack: 'steered partition',
+    coalition: 'coordinator, one corrupt holder and two clients, in a round with groups',
+    stoppedBy: ['partitionDraws', 'quorum', 'oneStatement'],
+    weakened: 'one signature is enough for a partition value: the victim opens alone among the two clients',
+    shown: {
+      [GROUPS]: [
+        'shows the victim alone where one signature is enough for a partition value; two are needed',
+        'is outvoted where the honest holders’ values are shown beside the forged one',
+      ],
+      'coordinator/groups-round.test.ts': ['a liar and one away: nothing is drawn until the fourth is back'],
+    },
+  },
+  {
+    attack: 'boosted update',
+    coalition: 'a client that does not clip',
+    stoppedBy: ['robust statistics over the means of disjoint groups'],
+    weakened: 'one sum: the model turns around',
+    shown: {
+      [GROUPS]: ['and turns the model of one sum around', 'and does not move groups under %s'],
+      'coordinator/groups-round.test.ts': [
+        'turns the model of one sum around',
+        'does not move groups under %s',
+      ],
+    },
+  },
+  {
+    attack: 'garbage body',
+    coalition: 'a client whose seeds are well sealed and whose body is anything',
+    stoppedBy: ['a checksum word per group; the group is dropped'],
+    weakened: 'checksums are not looked at, or there are none: the mean is noise',
+    shown: {
+      [GROUPS]: [
+        'it poisons the mean where checksums are not looked at; its group is dropped',
+        'and the whole sum of a round without groups, which has no checksum',
+      ],
+      'coordinator/groups-round.test.ts': [
+        'its group is dropped and named, the release goes without it',
+        'in most groups: the sum does not open, and the round says why',
       ],
     },
   },

@@ -99,8 +99,8 @@ function table(seed: string): string {
 
 describe('a deployment from configuration files', () => {
   it('enrols, approves, trains and passes the audit', { timeout: 180_000 }, async () => {
-    const [enrolment, registrar, coordinator, ...holderPorts] = await Promise.all(
-      Array.from({ length: 7 }, freePort),
+    const [enrolment, registrar, coordinator, witnessPort, ...holderPorts] = await Promise.all(
+      Array.from({ length: 8 }, freePort),
     );
     const at = (port: number | undefined) => `127.0.0.1:${port}`;
 
@@ -142,6 +142,22 @@ describe('a deployment from configuration files', () => {
     const [approver] = await pulsefold('approver', 'keygen', '--out', file('board.key'));
     const approvers = [{ id: 'board', publicKey: String(approver!.publicKey) }];
 
+    // A witness of the log, and what everybody pins of both.
+    const logOrigin = 'walkthrough.example/log';
+    const coordinatorKey = ['--public-key', coordinatorIdentity.signingPublicKey];
+    const [logKey] = await pulsefold('witness', 'log-key', '--origin', logOrigin, ...coordinatorKey);
+    const witnessName = ['--name', 'witness.example/w1'];
+    const [witness] = await pulsefold('witness', 'keygen', ...witnessName, '--out', file('witness.key'));
+    const [witnessKey] = witness!.keys as string[];
+    write('witness.yaml', {
+      directory: 'witness',
+      listen: at(witnessPort),
+      key: { file: 'witness.key', passphraseEnv: 'PULSEFOLD_PASSPHRASE' },
+      logs: [{ keys: [logKey!.key] }],
+    });
+    write('policy.txt', `log ${logKey!.key}\nwitness w1 ${witnessKey}\nquorum w1\n`);
+    await start(['witness', '--config', file('witness.yaml')]);
+
     // Holders and coordinator.
     const common = {
       registrar: { caFile: 'ca.pem', address: at(registrar) },
@@ -172,6 +188,8 @@ describe('a deployment from configuration files', () => {
       identity: { file: 'coordinator.identity', passphraseEnv: 'PULSEFOLD_PASSPHRASE' },
       holders: holders.map(({ id }, index) => ({ id, address: at(holderPorts[index]) })),
       plans: ['plan.yaml'],
+      logOrigin,
+      witnesses: [{ name: 'witness.example/w1', url: `http://${at(witnessPort)}/`, key: witnessKey }],
       ...common,
     });
     await Promise.all(holders.map(({ id }) => start(['keyholder', '--config', file(`${id}.yaml`)])));
@@ -200,6 +218,7 @@ describe('a deployment from configuration files', () => {
         data: { train: `${name}.csv` },
         approvers: { required: 1, pinned: approvers },
         budget: { epsilon: '8', delta: '0.00001', units: ['record'] },
+        log: { policy: 'policy.txt' },
       });
       return (await pulsefold('client', 'join', '--config', file(`${name}.yaml`))).at(-1)!;
     });
@@ -208,8 +227,17 @@ describe('a deployment from configuration files', () => {
     for (const summary of summaries)
       expect(JSON.stringify(summary)).toMatch(/"outcome":"certified".*"outcome":"certified"/);
 
+    // Each device keeps a proof that its round is in the log.
+    for (const name of ['north', 'south', 'west'])
+      expect(
+        readdirSync(file(name)).filter((entry) => entry.startsWith('tlog-proof-')).length,
+      ).toBeGreaterThan(0);
+
     // The auditor, who needs nobody's secret.
     const [run] = readdirSync(file('runs'));
+    const checkpoint = () => readFileSync(join(file('runs'), run!, 'log', 'checkpoint'), 'utf8');
+    // Nothing waits for the witness, so its line may come a moment after the export.
+    await expect.poll(checkpoint, { timeout: 20_000 }).toContain('— witness.example/w1 ');
     const verdict = (
       await pulsefold(
         'audit',
@@ -217,6 +245,8 @@ describe('a deployment from configuration files', () => {
         join(file('runs'), run!),
         '--approver',
         `board=${approvers[0]!.publicKey}`,
+        '--policy',
+        file('policy.txt'),
       )
     ).at(-1);
     expect(verdict).toMatchObject({ ok: true });

@@ -61,6 +61,7 @@ export function away({ holderId }: HolderPort): HolderPort {
     accept: unreachable,
     certify: unreachable,
     abort: unreachable,
+    draw: unreachable,
     open: unreachable,
     erase: unreachable,
   };
@@ -146,6 +147,8 @@ export interface RoundOptions {
 export interface RoundEnd {
   readonly state: RoundState;
   readonly sum: Int32Array | null;
+  /** Of a round that opens by groups. */
+  readonly groups: repository.GroupFacts | null;
   /** What the holders answered instead, as the coordinator logs it: `stage holder CODE: message`. */
   readonly refusals: readonly string[];
   /** Codes with which entries were rejected. */
@@ -294,6 +297,7 @@ export class AttackedRound {
     return {
       state,
       sum: bytes ? new Int32Array(bytes.buffer) : null,
+      groups: stored?.groups ?? null,
       refusals: [...new Set(this.refusals)].sort(),
       rejections,
       complaints: this.complaints,

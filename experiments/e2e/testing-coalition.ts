@@ -49,12 +49,12 @@ export function expansionsOf(
   { identity, config, holderPart }: Pick<Update, 'identity' | 'config' | 'holderPart'>,
 ): Map<number, Uint8Array> {
   const { suite } = world;
-  const { shortCount, wordBits } = schemeOfWorld(world);
+  const { shortCount, wordBits, groups } = schemeOfWorld(world);
   const secretKey = roundKeyOf(holder, world, config.config.round);
   const deviceId = identity.subjectId;
   const context = { suite, configHash: config.hash, deviceId, wordBits };
   const { seeds } = openShares(context, { holderPart, committeeKey, holderIndex: holder.index, secretKey });
-  const sum = new SeedSum(shortCount, wordBits, suite, config.hash);
+  const sum = new SeedSum(shortCount, wordBits, suite, config.hash, groups);
   sum.add(deviceId, seeds);
   return splitAnswer(holder.index, sum.bytes());
 }

@@ -172,13 +172,13 @@ export class LoopbackDeployment {
   }
 
   /** A plan over three parameters without DP, so that sums are exact and short. */
-  plan(name: string, rounds: object): ParsedPlan {
+  plan(name: string, rounds: object, aggregation: object = { transport: 'bfv' }): ParsedPlan {
     const feature = (column: string) => ({ column, kind: 'number', minimum: 0, maximum: 200 });
     return finishPlan({
       version: 1,
       name,
       purpose: 'A test over the wire.',
-      aggregation: { transport: 'bfv' },
+      aggregation,
       suite: 'intl',
       seed: '1',
       features: {
@@ -207,6 +207,11 @@ export class LoopbackDeployment {
     return researcher.call('SubmitPlan', { plan: parsed.bytes, approvals }, 'Admin');
   }
 
+  /** Where clients reach the coordinator. */
+  get address(): string {
+    return `127.0.0.1:${this.#coordinator.port}`;
+  }
+
   /** How the plan ended, in words. */
   ended(): Promise<string> {
     return this.#ended.promise;
@@ -214,8 +219,11 @@ export class LoopbackDeployment {
 
   /** What the coordinator exported of one round. */
   round(parsed: ParsedPlan, round: number): { cohortCount: number; sum: { digits: number[] } } {
-    const run = join(this.home, 'runs', `${parsed.plan.name}-${parsed.hashHex.slice(0, 12)}`);
-    return JSON.parse(readFileSync(join(run, 'rounds', `${round}.json`), 'utf8'));
+    return JSON.parse(readFileSync(join(this.runOf(parsed), 'rounds', `${round}.json`), 'utf8'));
+  }
+
+  runOf(parsed: ParsedPlan): string {
+    return join(this.home, 'runs', `${parsed.plan.name}-${parsed.hashHex.slice(0, 12)}`);
   }
 
   async stop(): Promise<void> {

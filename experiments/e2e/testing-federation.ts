@@ -68,6 +68,10 @@ export interface FederationOptions {
   readonly hidden?: readonly number[];
   readonly rounds?: Readonly<Record<string, number>>;
   readonly privacy?: Readonly<Record<string, unknown>>;
+  readonly evaluation?: Readonly<Record<string, unknown>>;
+  readonly mechanism?: Readonly<Record<string, unknown>>;
+  /** Beside the transport. */
+  readonly aggregation?: Readonly<Record<string, unknown>>;
 }
 
 /** A deployment with a registrar that was initialised as `pulsefold registrar init` does it. */
@@ -84,8 +88,9 @@ export async function createFederation(options: FederationOptions = {}): Promise
     const world = { ...(await createCoordinatorWorld(suite)), authority, caDer, registrarSha256 };
     const base = planOf(world, {
       rounds: { training: 1, spare: 0, ...options.rounds },
-      aggregation: { transport: options.transport ?? 'bfv' },
+      aggregation: { transport: options.transport ?? 'bfv', ...options.aggregation },
       ...(privacy ? { privacy } : {}),
+      ...(options.evaluation ? { evaluation: options.evaluation } : {}),
     });
     const features = Array.from({ length: inputs }, (_, i) => ({
       column: `x${i}`,
@@ -95,6 +100,7 @@ export async function createFederation(options: FederationOptions = {}): Promise
     }));
     const parsed = finishPlan({
       ...base.plan,
+      mechanism: { ...base.plan.mechanism, ...options.mechanism },
       features: { ...base.plan.features, features },
       model: { ...base.plan.model, inputs, hidden, kind: hidden.length > 0 ? 'mlp' : 'lr' },
     });
@@ -130,7 +136,9 @@ export async function createIdentity(
 
 /** The real agent with made-up rows and everything well. */
 export async function createAgent(
-  world: FederationWorld,
+  world: Pick<FederationWorld, 'parsed' | 'caDer'> & {
+    readonly approver: { readonly publicKey: Uint8Array };
+  },
   identity: IdentityBundle,
   rounds: RoundsTransport,
   changes: Partial<AgentOptions> = {},
@@ -151,7 +159,8 @@ export async function createAgent(
   });
 }
 
-function rowsOf(seed: string, inputs: number, count = 24): TrainingData {
+/** Made-up rows. */
+export function rowsOf(seed: string, inputs: number, count = 24): TrainingData {
   const random = seededRandom(seed);
   const features = Float32Array.from({ length: count * inputs }, () => 2 * uniform(random) - 1);
   return { features, labels: Uint8Array.from({ length: count }, (_, i) => i % 2), count };
@@ -183,6 +192,7 @@ export function portOf({ id, service }: Pick<TestHolder, 'id' | 'service'>): Hol
     accept: async (planHash, round, entries) => service.accept({ planHash, round, entries }),
     certify: async (request) => service.certify(request),
     abort: async (planHash, round, reason) => service.abort({ planHash, round, reason }),
+    draw: async (request, parts) => service.draw(streamed(openMessages(request, parts))),
     open: async (request, parts) => service.open(streamed(openMessages(request, parts))),
     erase: async (planHash, round) => void service.erase({ planHash, round }),
   };
@@ -266,6 +276,7 @@ export class RunningCoordinator {
       getUploadState: (request) => call('getUploadState', request),
       putUpload: (request) => call('putUpload', request),
       getReceipt: (request) => call('getReceipt', request),
+      withdraw: (request) => call('withdraw', request),
       close: () => {},
     };
   }

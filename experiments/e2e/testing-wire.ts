@@ -13,6 +13,7 @@ import { parse } from '../../protos/fields.ts';
 import {
   acceptReplySchema,
   ceremonyStepReplySchema,
+  drawReplySchema,
   openReplySchema,
   statementReplySchema,
 } from '../../protos/keyholder-messages.ts';
@@ -73,6 +74,7 @@ const replySchemas = {
   Accept: acceptReplySchema,
   Certify: statementReplySchema,
   Abort: statementReplySchema,
+  Draw: drawReplySchema,
   Open: openReplySchema,
 } as const;
 
@@ -95,6 +97,8 @@ export function wirePort({ id, service }: TestHolder, options: HolderWireOptions
         return service.certify(first);
       case 'Abort':
         return service.abort(first);
+      case 'Draw':
+        return await service.draw(stream(messages));
       case 'Open':
         return await service.open(stream(messages));
       default:
@@ -132,6 +136,7 @@ export function wirePort({ id, service }: TestHolder, options: HolderWireOptions
     accept: (planHash, round, entries) => parsed('Accept', [{ planHash, round, entries }]),
     certify: (request) => parsed('Certify', [request]),
     abort: (planHash, round, reason) => parsed('Abort', [{ planHash, round, reason }]),
+    draw: (request, parts) => parsed('Draw', [{ header: request }, ...[...parts].map(openMessage)]),
     open: (request, parts) => parsed('Open', [{ header: request }, ...[...parts].map(openMessage)]),
     erase: async (planHash, round) => void (await call('Erase', [{ planHash, round }])),
   };

@@ -24,7 +24,8 @@ import {
 } from '../../../crypto/identity/certificate.ts';
 import { getSuite } from '../../../crypto/identity/suite.ts';
 import { randomBytes } from '../../../crypto/random.ts';
-import type { Approver } from '../../../protos/plan.ts';
+import type { Approver } from '../../../protos/approval-policy.ts';
+
 import { assembleBundle, type IdentityBundle } from '../../../protos/transport/identity-bundle.ts';
 
 const DAY_MS = 86_400_000;

@@ -9,7 +9,8 @@ import type { BudgetLimits } from '../../../client/agent/budget.ts';
 import { loadSealer } from '../../../client/agent/seal.ts';
 import { isPulsefoldError } from '../../../crypto/error.ts';
 import type { CertificateAuthority } from '../../../crypto/identity/certificate.ts';
-import type { Approver } from '../../../protos/plan.ts';
+import type { Approver } from '../../../protos/approval-policy.ts';
+
 import { BenchClient, type ClientWorld, generatedTraining, issueClient, oneRecord } from './round-client.ts';
 
 export interface PrepareCommand {
