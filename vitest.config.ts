@@ -1,11 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-const common = {
-  exclude: ['**/node_modules/**', '**/*.slow.test.ts'],
-  testTimeout: 30_000,
-  hookTimeout: 60_000,
-  pool: 'forks',
-} as const;
+const exclude = ['**/node_modules/**', '**/*.slow.test.ts'];
+const common = { exclude, testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' as const };
 
 // Shows what is not loaded yet.
 const NEEDS_A_FRESH_PROCESS = 'crypto/secagg/open-secagg.test.ts';
@@ -21,7 +17,7 @@ export default defineConfig({
           ...common,
           name: 'together',
           include: ['{protos,crypto,client,coordinator,registrar,keyholder,auditor}/**/*.test.ts'],
-          exclude: [...common.exclude, NEEDS_A_FRESH_PROCESS],
+          exclude: [...exclude, NEEDS_A_FRESH_PROCESS],
           // One process for many files: each would load node-seal, TLS and gRPC again. What they share they do not change.
           isolate: false,
         },
