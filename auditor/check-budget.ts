@@ -5,11 +5,11 @@
  * Trusts: the plan. May be called by: auditor/.
  */
 import type { Leaf } from '../crypto/log/leaves.ts';
-import type { Plan } from '../protos/plan.ts';
-import { type AccountOrder, chargeOf, epsilonOf } from './accountant.ts';
+import { type AccountOrder, epsilonOf } from './accountant.ts';
 import { type Account, checkQuota, ownPart, wholeOf } from './check-quota.ts';
 import { abortHash, certificateHash, type RoundContext } from './check-rounds.ts';
-import { conversionDelta, type RoundPurpose } from './group-terms.ts';
+import { amountAt, costOf } from './costs.ts';
+import { conversionDelta } from './group-terms.ts';
 import { real } from './numbers.ts';
 import { termsOf, termsOfEvent } from './plan-terms.ts';
 import type { PlanBook, RoundLeaves } from './round-book.ts';
@@ -86,7 +86,7 @@ function checkTerms({ parsed, findings }: RoundContext, round: RoundLeaves, coho
     `the mechanism of round ${round.round} is not the plan's with ${cohortCount} clients`,
     where,
   );
-  const cost = realisedCost(parsed.plan, purpose, cohortCount, orderOf(leaf.order));
+  const cost = amountAt(costOf(parsed.plan, purpose, cohortCount)!, orderOf(leaf.order));
   const charged = real(leaf.charge);
   findings.require(
     charged >= cost * (1 - RELATIVE) - Number.EPSILON && charged <= cost * (1 + RELATIVE) + 2 * GRID,
@@ -94,16 +94,6 @@ function checkTerms({ parsed, findings }: RoundContext, round: RoundLeaves, coho
     `round ${round.round} charges ${charged} at order ${leaf.order}; the second accountant finds ${cost}`,
     where,
   );
-}
-
-/**
- * The smaller of the bounds for cohortMin and for this cohort, if it is larger: noise of more people is noise of
- * cohortMin and more, so the first bound still holds (data processing) where τ has let the second one grow.
- */
-function realisedCost(plan: Plan, purpose: RoundPurpose, cohortCount: number, order: AccountOrder): number {
-  const costOf = (count: number) => chargeOf(termsOf(plan, purpose, count)!, order);
-  const { cohortMin } = plan.rounds;
-  return cohortCount > cohortMin ? Math.min(costOf(cohortCount), costOf(cohortMin)) : costOf(cohortCount);
 }
 
 /** Reservations and settlements of one round against its certificate or abort. */

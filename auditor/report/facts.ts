@@ -8,9 +8,9 @@
 import type { LeafKind } from '../../crypto/log/leaves.ts';
 import type { ParsedPlan, Plan } from '../../protos/plan.ts';
 import { type AccountOrder, epsilonOf } from '../accountant.ts';
-import { amountAt, costOf, type RoundCost } from '../bundle/costs.ts';
 import { planOf } from '../bundle/run-files.ts';
 import { auditRun, type EvidenceFacts } from '../bundle/verify.ts';
+import { amountAt, costOf, type RoundCost } from '../costs.ts';
 import { type Finding, Findings } from '../findings.ts';
 import { conversionDelta, groupCountOf, type RoundPurpose } from '../group-terms.ts';
 import { real } from '../numbers.ts';

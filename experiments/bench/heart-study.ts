@@ -36,6 +36,7 @@ import { findDataRoot, loadDataset } from '../datasets/index.ts';
 import { auc } from '../datasets/metrics.ts';
 import { bySite, splitPerSite } from '../datasets/splits.ts';
 import type { Dataset } from '../datasets/types.ts';
+import { mean } from './measuring.ts';
 
 export const SEEDS = 20;
 /** γ = 1/3 of K_min = 3 hospitals: ⌊(1−γ)·3⌋ noise shares; also ⌊(1−γ)·4⌋ = 2 of the 4 that take part. */
@@ -266,8 +267,6 @@ export function privateRun(
   }
   return testAuc(fold, weights);
 }
-
-export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** What the demo plan uses (docs: README of the demo). Found with `--search`; figures are printed by a plain run. */
 export const CHOSEN = {

@@ -12,6 +12,8 @@ import {
 } from '../../crypto/identity/certificate.ts';
 import { intlSuite } from '../../crypto/identity/suite-intl.ts';
 
+export const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)]!;

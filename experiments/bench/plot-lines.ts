@@ -4,6 +4,7 @@
  * No dependency and no script; white ground, so that it reads the same on light and dark pages. Pure: returns text.
  * May be called by: benchmarks.
  */
+import { escaped, FIGURE_WIDTH, figure, lines, text } from './svg.ts';
 
 export interface Line {
   readonly name: string;
@@ -33,17 +34,9 @@ export interface LinePlot {
   readonly note?: string;
 }
 
-const WIDTH = 860;
 const PLOT = { left: 70, right: 24, height: 300 };
 const LEGEND_COLUMNS = 3;
 const LEGEND_ROW = 20;
-const FONT = 'font-family="Helvetica, Arial, sans-serif"';
-
-const escaped = (text: string): string =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
-
-const label = (x: number, y: number, content: string, attributes = ''): string =>
-  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escaped(content)}</text>`;
 
 interface Frame {
   readonly top: number;
@@ -53,7 +46,7 @@ interface Frame {
 
 function frameOf({ xTicks, yRange }: LinePlot, top: number): Frame {
   const [low, high] = yRange;
-  const inner = WIDTH - PLOT.left - PLOT.right;
+  const inner = FIGURE_WIDTH - PLOT.left - PLOT.right;
   const step = inner / xTicks.length;
   return {
     top,
@@ -71,22 +64,22 @@ function axes(plot: LinePlot, frame: Frame): string {
     const value = low + i * plot.yStep;
     const y = frame.y(value).toFixed(1);
     parts.push(
-      `<line x1="${PLOT.left}" x2="${WIDTH - PLOT.right}" y1="${y}" y2="${y}" stroke="${i === 0 ? '#555' : '#e2e2e2'}"/>`,
-      label(PLOT.left - 8, Number(y) + 4, value.toFixed(2), 'text-anchor="end" fill="#555"'),
+      `<line x1="${PLOT.left}" x2="${FIGURE_WIDTH - PLOT.right}" y1="${y}" y2="${y}" stroke="${i === 0 ? '#555' : '#e2e2e2'}"/>`,
+      text(PLOT.left - 8, Number(y) + 4, value.toFixed(2), 'text-anchor="end" fill="#555"'),
     );
   }
   plot.xTicks.forEach((tick, i) => {
-    parts.push(label(frame.x(i), frame.top + PLOT.height + 18, tick, 'text-anchor="middle" fill="#222"'));
+    parts.push(text(frame.x(i), frame.top + PLOT.height + 18, tick, 'text-anchor="middle" fill="#222"'));
   });
   const middle = frame.top + PLOT.height / 2;
   parts.push(
-    label(
-      (PLOT.left + WIDTH - PLOT.right) / 2,
+    text(
+      (PLOT.left + FIGURE_WIDTH - PLOT.right) / 2,
       frame.top + PLOT.height + 38,
       plot.xLabel,
       'text-anchor="middle" fill="#555"',
     ),
-    label(
+    text(
       18,
       middle,
       plot.yLabel,
@@ -115,7 +108,7 @@ function drawn({ colour, dash, points, name }: Line, frame: Frame): string {
 }
 
 function legend(lines: readonly Line[], top: number): string {
-  const column = (WIDTH - PLOT.left - PLOT.right) / LEGEND_COLUMNS;
+  const column = (FIGURE_WIDTH - PLOT.left - PLOT.right) / LEGEND_COLUMNS;
   return lines
     .map(({ name, colour, dash }, i) => {
       const x = PLOT.left + (i % LEGEND_COLUMNS) * column;
@@ -123,7 +116,7 @@ function legend(lines: readonly Line[], top: number): string {
       const dashes = dash === undefined ? '' : ` stroke-dasharray="${dash}"`;
       return (
         `<line x1="${x.toFixed(1)}" x2="${(x + 26).toFixed(1)}" y1="${y}" y2="${y}" stroke="${colour}" ` +
-        `stroke-width="2.4"${dashes}/>${label(x + 34, y + 4, name, 'fill="#222"')}`
+        `stroke-width="2.4"${dashes}/>${text(x + 34, y + 4, name, 'fill="#222"')}`
       );
     })
     .join('\n');
@@ -133,31 +126,17 @@ function legend(lines: readonly Line[], top: number): string {
 export function linePlot(plot: LinePlot): string {
   const legendTop = 68;
   const top = legendTop + Math.ceil(plot.lines.length / LEGEND_COLUMNS) * LEGEND_ROW + 8;
-  const notes = plot.note === undefined ? [] : wrapped(plot.note, 135);
+  const notes = plot.note === undefined ? [] : lines(plot.note, 135);
   const height = top + PLOT.height + 52 + notes.length * 15;
   const frame = frameOf(plot, top);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
-      `role="img" aria-label="${escaped(plot.title)}" ${FONT} font-size="12">`,
-    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
-    label(PLOT.left, 26, plot.title, 'font-size="16" font-weight="bold" fill="#111"'),
-    label(PLOT.left, 45, plot.subtitle, 'fill="#555"'),
+  return figure(plot.title, height, [
+    text(PLOT.left, 26, plot.title, 'font-size="16" font-weight="bold" fill="#111"'),
+    text(PLOT.left, 45, plot.subtitle, 'fill="#555"'),
     legend(plot.lines, legendTop),
     axes(plot, frame),
     ...plot.lines.map((line) => drawn(line, frame)),
     ...notes.map((line, i) =>
-      label(PLOT.left, top + PLOT.height + 58 + i * 15, line, 'fill="#555" font-size="11"'),
+      text(PLOT.left, top + PLOT.height + 58 + i * 15, line, 'fill="#555" font-size="11"'),
     ),
-    '</svg>\n',
-  ].join('\n');
-}
-
-function wrapped(content: string, charactersMax: number): string[] {
-  const result = [''];
-  for (const word of content.split(' ')) {
-    const longer = `${result.at(-1)} ${word}`.trim();
-    if (longer.length > charactersMax) result.push(word);
-    else result[result.length - 1] = longer;
-  }
-  return result;
+  ]);
 }

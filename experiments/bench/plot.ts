@@ -4,6 +4,7 @@
  * No dependency and no script; white ground, so that it reads the same on light and dark pages. Pure: returns text.
  * May be called by: benchmarks.
  */
+import { escaped, FIGURE_WIDTH, figure, lines, text } from './svg.ts';
 
 export interface Series {
   readonly name: string;
@@ -25,41 +26,22 @@ export interface GroupedBars {
   readonly note?: string;
 }
 
-const WIDTH = 860;
 const PLOT = { left: 64, right: 20, height: 260 };
 const LEGEND_COLUMNS = 3;
 /** Room at the right for the name of the reference line. */
 const REFERENCE_MARGIN = 104;
 const BAR_WIDTH_MAX = 52;
 const LEGEND_ROW = 20;
-const FONT = 'font-family="Helvetica, Arial, sans-serif"';
 /** Room for a number above the highest bar, as a factor on the scale. */
 const HEADROOM = 1.6;
 
 const NUMBER = 'text-anchor="middle" fill="#222" font-size="11"';
-
-const escaped = (text: string): string =>
-  text.replace(/[&<>"]/g, (c) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[c]!);
 
 /** Two or three significant digits, no exponent. */
 const short = (value: number): string => {
   const digits = Number(value.toPrecision(value >= 100 ? 3 : 2));
   return digits >= 1000 ? digits.toLocaleString('en-GB') : String(digits);
 };
-
-const text = (x: number, y: number, content: string, attributes = ''): string =>
-  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${attributes}>${escaped(content)}</text>`;
-
-/** Breaks at spaces; the widths of Helvetica are about half the size of the type. */
-function lines(content: string, charactersMax: number): string[] {
-  const result = [''];
-  for (const word of content.split(' ')) {
-    const longer = `${result.at(-1)} ${word}`.trim();
-    if (longer.length > charactersMax) result.push(word);
-    else result[result.length - 1] = longer;
-  }
-  return result;
-}
 
 interface Scale {
   readonly low: number;
@@ -78,7 +60,7 @@ function scaleOf({ series, reference }: GroupedBars, top: number): Scale {
   const low = 10 ** Math.floor(Math.log10(Math.min(...values) / 1.25));
   const high = Math.max(...values) * HEADROOM;
   const span = Math.log(high / low);
-  const right = WIDTH - PLOT.right - (reference === undefined ? 0 : REFERENCE_MARGIN);
+  const right = FIGURE_WIDTH - PLOT.right - (reference === undefined ? 0 : REFERENCE_MARGIN);
   return { low, high, right, y: (value) => top + PLOT.height * (1 - Math.log(value / low) / span) };
 }
 
@@ -96,7 +78,7 @@ function axis({ low, high, right, y }: Scale): string {
 }
 
 function legend(series: readonly Series[], top: number): string {
-  const column = (WIDTH - PLOT.left - PLOT.right) / LEGEND_COLUMNS;
+  const column = (FIGURE_WIDTH - PLOT.left - PLOT.right) / LEGEND_COLUMNS;
   return series
     .map(({ name, colour }, i) => {
       const x = PLOT.left + (i % LEGEND_COLUMNS) * column;
@@ -155,10 +137,7 @@ export function groupedBars(plot: GroupedBars): string {
   const notes = plot.note === undefined ? [] : lines(plot.note, 140);
   const height = plotTop + PLOT.height + 34 + notes.length * 15 + 6;
   const scale = scaleOf(plot, plotTop);
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" ` +
-      `role="img" aria-label="${escaped(plot.title)}" ${FONT} font-size="12">`,
-    `<rect width="${WIDTH}" height="${height}" fill="#fff"/>`,
+  return figure(plot.title, height, [
     text(PLOT.left, 26, plot.title, 'font-size="16" font-weight="bold" fill="#111"'),
     text(PLOT.left, 44, plot.unit, 'fill="#555"'),
     legend(plot.series, legendTop),
@@ -168,6 +147,5 @@ export function groupedBars(plot: GroupedBars): string {
     ...notes.map((line, i) =>
       text(PLOT.left, plotTop + PLOT.height + 42 + i * 15, line, 'fill="#555" font-size="11"'),
     ),
-    '</svg>\n',
-  ].join('\n');
+  ]);
 }

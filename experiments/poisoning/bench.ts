@@ -5,6 +5,7 @@
  * Every figure is the mean test AUC over seeds; harness, `seal: none`, noise seeded and not private. Deterministic.
  * May be called by: cli/commands/bench.ts.
  */
+import { mean } from '../bench/measuring.ts';
 import { type Dataset, findDataRoot, loadDataset } from '../datasets/index.ts';
 import { splitPersons } from '../datasets/splits.ts';
 import { type PlanSettings, poisoningPlan, type Rule } from './plans.ts';
@@ -126,9 +127,6 @@ export async function runPoisoningBench(options: PoisoningOptions): Promise<Pois
   }
   return rows;
 }
-
-const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 async function aucsOf(
   dataset: Dataset,

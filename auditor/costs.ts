@@ -2,12 +2,12 @@
  * What rounds cost, recomputed from a plan and the certified cohort sizes by the second accountant, and ε from sums of
  * it. Nothing here reads a charge or an ε that somebody stated.
  *
- * Trusts: the parsed plan and cohort counts that the audit accepted. May be called by: auditor/bundle/, auditor/report/.
+ * Trusts: the parsed plan and cohort counts that the audit accepted. May be called by: auditor/.
  */
-import type { Plan } from '../../protos/plan.ts';
-import { type AccountOrder, chargeOf, epsilonOf, type MechanismTerms } from '../accountant.ts';
-import type { RoundPurpose } from '../group-terms.ts';
-import { termsOf } from '../plan-terms.ts';
+import type { Plan } from '../protos/plan.ts';
+import { type AccountOrder, chargeOf, epsilonOf, type MechanismTerms } from './accountant.ts';
+import type { RoundPurpose } from './group-terms.ts';
+import { termsOf } from './plan-terms.ts';
 
 export interface RoundCost {
   /** Mechanism terms that bound this round: its own cohort's, and those of the smallest cohort the plan allows. */
