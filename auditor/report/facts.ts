@@ -1,6 +1,6 @@
 /**
  * What a report states, as numbers and codes, before any language: gathered from audited evidence, cut to a month,
- * every ε recomputed (auditor/bundle/costs.ts), every name masked (mask.ts).
+ * every ε recomputed (auditor/costs.ts), every name masked (mask.ts).
  *
  * Times are those in the log; its order is proven, its clock is the coordinator's. Trusts: `verifyRunDirectory` under
  * the keys that were pinned. May be called by: auditor/report/.
