@@ -1,6 +1,7 @@
 /**
- * `npm run bench:peers [-- --json] [-- --parameters 100000,1000000] [-- --plots docs/images]`: the same sums
- * with TenSEAL's CKKS under NVFlare's settings, with Flower's SecAgg+ as shipped, and with ours.
+ * `npm run bench:peers [-- --json] [-- --only sums|simulation] [-- --parameters 100000,1000000] [-- --plots docs/images]`:
+ * the same sums with TenSEAL's CKKS under NVFlare's settings, with Flower's SecAgg+ as shipped, and with ours; then
+ * the same simulation on Flower, on pfl-research and on ours (simulation/simulation-peers.ts).
  *
  * In one run, one thread each, in turns: every contender first adds the same integer vectors and must open
  * their sum within the error that it states for itself (ours: 0); what disagrees is not timed. Then medians
@@ -23,6 +24,7 @@ import {
   type SkippedRow,
   writePlots,
 } from './report.ts';
+import { runSimulationPeers, simulationTable } from './simulation/simulation-peers.ts';
 import { preparePeers } from './venv.ts';
 
 /** The cohort of Flower's own example (flower-secure-aggregation): 5 clients, 3 shares, threshold 2. */
@@ -167,15 +169,41 @@ async function main(): Promise<void> {
       parameters: { type: 'string', default: '100000,1000000' },
       rounds: { type: 'string', default: '5' },
       plots: { type: 'string' },
+      only: { type: 'string' },
+      repeats: { type: 'string', default: '3' },
     },
   });
+  if (values.only !== undefined && !['sums', 'simulation'].includes(values.only))
+    throw new Error('--only takes sums or simulation');
+  const onProgress = (text: string) => process.stderr.write(`${text}\n`);
+  if (values.only !== 'simulation') await compareSums(values, onProgress);
+  if (values.only !== 'sums') compareSimulations(Number(values.repeats), values.json, onProgress);
+}
+
+function compareSimulations(repeats: number, json: boolean, onProgress: (text: string) => void): void {
+  if (!Number.isSafeInteger(repeats) || repeats < 1 || repeats > 100)
+    throw new Error('--repeats takes a whole number between 1 and 100');
+  const result = runSimulationPeers({ repeats, onProgress });
+  if (!json) process.stdout.write(simulationTable(result));
+  else if ('skipped' in result)
+    process.stdout.write(`${JSON.stringify({ bench: 'peers-simulation', ...result })}\n`);
+  else for (const row of result.rows) process.stdout.write(`${JSON.stringify(row)}\n`);
+}
+
+interface SumArguments {
+  readonly json: boolean;
+  readonly parameters: string;
+  readonly rounds: string;
+  readonly plots?: string | undefined;
+}
+
+async function compareSums(values: SumArguments, onProgress: (text: string) => void): Promise<void> {
   const dimensions = values.parameters.split(',').map(Number);
   const rounds = Number(values.rounds);
   if (
     ![...dimensions, rounds].every((value) => Number.isSafeInteger(value) && value >= 2 && value <= 2 ** 20)
   )
     throw new Error('--parameters and --rounds take whole numbers between 2 and 1048576');
-  const onProgress = (text: string) => process.stderr.write(`${text}\n`);
   const result = await runPeersBench({ dimensions, rounds, onProgress });
   if ('skipped' in result) {
     process.stdout.write(`${values.json ? JSON.stringify(result) : `skipped: ${result.reason}`}\n`);
