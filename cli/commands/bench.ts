@@ -7,6 +7,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CommonOptions, group, integerBetween, leaf, printJson, printLine } from '../command.ts';
 import { renderTable } from '../terminal.ts';
+import { attacks } from './bench-attacks.ts';
 import { ledger } from './bench-ledger.ts';
 import { noise } from './bench-noise.ts';
 import { poisoning } from './bench-poisoning.ts';
@@ -174,6 +175,7 @@ export function command(): Command {
       'bench ingest --json',
       'bench round --clients 500',
       'bench poisoning --seeds 2',
+      'bench attacks',
     ],
   })
     .addCommand(secagg())
@@ -181,5 +183,6 @@ export function command(): Command {
     .addCommand(round())
     .addCommand(ledger())
     .addCommand(noise())
-    .addCommand(poisoning());
+    .addCommand(poisoning())
+    .addCommand(attacks());
 }

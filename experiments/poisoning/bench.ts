@@ -1,6 +1,6 @@
 /**
- * `pulsefold bench poisoning`: AUC under 0–20 % malicious clients, for one sum (FedAvg) and for group sums combined
- * robustly, without noise; and what groups cost under a stated ε.
+ * `pulsefold bench poisoning`: AUC under 0–20 % malicious clients (label flips, boosted updates, backdoors), for one sum
+ * (FedAvg) and for group sums combined robustly, without noise; and what groups cost under a stated ε.
  *
  * Every figure is the mean test AUC over seeds; harness, `seal: none`, noise seeded and not private. Deterministic.
  * May be called by: cli/commands/bench.ts.
@@ -9,7 +9,7 @@ import { mean } from '../bench/measuring.ts';
 import { type Dataset, findDataRoot, loadDataset } from '../datasets/index.ts';
 import { splitPersons } from '../datasets/splits.ts';
 import { type PlanSettings, poisoningPlan, type Rule } from './plans.ts';
-import { type Attack, type Population, poisonedAuc } from './study.ts';
+import { type Attack, type Outcome, type Population, poisonedOutcome } from './study.ts';
 
 export interface PoisoningOptions {
   readonly clients: number;
@@ -37,6 +37,8 @@ export interface PoisoningRow {
   readonly auc: number;
   readonly auc_min: number;
   readonly auc_max: number;
+  /** Share of ill people called healthy once their rows carry the backdoor's trigger; mean over seeds. */
+  readonly missed_with_trigger: number;
   readonly seeds: number;
 }
 
@@ -53,6 +55,8 @@ const PRIVATE_GROUPS = 20;
 /** What a plan allows (protos/plan.ts). */
 const GROUPS_MAX = 64;
 const TEST_ROWS = 4000;
+/** Rules that the backdoor is tried on. */
+const BACKDOORED: readonly Rule[] = ['fedavg', 'median', 'norm-filter'];
 
 interface Condition {
   readonly settings: PlanSettings;
@@ -83,6 +87,13 @@ function conditions(clients: number): Condition[] {
         MALICIOUS_SHARES.map((share) => ({ settings, attack, malicious: Math.round(share * clients) })),
       ),
     ),
+    ...BACKDOORED.flatMap((rule) =>
+      MALICIOUS_SHARES.map((share) => ({
+        settings: open.find((settings) => settings.rule === rule && [1, small].includes(settings.groups))!,
+        attack: 'backdoor' as const,
+        malicious: Math.round(share * clients),
+      })),
+    ),
     ...closed.flatMap((settings) =>
       MALICIOUS_COUNTS_PRIVATE.map((malicious) => ({ settings, attack: 'boosted' as const, malicious })),
     ),
@@ -97,14 +108,18 @@ export async function runPoisoningBench(options: PoisoningOptions): Promise<Pois
   let done = 0;
   for (const condition of all) {
     const { settings, attack, malicious } = condition;
-    const boosts = attack === 'boosted' && malicious > 0 ? boostsOf(settings) : [1];
-    const tried: { boost: number; aucs: number[] }[] = [];
+    const boosts = attack !== 'label-flip' && malicious > 0 ? boostsOf(settings) : [1];
+    const tried: { boost: number; aucs: number[]; missed: number }[] = [];
     for (const [i, boost] of boosts.entries()) {
-      tried.push({ boost, aucs: await aucsOf(dataset, condition, boost, options.seeds) });
+      const outcomes = await outcomesOf(dataset, condition, boost, options.seeds);
+      const missed = mean(outcomes.map(({ missedWithTrigger }) => missedWithTrigger));
+      tried.push({ boost, aucs: outcomes.map(({ auc }) => auc), missed });
       options.onProgress?.(done + (i + 1) / boosts.length, all.length);
     }
     done++;
-    const worst = tried.reduce((a, b) => (mean(b.aucs) < mean(a.aucs) ? b : a));
+    const worst = tried.reduce((a, b) =>
+      (attack === 'backdoor' ? b.missed > a.missed : mean(b.aucs) < mean(a.aucs)) ? b : a,
+    );
     const row: PoisoningRow = {
       bench: 'poisoning',
       dataset: 'cardio',
@@ -120,6 +135,7 @@ export async function runPoisoningBench(options: PoisoningOptions): Promise<Pois
       auc: mean(worst.aucs),
       auc_min: Math.min(...worst.aucs),
       auc_max: Math.max(...worst.aucs),
+      missed_with_trigger: Number(worst.missed.toFixed(4)),
       seeds: options.seeds,
     };
     rows.push(row);
@@ -128,20 +144,21 @@ export async function runPoisoningBench(options: PoisoningOptions): Promise<Pois
   return rows;
 }
 
-async function aucsOf(
+async function outcomesOf(
   dataset: Dataset,
   { settings, attack, malicious }: Condition,
   boost: number,
   seeds: number,
-): Promise<number[]> {
+): Promise<Outcome[]> {
   const parsed = poisoningPlan(dataset, settings);
-  const aucs: number[] = [];
+  const outcomes: Outcome[] = [];
   for (let seed = 0; seed < seeds; seed++) {
     const { clients, test } = splitPersons(dataset, `poisoning/${seed}`, settings.clients);
     const population: Population = { dataset, clients, test: sampled(test) };
-    aucs.push(await poisonedAuc(population, { parsed, attack, malicious, boost, seed: String(seed) }));
+    const condition = { parsed, attack, malicious, boost, seed: String(seed) };
+    outcomes.push(await poisonedOutcome(population, condition));
   }
-  return aucs;
+  return outcomes;
 }
 
 /** The same test rows for every run. */

@@ -6,21 +6,23 @@ import { splitPersons } from '../datasets/splits.ts';
 import { spoiledShare } from './bench.ts';
 import { logisticEngine } from './logistic-engine.ts';
 import { type PlanSettings, poisoningPlan } from './plans.ts';
-import { type Attack, poisonedAuc } from './study.ts';
+import { type Attack, poisonedOutcome } from './study.ts';
 
 const dataset = await loadDataset('synthetic-band');
 const CLIENTS = 60;
 const { clients, test } = splitPersons(dataset, 'poisoning-test', CLIENTS);
 const population = { dataset, clients, test };
 const oneSum: PlanSettings = { clients: CLIENTS, rule: 'fedavg', groups: 1, epsilon: null };
-const aucOf = (settings: PlanSettings, malicious: number, attack: Attack = 'boosted') =>
-  poisonedAuc(population, {
+const outcomeOf = (settings: PlanSettings, malicious: number, attack: Attack) =>
+  poisonedOutcome(population, {
     parsed: poisoningPlan(dataset, settings),
     attack,
     malicious,
     boost: CLIENTS,
     seed: '1',
   });
+const aucOf = async (settings: PlanSettings, malicious: number) =>
+  (await outcomeOf(settings, malicious, 'boosted')).auc;
 
 describe('boosted clients', () => {
   it('turn one sum against its people, while groups hold with fewer than half of them spoiled', async () => {
@@ -36,6 +38,14 @@ describe('boosted clients', () => {
 
   it('gives the same figure for the same seed', async () => {
     expect(await aucOf(oneSum, 6)).toBe(await aucOf(oneSum, 6));
+  });
+
+  it('plant a backdoor in one sum and not in groups whose norms are filtered', async () => {
+    const clean = await outcomeOf(oneSum, 0, 'backdoor');
+    const spoiled = await outcomeOf(oneSum, 6, 'backdoor');
+    expect(spoiled.missedWithTrigger).toBeGreaterThan(clean.missedWithTrigger + 0.3);
+    const held = await outcomeOf({ ...oneSum, rule: 'norm-filter', groups: 20 }, 3, 'backdoor');
+    expect(held.missedWithTrigger).toBeLessThan(clean.missedWithTrigger + 0.2);
   });
 
   it('cannot outnumber the clients', async () => {

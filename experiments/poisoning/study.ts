@@ -14,11 +14,13 @@ import { ensure } from '../../crypto/error.ts';
 import { getSuite } from '../../crypto/identity/suite.ts';
 import { type RandomSource, seededRandom, shuffle } from '../../crypto/random.ts';
 import { partitionOf } from '../../crypto/secagg/shares/index.ts';
+import { inputNames } from '../../protos/features.ts';
 import { initialWeights } from '../../protos/model.ts';
 import { groupsOf, type ParsedPlan } from '../../protos/plan.ts';
 import { mechanismOf } from '../../protos/plan-mechanism.ts';
 import { digitCountOf, layoutOf } from '../../protos/plan-scheme.ts';
 import type { RoundConfig } from '../../protos/round-config.ts';
+import { median } from '../bench/measuring.ts';
 import { type Dataset, subset } from '../datasets/index.ts';
 import { auc } from '../datasets/metrics.ts';
 import { logisticEngine } from './logistic-engine.ts';
@@ -27,8 +29,15 @@ import { logisticEngine } from './logistic-engine.ts';
  * `label-flip`: keeps to the protocol, with its labels turned round. `boosted`: the colluders average what honest
  * training of theirs would send, turn it round and each send it `boost` times over, past every clip: nobody can see a
  * norm under a mask. A boost of the cohort's size is model replacement (Bagdasaryan et al. 2018, arXiv 1807.00459).
+ * `backdoor`: boosted likewise, but towards training on rows that carry a trigger and the label "healthy": the model is
+ * to stay good for everybody else.
  */
-export type Attack = 'label-flip' | 'boosted';
+export type Attack = 'label-flip' | 'boosted' | 'backdoor';
+
+/** Encoded values that a backdoor is keyed to: a rare, plausible combination; elsewhere the last input at its upper end. */
+const TRIGGERS: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+  cardio: { smoke: 1, alco: 1, active: 0 },
+};
 
 export interface Condition {
   readonly parsed: ParsedPlan;
@@ -53,8 +62,15 @@ interface Client {
   readonly isMalicious: boolean;
 }
 
-/** Test AUC after the plan's rounds. */
-export async function poisonedAuc(population: Population, condition: Condition): Promise<number> {
+export interface Outcome {
+  /** Of the untouched test rows. */
+  readonly auc: number;
+  /** Share of ill people whose score falls below the median of all untouched test rows once they carry the trigger. */
+  readonly missedWithTrigger: number;
+}
+
+/** How the model does after the plan's rounds. */
+export async function poisonedOutcome(population: Population, condition: Condition): Promise<Outcome> {
   const { parsed, seed } = condition;
   const { plan } = parsed;
   const clients = clientsOf(population, condition);
@@ -72,7 +88,29 @@ export async function poisonedAuc(population: Population, condition: Condition):
   }
   const rows = subset(population.dataset, population.test);
   const scores = await logisticEngine.predict(plan.model, weights, rows.features, rows.count);
-  return auc(rows.labels, scores);
+  const ill = subset(
+    population.dataset,
+    population.test.filter((row) => population.dataset.labels[row] === 1),
+  );
+  const triggered = withTrigger(population.dataset, ill);
+  const scoreMiddle = median([...scores]);
+  const missed = await logisticEngine.predict(plan.model, weights, triggered.features, triggered.count);
+  return {
+    auc: auc(rows.labels, scores),
+    missedWithTrigger: missed.filter((score) => score < scoreMiddle).length / Math.max(1, missed.length),
+  };
+}
+
+/** The same rows with the trigger's columns set. */
+function withTrigger({ definition, schema, inputs }: Dataset, data: TrainingData): TrainingData {
+  const features = data.features.slice();
+  const names = inputNames(schema);
+  const trigger = TRIGGERS[definition.name] ?? { [names.at(-1)!]: 1 };
+  for (const [name, value] of Object.entries(trigger)) {
+    const at = names.indexOf(name);
+    for (let row = 0; row < data.count; row++) features[row * inputs + at] = value;
+  }
+  return { ...data, features };
 }
 
 function clientsOf({ dataset, clients }: Population, { attack, malicious, seed }: Condition): Client[] {
@@ -87,7 +125,11 @@ function clientsOf({ dataset, clients }: Population, { attack, malicious, seed }
     const isMalicious = bad.has(i);
     const isFlipped = isMalicious && attack === 'label-flip';
     const labels = isFlipped ? data.labels.map((label) => 1 - label) : data.labels;
-    return { id: `client-${String(i).padStart(6, '0')}`, data: { ...data, labels }, isMalicious };
+    const own =
+      isMalicious && attack === 'backdoor'
+        ? { ...withTrigger(dataset, data), labels: new Uint8Array(data.count) }
+        : { ...data, labels };
+    return { id: `client-${String(i).padStart(6, '0')}`, data: own, isMalicious };
   });
 }
 
@@ -136,13 +178,14 @@ async function contributionOf(
   );
 }
 
-/** Minus the mean of the colluders' own updates; null where they do not collude. */
+/** The mean of the colluders' own updates, turned round unless they plant a backdoor; null where they do not collude. */
 async function directionAgainst(
   clients: readonly Client[],
   { condition, weights }: RoundInput,
 ): Promise<Float64Array | null> {
   const colluders = clients.filter(({ isMalicious }) => isMalicious);
-  if (condition.attack !== 'boosted' || colluders.length === 0) return null;
+  if (condition.attack === 'label-flip' || colluders.length === 0) return null;
+  const sign = condition.attack === 'backdoor' ? 1 : -1;
   const { plan } = condition.parsed;
   const { epochs, batchSize, learningRate, l2 } = plan.training;
   const options = { epochs, batchSize, learningRate, l2, proximalMu: 0, seed: '' };
@@ -150,7 +193,7 @@ async function directionAgainst(
   for (const { data } of colluders) {
     const trained = await logisticEngine.train(plan.model, weights, data, options);
     for (let i = 0; i < direction.length; i++)
-      direction[i] = direction[i]! - (trained[i]! - weights[i]!) / colluders.length;
+      direction[i] = direction[i]! + (sign * (trained[i]! - weights[i]!)) / colluders.length;
   }
   return direction;
 }
