@@ -3,7 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isPulsefoldError } from '../crypto/error.ts';
 import type { FeatureSchema } from './features.ts';
-import { encodeRow, encodeTable, inputCount, inputNames, parseFeatureSchema } from './features.ts';
+import {
+  encodeRow,
+  encodeTable,
+  inputCount,
+  inputNames,
+  labelKindOf,
+  parseFeatureSchema,
+} from './features.ts';
 
 const schema: FeatureSchema = {
   dataset: 'sample',
@@ -49,6 +56,17 @@ describe('schema', () => {
     ['reserved column', { ...schema, features: [{ ...age, column: '__proto__' }] }],
     ['line end in a column', { ...schema, features: [{ ...age, column: 'a\nb' }] }],
     ['both label rules', { ...schema, label: { column: 'num', positive: { above: 0, equals: '1' } } }],
+    ['no label rule', { ...schema, label: { column: 'num' } }],
+    ['two label rules', { ...schema, label: { column: 'num', classes: ['a', 'b'], positive: { above: 0 } } }],
+    ['one class', { ...schema, label: { column: 'num', classes: ['a'] } }],
+    ['a class twice', { ...schema, label: { column: 'num', classes: ['a', 'b', 'a'] } }],
+    [
+      '65 classes',
+      { ...schema, label: { column: 'num', classes: Array.from({ length: 65 }, (_, i) => `${i}`) } },
+    ],
+    ['target without a range', { ...schema, label: { column: 'num', target: { minimum: 0 } } }],
+    ['empty target range', { ...schema, label: { column: 'num', target: { minimum: 5, maximum: 5 } } }],
+    ['label class among the features', { ...schema, label: { column: 'age', classes: ['a', 'b'] } }],
     [
       'too many features',
       { ...schema, features: Array.from({ length: 257 }, (_, i) => ({ ...age, column: `c${i}` })) },
@@ -80,6 +98,45 @@ describe('encodeRow', () => {
   test('clamps to the range', () => {
     expect([...encodeRow(schema, { ...row, age: '200', steps: '-5' }).features]).toEqual([1, 0, 1, 0, 0]);
     expect(encodeRow(schema, { ...row, age: '-1e300' }).features[0]).toBe(-1);
+  });
+
+  test('an indexed category is one input, its position', () => {
+    const values = Array.from({ length: 100 }, (_, i) => `v${i}`);
+    const indexed = parseFeatureSchema({
+      ...schema,
+      features: [{ column: 'cp', kind: 'category', values, encoding: 'index' }, schema.features[0]],
+    });
+    expect([inputCount(indexed), inputNames(indexed)]).toEqual([2, ['cp', 'age']]);
+    expect([...encodeRow(indexed, { ...row, cp: 'v99' }).features]).toEqual([99, 0]);
+    expect(codeOf(() => encodeRow(indexed, { ...row, cp: '99' }))).toBe('DATA_INVALID');
+    const oneHot = { ...schema, features: [{ column: 'cp', kind: 'category', values }] };
+    expect(() => parseFeatureSchema(oneHot)).toThrow(/encoding: index/);
+  });
+
+  test('label by class: the index; other texts are refused', () => {
+    const classes = { ...schema, label: { column: 'num', classes: ['rest', 'walk', 'run'] } };
+    expect(labelKindOf(parseFeatureSchema(classes))).toBe('classes');
+    expect(['rest', ' run ', 'walk'].map((num) => encodeRow(classes, { ...row, num }).label)).toEqual([
+      0, 2, 1,
+    ]);
+    expect(codeOf(() => encodeRow(classes, { ...row, num: 'swim' }))).toBe('DATA_INVALID');
+    expect(codeOf(() => encodeRow(classes, { ...row, num: '1' }))).toBe('DATA_INVALID');
+  });
+
+  test('label by target: the public range becomes [-1, 1], clamped', () => {
+    const target = { ...schema, label: { column: 'num', target: { minimum: 40, maximum: 120 } } };
+    expect(labelKindOf(parseFeatureSchema(target))).toBe('regression');
+    const labels = ['40', '80', '100', '300', '-1'].map((num) => encodeRow(target, { ...row, num }).label);
+    expect(labels).toEqual([-1, 0, 0.5, 1, -1]);
+    expect(codeOf(() => encodeRow(target, { ...row, num: 'fast' }))).toBe('DATA_INVALID');
+    const table = encodeTable(target, [
+      { ...row, num: '70' },
+      { ...row, num: 'x' },
+      { ...row, num: '90' },
+    ]);
+    expect(table.labels).toEqual(Float32Array.of(-0.25, 0.25));
+    expect(table.refused).toEqual([{ row: 1, column: 'num', reason: 'not-a-number' }]);
+    expect(encodeTable(schema, [row]).labels).toEqual(Uint8Array.of(1));
   });
 
   test('label by text, with and without a list of the other values', () => {

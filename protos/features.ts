@@ -16,6 +16,11 @@ export const rowsMax = 1_000_000;
 export const cellsMax = 1 << 27;
 /** Longest text of one cell that is looked at. */
 const cellLengthMax = 64;
+/** Most values of a category: one input each, or one input for all. */
+const oneHotValuesMax = 64;
+const indexedValuesMax = 1024;
+/** Most classes a label may have (protos/model.ts: as many outputs). */
+const classesMax = 64;
 
 const column = z
   .string()
@@ -38,7 +43,9 @@ const categoryFeature = z.strictObject({
   column,
   kind: z.literal('category'),
   /** Every value that may occur; one input each (one-hot), in this order. */
-  values: z.array(cell).min(2).max(64),
+  values: z.array(cell).min(2).max(indexedValuesMax),
+  /** 'one-hot' (default), or 'index': one input, the position in `values`, for models with an embedding. */
+  encoding: z.enum(['one-hot', 'index']).optional(),
 });
 const positiveRule = z.union([
   /** Positive when the number in the column is strictly above this. */
@@ -47,11 +54,22 @@ const positiveRule = z.union([
   z.strictObject({ equals: cell, otherwise: z.array(cell).min(1).max(16).optional() }),
 ]);
 
+const labelRule = z.union(
+  [
+    z.strictObject({ column, positive: positiveRule }),
+    /** Every class that may occur, as text; the class index is the position. */
+    z.strictObject({ column, classes: z.array(cell).min(2).max(classesMax) }),
+    /** A number to predict; its public plausible range is mapped to [-1, 1], values outside are clamped. */
+    z.strictObject({ column, target: z.strictObject({ minimum: z.number(), maximum: z.number() }) }),
+  ],
+  { error: 'expected `column` and one of `positive`, `classes` or `target`, well-formed' },
+);
+
 /** The schema a plan embeds. `complete: true`: rows with a missing value are left out, nothing is imputed. */
 export const featureSchema = z
   .strictObject({
     dataset: z.string().regex(/^[a-z0-9][a-z0-9-]{0,63}$/),
-    label: z.strictObject({ column, positive: positiveRule }),
+    label: labelRule,
     features: z
       .array(z.discriminatedUnion('kind', [numberFeature, categoryFeature]))
       .min(1)
@@ -59,13 +77,27 @@ export const featureSchema = z
     complete: z.literal(true),
   })
   .superRefine((schema, context) => {
-    const seen = new Set<string>([schema.label.column]);
+    const { label } = schema;
+    if ('classes' in label && new Set(label.classes).size !== label.classes.length)
+      context.addIssue({ code: 'custom', message: `label ${label.column}: a class is listed twice` });
+    if ('target' in label && !(label.target.minimum < label.target.maximum))
+      context.addIssue({ code: 'custom', message: `label ${label.column}: minimum must be below maximum` });
+    const seen = new Set<string>([label.column]);
     for (const feature of schema.features) {
       if (seen.has(feature.column))
         context.addIssue({ code: 'custom', message: `column ${feature.column} is used twice` });
       seen.add(feature.column);
       if (feature.kind === 'number' && !(feature.minimum < feature.maximum))
         context.addIssue({ code: 'custom', message: `${feature.column}: minimum must be below maximum` });
+      if (
+        feature.kind === 'category' &&
+        feature.encoding !== 'index' &&
+        feature.values.length > oneHotValuesMax
+      )
+        context.addIssue({
+          code: 'custom',
+          message: `${feature.column}: more than ${oneHotValuesMax} values need encoding: index`,
+        });
       if (feature.kind === 'category' && new Set(feature.values).size !== feature.values.length)
         context.addIssue({ code: 'custom', message: `${feature.column}: a category is listed twice` });
     }
@@ -75,6 +107,13 @@ export const featureSchema = z
 
 export type FeatureSchema = z.infer<typeof featureSchema>;
 export type Feature = FeatureSchema['features'][number];
+export type LabelKind = 'binary' | 'classes' | 'regression';
+
+/** What the label rule yields: 0 or 1, a class index, or a number in [-1, 1]. */
+export function labelKindOf(schema: Pick<FeatureSchema, 'label'>): LabelKind {
+  if ('classes' in schema.label) return 'classes';
+  return 'target' in schema.label ? 'regression' : 'binary';
+}
 
 /**
  * Parses a schema of unknown origin. @throws PulsefoldError PLAN_INVALID naming the first offending field.
@@ -89,10 +128,14 @@ export function parseFeatureSchema(value: unknown): FeatureSchema {
   );
 }
 
-/** Number of model inputs: one per number, one per listed category. */
+/** Whether a feature is one input that holds a position in a list instead of a number in [-1, 1]. */
+export const isIndexed = (feature: Feature): boolean =>
+  feature.kind === 'category' && feature.encoding === 'index';
+
+/** Number of model inputs: one per number and per indexed category, else one per listed value. */
 export function inputCount(schema: Pick<FeatureSchema, 'features'>): number {
   return schema.features.reduce(
-    (sum, feature) => sum + (feature.kind === 'number' ? 1 : feature.values.length),
+    (sum, feature) => sum + (feature.kind === 'number' || isIndexed(feature) ? 1 : feature.values.length),
     0,
   );
 }
@@ -100,7 +143,7 @@ export function inputCount(schema: Pick<FeatureSchema, 'features'>): number {
 /** One readable name per model input, e.g. `age`, `cp=2`, in input order. */
 export function inputNames(schema: Pick<FeatureSchema, 'features'>): string[] {
   return schema.features.flatMap((feature) =>
-    feature.kind === 'number'
+    feature.kind === 'number' || isIndexed(feature)
       ? [feature.column]
       : feature.values.map((value) => `${feature.column}=${value}`),
   );
@@ -142,13 +185,17 @@ function toNumber(text: string): number | undefined {
   return Number.isFinite(value) ? value : undefined;
 }
 
+/** `value` in its public range as a share from 0 to 1. */
+const shareOf = (value: number, { minimum, maximum }: { minimum: number; maximum: number }): number =>
+  Math.min(1, Math.max(0, (value - minimum) / (maximum - minimum)));
+
 /** Writes one row's inputs to `out` at `offset`; returns its label or the first refusal. */
 function encodeInto(
   schema: FeatureSchema,
   row: Readonly<Record<string, string>>,
   out: Float32Array,
   offset: number,
-): 0 | 1 | Omit<Refusal, 'row'> {
+): number | Omit<Refusal, 'row'> {
   let at = offset;
   for (const feature of schema.features) {
     const text = readCell(row, feature.column);
@@ -156,12 +203,15 @@ function encodeInto(
     if (feature.kind === 'number') {
       const value = toNumber(text);
       if (value === undefined) return { column: feature.column, reason: 'not-a-number' };
-      const share = (value - feature.minimum) / (feature.maximum - feature.minimum);
-      const clamped = Math.min(1, Math.max(0, share));
-      out[at++] = feature.scale === 'unit' ? clamped : 2 * clamped - 1;
+      const share = shareOf(value, feature);
+      out[at++] = feature.scale === 'unit' ? share : 2 * share - 1;
     } else {
       const hit = feature.values.indexOf(text);
       if (hit < 0) return { column: feature.column, reason: 'not-listed' };
+      if (isIndexed(feature)) {
+        out[at++] = hit;
+        continue;
+      }
       out.fill(0, at, at + feature.values.length);
       out[at + hit] = 1;
       at += feature.values.length;
@@ -173,18 +223,26 @@ function encodeInto(
 function labelOf(
   label: FeatureSchema['label'],
   row: Readonly<Record<string, string>>,
-): 0 | 1 | Omit<Refusal, 'row'> {
+): number | Omit<Refusal, 'row'> {
+  const refused = (reason: RefusalReason) => ({ column: label.column, reason });
   const text = readCell(row, label.column);
-  if (typeof text !== 'string') return { column: label.column, reason: text[0]! };
+  if (typeof text !== 'string') return refused(text[0]!);
+  if ('classes' in label) {
+    const index = label.classes.indexOf(text);
+    return index < 0 ? refused('not-listed') : index;
+  }
+  if ('target' in label) {
+    const value = toNumber(text);
+    return value === undefined ? refused('not-a-number') : 2 * shareOf(value, label.target) - 1;
+  }
   const rule = label.positive;
   if ('above' in rule) {
     const value = toNumber(text);
-    if (value === undefined) return { column: label.column, reason: 'not-a-number' };
+    if (value === undefined) return refused('not-a-number');
     return value > rule.above ? 1 : 0;
   }
   if (text === rule.equals) return 1;
-  if (rule.otherwise && !rule.otherwise.includes(text)) return { column: label.column, reason: 'not-listed' };
-  return 0;
+  return rule.otherwise && !rule.otherwise.includes(text) ? refused('not-listed') : 0;
 }
 
 export function refusalMessage(refusal: Refusal): string {
@@ -193,14 +251,15 @@ export function refusalMessage(refusal: Refusal): string {
 
 /**
  * Encodes one row. `rowIndex` only names the row in errors.
- * @returns `features` of length inputCount(schema), each in [-1, 1]; label 0 or 1.
+ * @returns `features` of length inputCount(schema), each in [-1, 1] or an index; label 0 or 1, a class index, or the
+ * target scaled to [-1, 1].
  * @throws PulsefoldError DATA_INVALID naming row and column.
  */
 export function encodeRow(
   schema: FeatureSchema,
   row: Readonly<Record<string, string>>,
   rowIndex = 0,
-): { features: Float32Array; label: 0 | 1 } {
+): { features: Float32Array; label: number } {
   const features = new Float32Array(inputCount(schema));
   const label = encodeInto(schema, row, features, 0);
   if (typeof label !== 'number')
@@ -211,7 +270,8 @@ export function encodeRow(
 export interface EncodedTable {
   /** count × inputCount(schema), row-major. */
   readonly features: Float32Array;
-  readonly labels: Uint8Array;
+  /** Class indices (0 and 1 for binary labels); Float32Array of scaled targets for regression. */
+  readonly labels: Uint8Array | Float32Array;
   readonly count: number;
   /** Index into the input rows of each encoded row. */
   readonly kept: Uint32Array;
@@ -231,7 +291,7 @@ export function encodeTable(
   ensure(rows.length <= rowsMax, 'DATA_INVALID', `a table may have at most ${rowsMax} rows`);
   ensure(rows.length * inputs <= cellsMax, 'DATA_INVALID', `a table may have at most ${cellsMax} inputs`);
   const features = new Float32Array(rows.length * inputs);
-  const labels = new Uint8Array(rows.length);
+  const labels = new (labelKindOf(schema) === 'regression' ? Float32Array : Uint8Array)(rows.length);
   const kept = new Uint32Array(rows.length);
   const refused: Refusal[] = [];
   let count = 0;

@@ -33,6 +33,11 @@ describe('parseTable', () => {
     ]);
   });
 
+  test('says on which line the header and each row begin', () => {
+    const { headerLine, lines } = parseTable('t', '\na,b\n"1\n1",2\n\n3,4\n');
+    expect([headerLine, ...lines]).toEqual([2, 3, 6]);
+  });
+
   test('delimiter option', () => {
     expect(parseTable('t', 'a;b\n1,5;2\n', { delimiter: ';' }).rows).toEqual([{ a: '1,5', b: '2' }]);
   });
@@ -43,7 +48,7 @@ describe('parseTable', () => {
     ['duplicate column', 'a,a\n1,2\n', 'DATA_INVALID', '"a" occurs twice'],
     ['empty column name', 'a,\n1,2\n', 'DATA_INVALID', 'line 1'],
     ['prototype column', 'a,__proto__\n1,2\n', 'DATA_INVALID', 'reserved'],
-    ['open quote', 'a,b\n"1,2\n', 'DATA_INVALID', 'record 2'],
+    ['open quote', 'a,b\n"1,2\n', 'DATA_INVALID', 'line 2'],
     ['header only', 'a,b\n', 'DATA_EMPTY', 'no rows'],
     ['nothing', '', 'DATA_EMPTY', 'no rows'],
   ])('refuses: %s', (_, text, code, message) => {

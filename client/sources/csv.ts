@@ -26,6 +26,9 @@ export interface Table {
   readonly textSha256: string;
   readonly columns: readonly string[];
   readonly rows: readonly Row[];
+  /** Line of the header, and of each row where it begins; 1 is the first line of the file. */
+  readonly headerLine: number;
+  readonly lines: readonly number[];
 }
 
 export interface TableOptions {
@@ -70,7 +73,7 @@ export async function readTable(path: string, options: TableOptions = {}): Promi
   try {
     text = decoder.decode(bytes);
   } catch {
-    throw invalid(name, undefined, 'not valid UTF-8; save the table as UTF-8');
+    throw invalid(name, lineOfBrokenText(bytes), 'not valid UTF-8; save the table as UTF-8');
   }
   const textSha256 = bytes === stored ? sha256 : sha256Of(bytes);
   return { name, sha256, textSha256, ...parseTable(name, text, options) };
@@ -116,7 +119,7 @@ export function parseTable(
   name: string,
   text: string,
   options: TableOptions = {},
-): { columns: readonly string[]; rows: readonly Row[] } {
+): Pick<Table, 'columns' | 'rows' | 'headerLine' | 'lines'> {
   const rowsMax = options.rowsMax ?? 1_000_000;
   const parsed = Papa.parse<string[]>(text.startsWith('\uFEFF') ? text.slice(1) : text, {
     delimiter: options.delimiter ?? ',',
@@ -125,31 +128,63 @@ export function parseTable(
     preview: rowsMax + 3, // header, one row too many, a last empty line
   });
   const error = parsed.errors[0];
-  if (error) throw invalid(name, undefined, `record ${(error.row ?? 0) + 1}: ${error.message}`);
+  if (error) throw invalid(name, lineOfRecord(parsed.data, error.row ?? 0), error.message);
 
   let columns: readonly string[] | undefined;
   const rows: Row[] = [];
+  const lines: number[] = [];
+  let headerLine = 1;
   let line = 1;
   for (const record of parsed.data) {
     const recordLine = line;
-    line +=
-      1 + record.reduce((sum, cell) => sum + (cell.includes('\n') ? cell.split('\n').length - 1 : 0), 0);
+    line += linesOf(record);
     if (record.length === 1 && record[0]!.trim() === '') continue;
     if (!columns) {
       columns = checkHeader(name, recordLine, record);
+      headerLine = recordLine;
       continue;
     }
     if (record.length !== columns.length)
-      throw invalid(name, recordLine, `${record.length} fields, but the header has ${columns.length}`);
+      throw invalid(
+        name,
+        recordLine,
+        `${record.length} fields, but the header has ${columns.length}` +
+          (record.length < columns.length ? `; column "${columns[record.length]}" is missing` : ''),
+      );
     if (rows.length === rowsMax) throw invalid(name, recordLine, `more than ${rowsMax} rows`);
     const row: Record<string, string> = {};
     for (let i = 0; i < record.length; i++) row[columns[i]!] = record[i]!;
     rows.push(row);
+    lines.push(recordLine);
   }
   // Blank lines may use up the parser's preview: never drop the rest of a file silently.
   if (parsed.meta.truncated) throw invalid(name, line, `more than ${rowsMax} rows and blank lines`);
-  ensure(columns && rows.length > 0, 'DATA_EMPTY', `${name}: the table has no rows`);
-  return { columns, rows };
+  ensure(columns, 'DATA_EMPTY', `${name}, line 1: the file is empty: no header and no rows`);
+  ensure(rows.length > 0, 'DATA_EMPTY', `${name}, line ${headerLine}: the table has a header, but no rows`);
+  return { columns, rows, headerLine, lines };
+}
+
+/** Lines that a record takes up: quoted cells may hold line ends. */
+const linesOf = (record: readonly string[]): number =>
+  record.reduce((sum, cell) => sum + (cell.includes('\n') ? cell.split('\n').length - 1 : 0), 1);
+
+const lineOfRecord = (records: readonly (readonly string[])[], index: number): number =>
+  records.slice(0, index).reduce((line, record) => line + linesOf(record), 1);
+
+/** The first line that is not UTF-8. */
+function lineOfBrokenText(bytes: Uint8Array): number {
+  let line = 1;
+  for (let from = 0; from < bytes.length; line++) {
+    const end = bytes.indexOf(0x0a, from);
+    const to = end < 0 ? bytes.length : end + 1;
+    try {
+      decoder.decode(bytes.subarray(from, to)); // a line feed is never a part of a longer UTF-8 sequence
+    } catch {
+      return line;
+    }
+    from = to;
+  }
+  return line;
 }
 
 function checkHeader(name: string, line: number, record: readonly string[]): readonly string[] {

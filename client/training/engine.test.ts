@@ -3,18 +3,14 @@
  * over all engines that load here, with two independent oracles: tf.grads (autodiff) and a float64 loop
  * written below.
  */
-import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { promisify } from 'node:util';
 import type * as tfCore from '@tensorflow/tfjs-core';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { TrainEngine, TrainingData, TrainOptions } from './engine.ts';
 import { loadTrainEngine } from './engine.ts';
 import type { ModelSpec } from './model.ts';
-import { initialWeights, modelLayout, parameterCount } from './model.ts';
-import { restoreRemovedUtilities } from './tfjs-load.ts';
+import { initialWeights, modelLayout, outputKindOf, outputsOf, parameterCount } from './model.ts';
 
-const run = promisify(execFile);
 const require = createRequire(import.meta.url);
 const tf = require('@tensorflow/tfjs-core') as typeof tfCore;
 
@@ -23,6 +19,10 @@ const specs: readonly ModelSpec[] = [
   { kind: 'mlp', inputs: 5, hidden: [7], activation: 'relu' },
   { kind: 'mlp', inputs: 5, hidden: [6, 4], activation: 'tanh' },
   { kind: 'mlp', inputs: 5, hidden: [6, 4, 3], activation: 'relu' },
+  { kind: 'lr', inputs: 5, hidden: [], activation: 'relu', output: { kind: 'classes', count: 3 } },
+  { kind: 'mlp', inputs: 5, hidden: [6], activation: 'tanh', output: { kind: 'classes', count: 5 } },
+  { kind: 'lr', inputs: 5, hidden: [], activation: 'relu', output: { kind: 'regression' } },
+  { kind: 'mlp', inputs: 5, hidden: [7, 2], activation: 'relu', output: { kind: 'regression' } },
 ];
 const options: TrainOptions = {
   epochs: 3,
@@ -33,21 +33,42 @@ const options: TrainOptions = {
   seed: 'test',
 };
 
-function sample(count: number, inputs = 5): TrainingData {
+function sample(count: number, spec: ModelSpec = specs[0]!): TrainingData {
+  const kind = outputKindOf(spec);
+  const label = (i: number): number => (Math.sin(i * 3.3) > 0 ? 1 : 0);
   return {
-    features: Float32Array.from({ length: count * inputs }, (_, i) => Math.sin(i * 12.9898 + 1) ** 3),
-    labels: Uint8Array.from({ length: count }, (_, i) => (Math.sin(i * 3.3) > 0 ? 1 : 0)),
+    features: Float32Array.from({ length: count * spec.inputs }, (_, i) => Math.sin(i * 12.9898 + 1) ** 3),
+    labels:
+      kind === 'regression'
+        ? Float32Array.from({ length: count }, (_, i) => Math.sin(i * 3.3))
+        : Uint8Array.from({ length: count }, (_, i) =>
+            kind === 'binary' ? label(i) : (i * i + label(i)) % outputsOf(spec),
+          ),
     count,
   };
 }
 
-const startWeights = (spec: ModelSpec): Float32Array =>
-  Float32Array.from(
-    initialWeights({ ...spec, kind: spec.kind }, 'w'),
-    (value, i) => value + 0.1 * Math.cos(i),
-  );
+/** What the model's outputs are compared with, for one row: one number an output. */
+const targetsOf = (spec: ModelSpec, data: TrainingData, row: number): number[] => {
+  const label = data.labels[row]!;
+  return outputKindOf(spec) === 'classes'
+    ? Array.from({ length: outputsOf(spec) }, (_, j) => Number(j === label))
+    : [label];
+};
 
-/** Oracle 2: gradient of the mean log-loss in float64, by the chain rule written as loops. */
+/** Outputs from the sums of the last layer, in doubles. */
+function outputsFrom(spec: ModelSpec, sums: readonly number[]): number[] {
+  const kind = outputKindOf(spec);
+  if (kind === 'regression') return [...sums];
+  if (kind === 'binary') return sums.map((z) => 1 / (1 + Math.exp(-z)));
+  const total = sums.reduce((sum, z) => sum + Math.exp(z), 0);
+  return sums.map((z) => Math.exp(z) / total);
+}
+
+const startWeights = (spec: ModelSpec): Float32Array =>
+  initialWeights(spec, 'w').map((value, i) => value + 0.1 * Math.cos(i));
+
+/** Oracle 2: gradient of the mean loss in float64, by the chain rule written as loops. */
 function loopGradient(spec: ModelSpec, weights: ArrayLike<number>, data: TrainingData): Float64Array {
   const layers = modelLayout(spec);
   const gradient = new Float64Array(parameterCount(spec));
@@ -60,15 +81,11 @@ function loopGradient(spec: ModelSpec, weights: ArrayLike<number>, data: Trainin
           sum += values[l]![i]! * weights[layer.weightsAt + i * layer.outputs + j]!;
         return sum;
       });
-      const squash = (x: number): number =>
-        l + 1 === layers.length
-          ? 1 / (1 + Math.exp(-x))
-          : spec.activation === 'relu'
-            ? Math.max(0, x)
-            : Math.tanh(x);
-      values.push(sums.map(squash));
+      const squash = (x: number): number => (spec.activation === 'relu' ? Math.max(0, x) : Math.tanh(x));
+      values.push(l + 1 === layers.length ? outputsFrom(spec, sums) : sums.map(squash));
     });
-    let delta = [values.at(-1)![0]! - data.labels[r]!];
+    const targets = targetsOf(spec, data, r);
+    let delta = values.at(-1)!.map((value, j) => value - targets[j]!);
     for (let l = layers.length - 1; l >= 0; l--) {
       const layer = layers[l]!;
       const input = values[l]!;
@@ -105,7 +122,7 @@ function autodiffGradient(
       1,
       spec.inputs,
     ]);
-    const label = data.labels[record]!;
+    const targets = targetsOf(spec, data, record);
     const loss = (...values: tfCore.Tensor[]): tfCore.Tensor => {
       let current: tfCore.Tensor = row;
       for (let l = 0; l < layers.length; l++) {
@@ -115,8 +132,11 @@ function autodiffGradient(
         );
         if (l + 1 < layers.length) current = spec.activation === 'relu' ? tf.relu(current) : tf.tanh(current);
       }
-      // log-loss of a logit: softplus(z) − y·z
-      return tf.sum(tf.sub(tf.softplus(current), tf.mul(current, label)));
+      const kind = outputKindOf(spec);
+      if (kind === 'regression') return tf.mul(0.5, tf.sum(tf.square(tf.sub(current, targets))));
+      // Log-loss of a logit: softplus(z) − y·z; cross-entropy of logits: log Σ e^z − z_y.
+      const entropy = kind === 'binary' ? tf.softplus(current) : tf.logSumExp(current);
+      return tf.sub(tf.sum(entropy), tf.sum(tf.mul(current, targets)));
     };
     return tf
       .grads(loss)(parameters)
@@ -131,7 +151,7 @@ function distanceMax(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return worst;
 }
 
-describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
+describe.each(['tfjs-wasm', 'tfjs-cpu', 'kernel'])('engine contract: %s', (name) => {
   let engine: TrainEngine;
   let tensorsBefore: number;
   beforeAll(async () => {
@@ -147,9 +167,9 @@ describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
   });
 
   test.each(specs)(
-    'record gradients equal single-record autodiff to 1e-5: $kind $hidden $activation',
+    'record gradients equal single-record autodiff to 1e-5: $kind $hidden $activation $output',
     async (spec) => {
-      const data = sample(9);
+      const data = sample(9, spec);
       const weights = startWeights(spec);
       const rows = await engine.recordGradients(spec, weights, data);
       const d = parameterCount(spec);
@@ -161,32 +181,47 @@ describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
     },
   );
 
-  test.each(specs)('full-batch training equals the float64 loop: $kind $hidden $activation', async (spec) => {
-    const data = sample(20);
-    const start = startWeights(spec);
-    const { learningRate } = options;
-    const [proximalMu, l2] = [0.3, 0.05];
-    const expected = Float64Array.from(start);
-    const isBias = new Set(
-      modelLayout(spec).flatMap((layer) => Array.from({ length: layer.outputs }, (_, j) => layer.biasAt + j)),
-    );
-    for (let epoch = 0; epoch < 4; epoch++) {
-      const gradient = loopGradient(spec, expected, data);
-      gradient.forEach((value, i) => {
-        const decay = isBias.has(i) ? 0 : l2 * expected[i]!;
-        expected[i]! -= learningRate * (value + decay + proximalMu * (expected[i]! - start[i]!));
+  test.each(specs)(
+    'full-batch training equals the float64 loop: $kind $hidden $activation $output',
+    async (spec) => {
+      const data = sample(20, spec);
+      const start = startWeights(spec);
+      const { learningRate } = options;
+      const [proximalMu, l2] = [0.3, 0.05];
+      const gradientOffset = start.map((_, i) => Math.sin(i) / 10);
+      const half = Math.floor(start.length / 2);
+      const expected = Float64Array.from(start);
+      const isBias = new Set(
+        modelLayout(spec).flatMap((layer) =>
+          Array.from({ length: layer.outputs }, (_, j) => layer.biasAt + j),
+        ),
+      );
+      for (let epoch = 0; epoch < 4; epoch++) {
+        const gradient = loopGradient(spec, expected, data);
+        gradient.forEach((value, i) => {
+          const decay = isBias.has(i) ? 0 : l2 * expected[i]!;
+          const pull = proximalMu * (expected[i]! - start[i]!);
+          if (i > 0 && i < half) expected[i]! -= learningRate * (value + decay + pull + gradientOffset[i]!);
+        });
+      }
+      const trained = await engine.train(spec, start, data, {
+        ...options,
+        epochs: 4,
+        batchSize: 64,
+        proximalMu,
+        l2,
+        gradientOffset,
+        frozen: [
+          [0, 1],
+          [half, start.length],
+        ],
       });
-    }
-    const trained = await engine.train(spec, start, data, {
-      ...options,
-      epochs: 4,
-      batchSize: 64,
-      proximalMu,
-      l2,
-    });
-    expect(distanceMax(trained, expected)).toBeLessThan(1e-5);
-    expect(start).toEqual(startWeights(spec)); // inputs are left alone
-  });
+      expect(distanceMax(trained, expected)).toBeLessThan(1e-5);
+      expect(distanceMax(trained, start)).toBeGreaterThan(1e-2);
+      expect([trained[0], ...trained.subarray(half)]).toEqual([start[0], ...start.subarray(half)]);
+      expect(start).toEqual(startWeights(spec)); // inputs are left alone
+    },
+  );
 
   test('minibatches: deterministic in the seed, different between seeds, and they learn', async () => {
     const spec = specs[1]!;
@@ -201,6 +236,44 @@ describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
       return p.reduce((sum, value, i) => sum - Math.log(data.labels[i] ? value : 1 - value), 0) / data.count;
     };
     expect(await loss(first)).toBeLessThan((await loss(startWeights(spec))) * 0.9);
+  });
+
+  test('says how many steps it took', async () => {
+    const counts: number[] = [];
+    const onSteps = (steps: number): void => void counts.push(steps);
+    for (const batchSize of [8, 50, 1000])
+      await engine.train(specs[0]!, startWeights(specs[0]!), sample(50), { ...options, batchSize, onSteps });
+    expect(counts).toEqual([21, 3, 3]);
+  });
+
+  test('classes learn what decides them', async () => {
+    const spec: ModelSpec = {
+      kind: 'lr',
+      inputs: 2,
+      hidden: [],
+      activation: 'relu',
+      output: { kind: 'classes', count: 3 },
+    };
+    const count = 300;
+    const features = Float32Array.from({ length: 2 * count }, (_, i) => Math.sin(i * i));
+    const labels = Uint8Array.from({ length: count }, (_, i) =>
+      features[2 * i]! > 0.3 ? 2 : features[2 * i + 1]! > 0 ? 1 : 0,
+    );
+    const data = { features, labels, count };
+    const trained = await engine.train(spec, new Float32Array(9), data, {
+      ...options,
+      epochs: 40,
+      learningRate: 1,
+    });
+    const p = await engine.predict(spec, trained, features, count);
+    expect(p.length).toBe(3 * count);
+    let right = 0;
+    for (let i = 0; i < count; i++) {
+      const row = [...p.subarray(3 * i, 3 * i + 3)];
+      expect(row[0]! + row[1]! + row[2]!).toBeCloseTo(1, 5);
+      if (row.indexOf(Math.max(...row)) === labels[i]) right++;
+    }
+    expect(right / count).toBeGreaterThan(0.9);
   });
 
   test('FedProx: a large μ keeps the weights near the received ones', async () => {
@@ -234,6 +307,10 @@ describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
   const lr = specs[0]!;
   const good = sample(4);
   const zeros = new Float32Array(6);
+  const classes: ModelSpec = { ...lr, output: { kind: 'classes', count: 3 } };
+  const zeros3 = new Float32Array(18);
+  const regression: ModelSpec = { ...lr, output: { kind: 'regression' } };
+  const reals: TrainingData = { ...good, labels: new Float32Array(4) };
   const nan = (values: Float32Array): Float32Array => values.with(1, Number.NaN) as Float32Array;
   test.each<[string, string, (engine: TrainEngine) => Promise<unknown>]>([
     ['empty client', 'DATA_EMPTY', (e) => e.train(lr, zeros, sample(0), options)],
@@ -259,6 +336,43 @@ describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
       (e) => e.train(lr, zeros, { ...good, labels: Uint8Array.of(0, 1, 2, 0) }, options),
     ],
     [
+      'a class too many',
+      'DATA_INVALID',
+      (e) => e.train(classes, zeros3, { ...good, labels: Uint8Array.of(0, 1, 3, 0) }, options),
+    ],
+    ['real targets for classes', 'DATA_INVALID', (e) => e.train(classes, zeros3, reals, options)],
+    ['classes for a regression', 'DATA_INVALID', (e) => e.train(regression, zeros, good, options)],
+    [
+      'a target that is no number',
+      'DATA_INVALID',
+      (e) => e.train(regression, zeros, { ...reals, labels: nan(new Float32Array(4)) }, options),
+    ],
+    [
+      'a short gradient offset',
+      'VECTOR_LENGTH_MISMATCH',
+      (e) => e.train(lr, zeros, good, { ...options, gradientOffset: new Float32Array(5) }),
+    ],
+    [
+      'a NaN gradient offset',
+      'DATA_INVALID',
+      (e) => e.train(lr, zeros, good, { ...options, gradientOffset: nan(new Float32Array(6)) }),
+    ],
+    ...[
+      [[0, 7]],
+      [[3, 3]],
+      [[-1, 2]],
+      [
+        [0, 3],
+        [2, 4],
+      ],
+      [[0.5, 2]],
+    ].map((frozen): [string, string, (engine: TrainEngine) => Promise<unknown>] => [
+      `frozen ranges ${JSON.stringify(frozen)}`,
+      'FIELD_OUT_OF_RANGE',
+      (e) =>
+        e.train(lr, zeros, good, { ...options, frozen: frozen as unknown as readonly [number, number][] }),
+    ]),
+    [
       'too few labels',
       'DATA_INVALID',
       (e) => e.train(lr, zeros, { ...good, labels: Uint8Array.of(0) }, options),
@@ -282,86 +396,5 @@ describe.each(['tfjs-wasm', 'tfjs-cpu'])('engine contract: %s', (name) => {
     ],
   ])('refuses %s with %s', async (_, code, action) => {
     await expect(action(engine)).rejects.toThrow(expect.objectContaining({ code }));
-  });
-});
-
-describe('loadTrainEngine', () => {
-  test('takes the first that loads and says why the better ones were not used', async () => {
-    const engine = await loadTrainEngine();
-    expect(['tfjs-node', 'tfjs-wasm']).toContain(engine.name);
-    if (engine.name === 'tfjs-wasm') {
-      expect(engine.skipped).toEqual([
-        { engine: 'tfjs-node', reason: expect.stringContaining('not installed') },
-      ]);
-    }
-  });
-
-  test('falls through failures, in order', async () => {
-    const fail = async (): Promise<never> => {
-      throw new Error('no SIMD here\nstack');
-    };
-    const loaders = {
-      a: fail,
-      b: fail,
-      c: async (skipped: TrainEngine['skipped']) => ({ ...(await loadTrainEngine(['tfjs-cpu'])), skipped }),
-    };
-    const engine = await loadTrainEngine(['a', 'b', 'c'], loaders);
-    expect(engine.skipped).toEqual([
-      { engine: 'a', reason: 'no SIMD here' },
-      { engine: 'b', reason: 'no SIMD here' },
-    ]);
-    await expect(loadTrainEngine(['a'], loaders)).rejects.toThrow(
-      expect.objectContaining({ code: 'UNAVAILABLE' }),
-    );
-    await expect(loadTrainEngine(['abacus'])).rejects.toThrow(
-      expect.objectContaining({ code: 'CONFIG_INVALID' }),
-    );
-    await expect(loadTrainEngine([])).rejects.toThrow(expect.objectContaining({ code: 'UNAVAILABLE' }));
-  });
-
-  test('leaves a fresh process as it was: quick, no handlers, nothing printed', async () => {
-    const script = `
-      import { loadTrainEngine } from ${JSON.stringify(new URL('./engine.ts', import.meta.url).href)};
-      const start = performance.now();
-      await loadTrainEngine(['tfjs-wasm']);
-      const elapsedMs = performance.now() - start;
-      const engine = await loadTrainEngine(['tfjs-cpu']);
-      const spec = { kind: 'lr', inputs: 1, hidden: [], activation: 'relu' };
-      await engine.predict(spec, new Float32Array(2), new Float32Array(1), 1);
-      const events = ['uncaughtException', 'unhandledRejection'];
-      const listeners = events.map((event) => process.listenerCount(event));
-      console.log(JSON.stringify({ elapsedMs, listeners }));`;
-    const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '--eval', script]);
-    const lines = stdout.trimEnd().split('\n');
-    expect(lines.length, `printed: ${stdout}`).toBe(1);
-    expect(stderr).toBe('');
-    const { elapsedMs, listeners } = JSON.parse(lines[0]!) as { elapsedMs: number; listeners: number[] };
-    expect(listeners).toEqual([0, 0]);
-    expect(elapsedMs).toBeLessThan(5000); // about 60 ms on an idle machine
-  });
-
-  test.each([
-    ["cannot find module '/home/jane doe/x.js'", "cannot find module '<path>'"],
-    ['no addon at path: /srv/a/tfjs_binding.node. ', 'no addon at path: <path>'],
-    ['/srv/a/b.node: undefined symbol: TF_X', '<path>: undefined symbol: TF_X'],
-    ['needs `GLIBC_9` (required by /srv/a.so)', 'needs `GLIBC_9` (required by <path>)'],
-    [String.raw`C:\Users\jane\a.node is not valid`, '<path>'],
-    ['no @scope/name imported from file:///home/jane/x.js', 'no @scope/name imported from <path>'],
-    ['libx.so.2: and / or https://example.org/a', 'libx.so.2: and / or https://example.org/a'],
-  ])('keeps the paths of this machine out of a reason: %s', async (message, reason) => {
-    const loaders = { a: () => Promise.reject(new Error(message)) };
-    await expect(loadTrainEngine(['a'], loaders)).rejects.toThrow(`(${reason})`);
-  });
-
-  test('puts back what Node 23 removed, without touching what is there', () => {
-    const kept = () => true;
-    const util: Record<string, unknown> = {};
-    restoreRemovedUtilities(util);
-    expect((util.isNullOrUndefined as (value: unknown) => boolean)(undefined)).toBe(true);
-    expect((util.isNullOrUndefined as (value: unknown) => boolean)(0)).toBe(false);
-    expect(util.isArray).toBe(Array.isArray); // Node's own one warns at every start
-    const before: Record<string, unknown> = { isNullOrUndefined: kept };
-    restoreRemovedUtilities(before);
-    expect(before.isNullOrUndefined).toBe(kept);
   });
 });

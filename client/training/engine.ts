@@ -12,8 +12,8 @@ import type { ModelSpec } from './model.ts';
 export interface TrainingData {
   /** count × inputs, row-major, finite. */
   readonly features: Float32Array;
-  /** count entries, each 0 or 1. */
-  readonly labels: Uint8Array;
+  /** count entries: class indices (0 or 1 for a binary model), or Float32Array of real targets for regression. */
+  readonly labels: Uint8Array | Float32Array;
   readonly count: number;
 }
 
@@ -22,7 +22,7 @@ export interface TrainOptions {
   epochs: number;
   /** Rows per SGD step; at least `count` means full batches. */
   batchSize: number;
-  /** SGD step length on the mean log-loss. */
+  /** SGD step length on the mean loss: log-loss, softmax cross-entropy, half squared error. */
   learningRate: number;
   /** FedProx (Li et al. 1812.06127): adds μ/2·‖w − w_received‖² to the loss; 0 is FedAvg. */
   proximalMu: number;
@@ -30,9 +30,15 @@ export interface TrainOptions {
   l2: number;
   /** Seeds the order of the rows; public. */
   seed: string;
+  /** parameterCount entries, added to the gradient of every step (SCAFFOLD's c − c_i). */
+  gradientOffset?: Float32Array;
+  /** Ranges [from, to) of the flat vector whose weights do not move (FedPer); ascending, not overlapping. */
+  frozen?: readonly (readonly [number, number])[];
+  /** Told once, at the end, how many SGD steps were taken (FedNova). */
+  onSteps?: (steps: number) => void;
 }
 
-export type EngineName = 'tfjs-node' | 'tfjs-wasm' | 'tfjs-cpu';
+export type EngineName = 'tfjs-node' | 'tfjs-wasm' | 'tfjs-cpu' | 'kernel';
 
 export interface TrainEngine {
   readonly name: EngineName;
@@ -45,9 +51,9 @@ export interface TrainEngine {
     data: TrainingData,
     options: TrainOptions,
   ): Promise<Float32Array>;
-  /** count × parameterCount, row-major: gradient of each record's own log-loss at `weights`. */
+  /** count × parameterCount, row-major: gradient of each record's own loss at `weights`. */
   recordGradients(spec: ModelSpec, weights: Float32Array, data: TrainingData): Promise<Float32Array>;
-  /** Probability of the positive class for each of `count` rows. */
+  /** count × outputsOf(spec), row-major: probability of class 1 (binary), of each class, or the value (regression). */
   predict(
     spec: ModelSpec,
     weights: Float32Array,
@@ -59,12 +65,14 @@ export interface TrainEngine {
 /** Loads one engine or throws with the reason; `skipped` is passed through to the engine. */
 export type EngineLoader = (skipped: TrainEngine['skipped']) => Promise<TrainEngine>;
 
+/** Without 'kernel', which is there by name only. */
 export const engineOrder: readonly EngineName[] = ['tfjs-node', 'tfjs-wasm', 'tfjs-cpu'];
 
 const defaultLoaders: Readonly<Record<string, EngineLoader>> = {
   'tfjs-node': async (skipped) => (await import('./tfjs-load.ts')).loadTfjsNode(skipped),
   'tfjs-wasm': async (skipped) => (await import('./tfjs-load.ts')).loadTfjsWasm(skipped),
   'tfjs-cpu': async (skipped) => (await import('./tfjs-load.ts')).loadTfjsCpu(skipped),
+  kernel: async (skipped) => (await import('./kernel-engine.ts')).loadKernelEngine(skipped),
 };
 
 const reasonLengthMax = 300;

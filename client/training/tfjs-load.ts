@@ -9,8 +9,9 @@ import { createRequire } from 'node:module';
 import { dirname } from 'node:path';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { TrainEngine } from './engine.ts';
-import type { Tfjs } from './tfjs-engine.ts';
 import { TfjsEngine } from './tfjs-engine.ts';
+import type { Tfjs } from './tfjs-network.ts';
+import { registerMissingWasmKernels } from './tfjs-wasm-kernels.ts';
 
 // The packages' ESM builds use extensionless imports Node refuses; their "main" is CommonJS.
 const require = createRequire(import.meta.url);
@@ -56,6 +57,7 @@ export async function loadTfjsWasm(skipped: TrainEngine['skipped']): Promise<Tra
       wasm.setWasmPaths(`${dirname(require.resolve('@tensorflow/tfjs-backend-wasm'))}/`);
     await activate(tf, 'wasm');
   });
+  registerMissingWasmKernels(tf);
   return new TfjsEngine('tfjs-wasm', tf, 'wasm', skipped);
 }
 
