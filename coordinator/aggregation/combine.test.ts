@@ -54,6 +54,21 @@ describe('combineGroups', () => {
     expect(combined([group(1, 0), group(1, 0), group(1, 9)], rule)).toEqual([0]);
   });
 
+  test('krum: the group of smallest score, by hand, and multi-Krum the mean of the best', () => {
+    const line = [0, 1, 1.5, 2, 10].map((value) => group(1, value));
+    // f = 1 of 5: sums over the 2 nearest are 3.25, 1.25, 0.5, 1.25, 136.25.
+    const rule = { combine: 'krum', faultyMax: 1 } as const;
+    expect(combined(line, rule)).toEqual([1.5]);
+    expect(combined(line, { ...rule, keptCount: 2 })).toEqual([1.25]);
+    expect(combined(line, { ...rule, keptCount: 3 })).toEqual([1.5]);
+    // Whatever weight a group claims; whole vectors, unlike the median, which makes (2, 2) of these.
+    const plane = [group(1, 1, 3), group(9, 2, 2.5), group(1, 3, 1), group(1, 2.25, 2), group(1e6, -50, 50)];
+    expect(combined(plane, rule)).toEqual([2, 2.5]);
+    // Nobody may be spoiled: the nearest G − 2.
+    expect(combined(line.slice(0, 3), { combine: 'krum', faultyMax: 0 })).toEqual([1]);
+    expect(combined(line.slice(0, 2), rule)).toEqual([0]);
+  });
+
   test('nothing to combine, or unequal lengths, is refused', () => {
     expect(() => combined([], { combine: 'mean' })).toThrow(/at least one mean/);
     expect(() => combined([group(1, 1), group(1, 1, 2)], { combine: 'median' })).toThrow(/one length/);
@@ -92,8 +107,24 @@ describe('combineGroups', () => {
     );
   });
 
+  test('krum: f poisoned of 2f + 3 groups move it by a multiple of what honest groups differ', () => {
+    fc.assert(
+      fc.property(honest, fc.oneof(evil, fc.double({ min: -20, max: 20, noNaN: true })), (good, value) => {
+        const faultyMax = Math.max(0, good.length - 3);
+        const bad = Array.from({ length: faultyMax }, () => group(1, value));
+        const groups = [...bad, ...good.map((v) => group(1, v))];
+        const [out] = combined(groups, { combine: 'krum', faultyMax });
+        // An honest score is at most (G − f − 2)·2²; a poisoned choice has two honest groups or more among its nearest.
+        expect(Math.abs(out!)).toBeLessThanOrEqual(1 + Math.sqrt(2 * (groups.length - faultyMax - 2)) + 1e-9);
+      }),
+    );
+    const good = Array.from({ length: 3 }, (_, i) => group(1, i / 10));
+    const bad = Array.from({ length: 4 }, () => group(1, 1e9));
+    expect(combined([...good, ...bad], { combine: 'krum', faultyMax: 2 })).toEqual([1e9]);
+  });
+
   test('without an attacker every rule finds the common value', () => {
-    for (const combine of ['mean', 'median', 'trimmed-mean', 'norm-filter'] as const)
+    for (const combine of ['mean', 'median', 'trimmed-mean', 'norm-filter', 'krum'] as const)
       expect(
         combined(
           Array.from({ length: 7 }, (_, i) => group(i + 1, 0.25, -2)),

@@ -4,10 +4,10 @@
  *
  * How many groups an attacker may own: none for `mean`, below half for `median`, ⌊trim·G⌋ for `trimmed-mean`. Under
  * `norm-filter` an attacker's group weighs at most normFactor honest ones, so the sign of the update is safe below
- * 1/(1 + normFactor) of the groups, whatever lies within the limit. One malicious client owns its group, so with m of
+ * 1/(1 + normFactor) of the groups, whatever lies within the limit; `krum` bears faultyMax of them. One malicious client owns its group, so with m of
  * them at least G − m groups stay honest.
  * Sources: coordinate median and trimmed mean, Yin et al., ICML 2018 (arXiv 1803.01498); of groups' means, Chen et al.,
- * SIGMETRICS 2018 (arXiv 1705.05491). Pure post-processing of opened sums.
+ * SIGMETRICS 2018 (arXiv 1705.05491); Krum and multi-Krum, Blanchard et al., NeurIPS 2017 (arXiv 1703.02757). Pure post-processing of opened sums.
  * Trusts: finite numbers. May be called by: release.ts, experiments.
  */
 import {
@@ -18,6 +18,7 @@ import {
   rationalToNumber,
 } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
+import type { GroupTerms } from '../../protos/plan.ts';
 import { NORM_FACTOR_DEFAULT, TRIM_DEFAULT } from '../../protos/plan-groups.ts';
 
 export interface GroupMean {
@@ -28,13 +29,17 @@ export interface GroupMean {
 }
 
 export interface CombineRule {
-  readonly combine: 'mean' | 'median' | 'trimmed-mean' | 'norm-filter';
+  readonly combine: GroupTerms['combine'];
   /** `trimmed-mean`: fraction of the groups dropped at each end of every coordinate, in (0, 1/2). */
   readonly trim?: Rational | undefined;
   /** Groups of the partition, where fewer are left to combine; `trim` is a fraction of all. */
   readonly groupCount?: number;
   /** `norm-filter`: groups whose norm exceeds this many times the median norm are dropped, ≥ 1. */
   readonly normFactor?: Rational | undefined;
+  /** `krum`: groups that may be spoiled. */
+  readonly faultyMax?: number;
+  /** `krum`: best groups that are averaged, 1 where absent. */
+  readonly keptCount?: number | undefined;
 }
 
 /** The combined update. Throws VECTOR_LENGTH_MISMATCH for no groups or groups of unequal length. */
@@ -63,7 +68,36 @@ export function combineGroups(groups: readonly GroupMean[], rule: CombineRule): 
         withinNorm(groups, rationalToNumber(rule.normFactor ?? NORM_FACTOR_DEFAULT)),
         meanOf,
       );
+    case 'krum':
+      return byCoordinate(krumChoice(groups, rule.faultyMax ?? 0, rule.keptCount ?? 1), meanOf);
   }
+}
+
+/**
+ * The `kept` groups of smallest score, the sum of squared distances to a group's G − f − 2 nearest others; the first of
+ * equals. G counts the groups that are left, f stays: a group that fell out need not have been a spoiled one.
+ */
+function krumChoice(groups: readonly GroupMean[], faulty: number, kept: number): GroupMean[] {
+  const neighbours = Math.max(1, groups.length - faulty - 2);
+  const distances = groups.map(() => new Float64Array(groups.length));
+  for (let i = 0; i < groups.length; i++)
+    for (let j = i + 1; j < groups.length; j++)
+      distances[i]![j] = distances[j]![i] = squaredDistance(groups[i]!, groups[j]!);
+  // The first of a sorted row is the group itself, at 0.
+  const scores = distances.map((row) =>
+    row
+      .sort()
+      .subarray(0, neighbours + 1)
+      .reduce((sum, value) => sum + value),
+  );
+  const order = groups.map((_, i) => i).sort((a, b) => scores[a]! - scores[b]! || a - b);
+  return order.slice(0, kept).map((i) => groups[i]!);
+}
+
+function squaredDistance(a: GroupMean, b: GroupMean): number {
+  let squares = 0;
+  for (let i = 0; i < a.mean.length; i++) squares += (a.mean[i]! - b.mean[i]!) ** 2;
+  return squares;
 }
 
 /** Half of the norms are at most the median norm, so at least one group always stays. */

@@ -53,10 +53,16 @@ export class LocalShard implements FoldShard {
   readonly name = 'main thread';
   readonly #folder: BodyFolder;
   readonly #read: (place: SpoolPlace, target: Uint8Array) => void;
+  readonly #turn: () => Promise<void>;
 
-  constructor(folder: BodyFolder, read: (place: SpoolPlace, target: Uint8Array) => void) {
+  constructor(
+    folder: BodyFolder,
+    read: (place: SpoolPlace, target: Uint8Array) => void,
+    turn: () => Promise<void> = () => new Promise((resolve) => setImmediate(resolve)),
+  ) {
     this.#folder = folder;
     this.#read = read;
+    this.#turn = turn;
   }
 
   async add(bodies: readonly BodyPlaces[]): Promise<void> {
@@ -64,7 +70,7 @@ export class LocalShard implements FoldShard {
     for (const places of bodies) {
       this.#folder.addRead((target, at) => readBody(places, at, target, this.#read));
       if (performance.now() - startMs < TURN_MS) continue;
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#turn();
       startMs = performance.now();
     }
   }

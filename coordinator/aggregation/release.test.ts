@@ -134,6 +134,10 @@ describe('meanUpdate by groups', () => {
     expect(meanUpdate(filter, opened(filter))[0]).toBeCloseTo((0.1 + 0.3) / 2 / 2, 3);
     const trimmed = grouped({ combine: 'trimmed-mean', trim: '1/3' });
     expect(meanUpdate(trimmed, opened(trimmed))[1]).toBeCloseTo(0.1, 3);
+    const krum = grouped({ combine: 'krum' });
+    expect(meanUpdate(krum, opened(krum))[1]).toBeCloseTo(0.1, 3);
+    const best = grouped({ combine: 'krum', faultyMax: 0, keptCount: 1 });
+    expect(meanUpdate(best, opened(best))[0]).toBeCloseTo(0.05, 3);
     // A group that was dropped does not count as zeros.
     const { digits, groups } = opened(median);
     const without = { sizes: groups.sizes, valid: [true, false, true] };

@@ -14,11 +14,11 @@ import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
 import { adaptiveClipOf, nextClip } from '../../protos/adaptive-clip.ts';
 import { type HistogramMetrics, metricsFromHistogram } from '../../protos/histogram-metrics.ts';
-import { parameterCount } from '../../protos/model.ts';
 import { groupTermsOf, type ParsedPlan, type Plan } from '../../protos/plan.ts';
-import { normFactorOf, trimOf } from '../../protos/plan-groups.ts';
+import { faultyMaxOf, normFactorOf, trimOf } from '../../protos/plan-groups.ts';
 import { mechanismOfRound, vectorLength } from '../../protos/plan-mechanism.ts';
 import { layoutOf, schemeOf } from '../../protos/plan-scheme.ts';
+import { blobLength, updateLength } from '../../protos/strategies/index.ts';
 import { combineGroups, type GroupMean } from './combine.ts';
 import {
   initialServerState,
@@ -27,17 +27,14 @@ import {
   serializeServerState,
   serverStep,
 } from './server-optimizer.ts';
+import { serverStrategyOf } from './strategies/index.ts';
 
 /** Server hyper-parameters as the plan states them. */
-export function serverHyperOf(plan: Plan): ServerHyper {
-  const { strategy, serverLearningRate: learningRate, serverMomentum, beta2, tau } = plan.training;
-  if (strategy === 'fedavgm') return { strategy, learningRate, momentum: serverMomentum };
-  if (strategy === 'fedadam') return { strategy, learningRate, beta1: serverMomentum, beta2, tau };
-  return { strategy, learningRate };
-}
+export const serverHyperOf = ({ training }: Plan): ServerHyper =>
+  serverStrategyOf(training.strategy).hyperOf(training);
 
 export const initialOptimizer = (plan: Plan): string =>
-  serializeServerState(initialServerState(serverHyperOf(plan), parameterCount(plan.model)));
+  serializeServerState(initialServerState(serverHyperOf(plan), blobLength(plan)));
 
 export interface OpenedSum {
   /** Slots; in a round with groups those of each group in turn. */
@@ -53,9 +50,26 @@ export interface OpenedSum {
 
 const NO_WEIGHT = 'the opened weights of the cohort do not add up to anything positive';
 
-/** The mean update (or minus the mean gradient) that a training sum stands for, in model units. */
+/**
+ * The mean update (or minus the mean gradient) that a training sum stands for, in model units: what moves the blob.
+ * @throws OPENING_FAILED where the opened weights of the cohort are not positive.
+ */
 export function meanUpdate(parsed: ParsedPlan, sum: OpenedSum): Float64Array {
+  const { plan } = parsed;
   const mechanism = mechanismOfRound(parsed, { kind: 'training', ...sum });
+  const mean = combinedMean(parsed, mechanism, sum);
+  const terms = { plan, clip: rationalToNumber(mechanism.clip), cohortCount: sum.cohortCount };
+  const direction = serverStrategyOf(plan.training.strategy).direction?.(mean, terms) ?? mean;
+  const length = blobLength(plan);
+  if (direction.length === length) return direction;
+  // What stays on the devices does not move.
+  const whole = new Float64Array(length);
+  whole.set(direction);
+  return whole;
+}
+
+/** The mean of the one sum, or of the groups' by the plan's rule; with the strategy's extra coordinates. */
+function combinedMean(parsed: ParsedPlan, mechanism: MechanismParameters, sum: OpenedSum): Float64Array {
   const terms = groupTermsOf(parsed.plan);
   ensure(
     Boolean(terms) === Boolean(sum.groups),
@@ -85,6 +99,8 @@ export function meanUpdate(parsed: ParsedPlan, sum: OpenedSum): Float64Array {
     groupCount: sizes.length,
     trim: trimOf(terms),
     normFactor: normFactorOf(terms),
+    faultyMax: faultyMaxOf(terms),
+    keptCount: terms.keptCount,
   });
 }
 
@@ -98,7 +114,7 @@ function meanOf(
   const { plan } = parsed;
   const length = vectorLength(plan, 'training');
   const total = decodeSum(fromDigits(digits, layoutOf(parsed, 'training'), length), mechanism);
-  const dimension = parameterCount(plan.model);
+  const dimension = updateLength(plan);
   if (plan.training.weighting === 'records') {
     const weight = total[dimension]!;
     if (weight <= 0) return null;
@@ -109,10 +125,12 @@ function meanOf(
     const batch = rationalToNumber(parseRational(plan.mechanism.expectedBatch!));
     return { mean: total.map((value) => -value / batch), count };
   }
-  return { mean: total.map((value) => value / count), count };
+  const strategy = serverStrategyOf(plan.training.strategy);
+  return strategy.mean ? strategy.mean(total, count) : { mean: total.map((value) => value / count), count };
 }
 
 export interface TrainingRelease {
+  /** The next blob: the model and what the strategy sends with it (protos/strategies). */
   readonly weights: Float32Array;
   readonly optimizer: string;
   /** Adaptive clips: the noised fraction of norms within this round's clip, and the next round's clip. */

@@ -15,6 +15,8 @@ const hypers: readonly ServerHyper[] = [
   { strategy: 'fedprox', learningRate: 0.5 },
   { strategy: 'fedavgm', learningRate: 0.1, momentum: 0.9 },
   { strategy: 'fedadam', learningRate: 0.01, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
+  { strategy: 'fedyogi', learningRate: 0.01, beta1: 0.9, beta2: 0.99, tau: 1e-3 },
+  { strategy: 'fedadagrad', learningRate: 0.01, beta1: 0.5, tau: 1e-3 },
 ];
 
 /** Applies the same update `steps` times from zero weights (one parameter). */
@@ -54,6 +56,77 @@ describe('closed forms under a constant update Δ', () => {
     const { weight, state } = constantUpdate(hypers[3]!, delta, 6);
     expect(weight).toBeCloseTo(expected, 6);
     expect(state.step).toBe(6);
+  });
+
+  test('fedyogi: u_t = τ² + t·(1−β2)·Δ² while below Δ²', () => {
+    const [delta, tau] = [0.2, 1e-3];
+    let expected = 0;
+    for (let t = 1; t <= 6; t++) {
+      const m = delta * (1 - 0.9 ** t);
+      const u = tau ** 2 + t * 0.01 * delta ** 2;
+      expected += (0.01 * m) / (Math.sqrt(u) + tau);
+    }
+    expect(constantUpdate(hypers[4]!, delta, 6).weight).toBeCloseTo(expected, 6);
+  });
+
+  test('fedadagrad: u_t = τ² + t·Δ²', () => {
+    const [delta, tau] = [0.2, 1e-3];
+    let expected = 0;
+    for (let t = 1; t <= 6; t++)
+      expected += (0.01 * delta * (1 - 0.5 ** t)) / (Math.sqrt(tau ** 2 + t * delta ** 2) + tau);
+    expect(constantUpdate(hypers[5]!, delta, 6).weight).toBeCloseTo(expected, 6);
+  });
+
+  test('Algorithm 2 of arXiv 2003.00295 by hand: updates 2, then 1, η = τ = 1, β1 = 0, β2 = 1/2', () => {
+    const stepsOf = (hyper: ServerHyper) => {
+      let [weights, state]: [Float32Array, ServerOptimizerState] = [
+        Float32Array.of(0),
+        initialServerState(hyper, 1),
+      ];
+      return [2, 1].map((delta) => {
+        ({ weights, state } = serverStep(state, weights, Float64Array.of(delta), hyper));
+        return { weight: weights[0]!, second: state.second[0]! };
+      });
+    };
+    const [learningRate, tau, beta1, beta2] = [1, 1, 0, 0.5];
+    // u: 1 → 0.5·1 + 0.5·4 = 2.5 → 0.5·2.5 + 0.5·1 = 1.75
+    const adam = stepsOf({ strategy: 'fedadam', learningRate, beta1, beta2, tau });
+    expect(adam.map(({ second }) => second)).toEqual([2.5, 1.75]);
+    expect(adam[1]!.weight).toBeCloseTo(2 / (Math.sqrt(2.5) + 1) + 1 / (Math.sqrt(1.75) + 1), 6);
+    // u: 1 < 4, so 1 + 0.5·4 = 3; then 3 > 1, so 3 − 0.5·1 = 2.5
+    const yogi = stepsOf({ strategy: 'fedyogi', learningRate, beta1, beta2, tau });
+    expect(yogi.map(({ second }) => second)).toEqual([3, 2.5]);
+    expect(yogi[1]!.weight).toBeCloseTo(2 / (Math.sqrt(3) + 1) + 1 / (Math.sqrt(2.5) + 1), 6);
+    // u: 1 + 4, + 1
+    const adagrad = stepsOf({ strategy: 'fedadagrad', learningRate, beta1, tau });
+    expect(adagrad.map(({ second }) => second)).toEqual([5, 6]);
+    expect(adagrad[1]!.weight).toBeCloseTo(2 / (Math.sqrt(5) + 1) + 1 / (Math.sqrt(6) + 1), 6);
+  });
+
+  test('the second moments of all three stay at least 0', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...hypers.slice(3)),
+        fc.array(fc.double({ min: -100, max: 100, noNaN: true }), { minLength: 1, maxLength: 20 }),
+        (hyper, updates) => {
+          let weights: Float32Array = Float32Array.of(0);
+          let state = initialServerState(hyper, 1);
+          for (const delta of updates) {
+            ({ weights, state } = serverStep(state, Float32Array.of(0), Float64Array.of(delta), hyper));
+            expect(state.second[0]).toBeGreaterThanOrEqual(0);
+            expect(Number.isFinite(weights[0])).toBe(true);
+          }
+        },
+      ),
+      { numRuns: 50 },
+    );
+  });
+
+  test('scaffold moves the model by the learning rate and c by all that it is given', () => {
+    const hyper: ServerHyper = { strategy: 'scaffold', learningRate: 0.5 };
+    const blob = Float32Array.of(1, 2, 10, 20);
+    const { weights } = serverStep(initialServerState(hyper, 4), blob, Float64Array.of(1, 1, 1, 1), hyper);
+    expect([...weights]).toEqual([1.5, 2.5, 11, 21]);
   });
 
   test('fedadam by hand: first step', () => {

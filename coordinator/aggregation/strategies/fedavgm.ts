@@ -1,0 +1,22 @@
+/**
+ * FedAvgM: v ← β·v + Δ; w ← w + η·v (Hsu et al. 2019, arXiv 1909.06335).
+ *
+ * Pure. May be called by: coordinator/aggregation.
+ */
+import { z } from 'zod';
+import { beta, learningRate, type ServerStrategy } from './strategy.ts';
+
+export const fedavgmHyper = z.strictObject({ strategy: z.literal('fedavgm'), learningRate, momentum: beta });
+
+export const fedavgm: ServerStrategy<z.infer<typeof fedavgmHyper>> = {
+  hyperOf: ({ serverLearningRate, serverMomentum }) => ({
+    strategy: 'fedavgm',
+    learningRate: serverLearningRate,
+    momentum: serverMomentum,
+  }),
+  initialMoments: (_, dimension) => ({ first: new Float64Array(dimension), second: new Float64Array(0) }),
+  move({ learningRate, momentum }, delta, { first }, i) {
+    first[i] = momentum * first[i]! + delta;
+    return learningRate * first[i]!;
+  },
+};
