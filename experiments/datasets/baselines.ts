@@ -8,8 +8,9 @@ import type { TrainEngine, TrainOptions } from '../../client/training/engine.ts'
 import type { ModelSpec } from '../../client/training/model.ts';
 import { initialWeights } from '../../client/training/model.ts';
 import { ensure } from '../../crypto/error.ts';
-import type { Evaluation } from './evaluate.ts';
-import { evaluate } from './evaluate.ts';
+import { outputKindOf } from '../../protos/model.ts';
+import type { Evaluation, TaskMetrics } from './evaluate.ts';
+import { evaluate, evaluateTask } from './evaluate.ts';
 import type { Dataset } from './index.ts';
 import { subset } from './index.ts';
 
@@ -19,6 +20,9 @@ import { subset } from './index.ts';
  */
 export function baselineOptions(spec: ModelSpec, seed: string): TrainOptions {
   const shared = { proximalMu: 0, l2: 1e-4, seed };
+  // Squared error curves by ‖x‖² ≤ inputs + 1: a longer step may diverge (log-loss curves a quarter as much).
+  if (spec.kind === 'lr' && outputKindOf(spec) === 'regression')
+    return { ...shared, epochs: 1000, batchSize: 1_000_000, learningRate: 1 / (spec.inputs + 1) };
   return spec.kind === 'lr'
     ? { ...shared, epochs: 400, batchSize: 1_000_000, learningRate: 1 }
     : { ...shared, epochs: 30, batchSize: 32, learningRate: 0.1 };
@@ -40,6 +44,35 @@ export async function centralBaseline(
   const start = initialWeights(spec, options.seed);
   const weights = await engine.train(spec, start, subset(dataset, rows.train), options);
   return { weights, evaluation: await evaluate(engine, spec, weights, dataset, rows.test) };
+}
+
+/** The model of a data set's task: `hidden` empty is linear (logistic, softmax or linear regression). */
+export function modelOf(
+  dataset: Pick<Dataset, 'inputs' | 'schema'>,
+  hidden: readonly number[] = [],
+): ModelSpec {
+  const { label } = dataset.schema;
+  return {
+    kind: hidden.length === 0 ? 'lr' : 'mlp',
+    inputs: dataset.inputs,
+    hidden: [...hidden],
+    activation: 'relu',
+    ...('classes' in label ? { output: { kind: 'classes', count: label.classes.length } } : {}),
+    ...('target' in label ? { output: { kind: 'regression' } } : {}),
+  };
+}
+
+/** Any task: trains on all of `train` at once and measures on `test`. */
+export async function centralTaskBaseline(
+  engine: TrainEngine,
+  spec: ModelSpec,
+  dataset: Dataset,
+  rows: { readonly train: readonly number[]; readonly test: readonly number[] },
+  options: TrainOptions,
+): Promise<{ readonly weights: Float32Array; readonly metrics: TaskMetrics }> {
+  const start = initialWeights(spec, options.seed);
+  const weights = await engine.train(spec, start, subset(dataset, rows.train), options);
+  return { weights, metrics: await evaluateTask(engine, spec, weights, dataset, rows.test) };
 }
 
 export interface LocalBaseline {

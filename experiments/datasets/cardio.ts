@@ -45,6 +45,10 @@ export const cardio: DatasetDefinition = {
   licence: 'none stated (Kaggle, S. Ulianova 2019): local experiments only, do not redistribute',
   citation: 'Ulianova S.: Cardiovascular Disease dataset. Kaggle, 2019.',
   unit: 'person',
+  siteKind: 'none',
+  split: { rule: 'index-mod-5' },
+  clients: { by: 'row', count: 68_619 },
+  neverInputs: { id: 'names the person' },
   cleanRows: 68_619,
   file: {
     path: 'cardio-70k/cardio_train.csv.gz',

@@ -61,3 +61,33 @@ export function convertNhanes(text: string): string {
   }
   return `${Papa.unparse({ fields: nhanesColumns, data }, { newline: '\n' })}\n`;
 }
+
+const axes = ['X', 'Y', 'Z'];
+/** The lab's documented order; public copies of the file have lost their header. */
+const wisdmColumns = [
+  'UNIQUE_ID',
+  'user',
+  ...axes.flatMap((axis) => Array.from({ length: 10 }, (_, bin) => `${axis}${bin}`)),
+  ...['AVG', 'PEAK', 'ABSOLDEV', 'STANDDEV'].flatMap((figure) => axes.map((axis) => `${axis}${figure}`)),
+  'RESULTANT',
+  'class',
+];
+
+/** WISDM's transformed ARFF, its header or what is left of it skipped → CSV; `?` becomes empty. */
+export function convertWisdm(text: string): string {
+  const lines = [wisdmColumns.join(',')];
+  for (const line of convertLineEnds(text).trimEnd().split('\n')) {
+    if (!/^\d/.test(line)) continue;
+    const cells = line.split(',').map((cell) => (cell.trim() === '?' ? '' : cell.trim()));
+    ensure(cells.length === wisdmColumns.length, 'DATA_INVALID', `WISDM: a line has ${cells.length} fields`);
+    lines.push(cells.join(','));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+/** LifeSnaps' table without the unnamed first column that counts its rows. */
+export function convertLifesnaps(text: string): string {
+  const lines = convertLineEnds(text).trimEnd().split('\n');
+  ensure(lines[0]?.startsWith(',id,date,'), 'DATA_INVALID', 'LifeSnaps: the header is not the expected one');
+  return `${lines.map((line) => line.slice(line.indexOf(',') + 1)).join('\n')}\n`;
+}

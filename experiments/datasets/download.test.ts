@@ -6,13 +6,15 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { convertHeart, convertLineEnds, convertNhanes } from './convert.ts';
+import { convertHeart, convertLifesnaps, convertLineEnds, convertNhanes, convertWisdm } from './convert.ts';
 import { downloadDataset, downloadSources } from './download.ts';
 import { datasetAvailable, findDataRoot, loadDataset } from './index.ts';
 
 const dataRoot = findDataRoot();
 const havePima = await datasetAvailable('pima', dataRoot);
+const haveWisdm = await datasetAvailable('wisdm', dataRoot);
 const haveHeart = await datasetAvailable('uci-heart', dataRoot);
 
 let directory: string;
@@ -50,6 +52,25 @@ describe('convert', () => {
     expect(lines.slice(1).map((line) => line.split(',')[0])).toEqual(['1', '4']);
     expect(lines[0]).not.toContain('SexAge');
     expect(text).not.toContain('NA');
+  });
+
+  test.skipIf(!haveWisdm)('wisdm: the header put back, ? empty; byte for byte the known table', async () => {
+    const text = gunzipSync(
+      readFileSync(join(dataRoot!, 'wisdm-har/wisdm_v1.1_transformed.csv.gz')),
+    ).toString();
+    const [header, ...lines] = text.trimEnd().split('\n');
+    const headless = lines.map((line) => line.replaceAll(/(?<=,)(?=,)/g, '?')).join('\r\n');
+    expect(convertWisdm(headless)).toBe(text);
+    expect(convertWisdm(`@relation x\n@data\n${headless}`)).toBe(text);
+    expect(header!.split(',').length).toBe(46);
+    expect(() => convertWisdm('1,2,3\n')).toThrow(codeIs('DATA_INVALID'));
+  });
+
+  test('lifesnaps: the column that counts rows goes', () => {
+    expect(convertLifesnaps(',id,date,x\r\n0,a,2021-05-24,1\r\n1,b,2021-05-25,"1,2"\r\n')).toBe(
+      'id,date,x\na,2021-05-24,1\nb,2021-05-25,"1,2"\n',
+    );
+    expect(() => convertLifesnaps('id,date\n')).toThrow(codeIs('DATA_INVALID'));
   });
 
   test('line ends', () => {
@@ -109,6 +130,7 @@ describe('downloadDataset', () => {
   test('generated and unknown sets cannot be downloaded; every source is HTTPS', async () => {
     await expect(downloadDataset('synthetic-band')).rejects.toThrow(codeIs('NOT_FOUND'));
     await expect(downloadDataset('nope')).rejects.toThrow(codeIs('NOT_FOUND'));
+    await expect(downloadDataset('apnea')).rejects.toThrow(/PhysioNet.*--data DIR/);
     for (const source of Object.values(downloadSources))
       for (const part of source.parts) for (const url of part.urls) expect(url).toMatch(/^https:\/\//);
   });

@@ -7,9 +7,19 @@
 import type { TrainEngine } from '../../client/training/engine.ts';
 import type { ModelSpec } from '../../client/training/model.ts';
 import { ensure } from '../../crypto/error.ts';
+import type { FeatureSchema } from '../../protos/features.ts';
+import { labelKindOf } from '../../protos/features.ts';
 import type { Dataset } from './index.ts';
-import { subset } from './index.ts';
-import { accuracy, auc, balancedAccuracy, expectedCalibrationError } from './metrics.ts';
+import { subset, targetHalfRange } from './index.ts';
+import type { ClassMetrics, RegressionMetrics } from './metrics.ts';
+import {
+  accuracy,
+  auc,
+  balancedAccuracy,
+  classMetrics,
+  expectedCalibrationError,
+  regressionMetrics,
+} from './metrics.ts';
 import { bySite } from './splits.ts';
 
 export interface Metrics {
@@ -25,7 +35,7 @@ export interface Metrics {
 export interface Evaluation extends Metrics {
   readonly perSite: readonly ({ readonly site: string } & Metrics)[];
   /** Test rows' labels and scores, in the order of `test`. */
-  readonly labels: Uint8Array;
+  readonly labels: Uint8Array | Float32Array;
   readonly scores: Float32Array;
 }
 
@@ -63,4 +73,43 @@ export async function evaluate(
     };
   });
   return { ...metricsOf(labels, scores), perSite, labels, scores };
+}
+
+/** What a released model reads on test rows, whatever it predicts. */
+export type TaskMetrics =
+  | ({ readonly task: 'binary' } & Metrics)
+  | ({ readonly task: 'classes' } & ClassMetrics)
+  /** Errors in the label's own unit. */
+  | ({ readonly task: 'regression' } & RegressionMetrics);
+
+/** @param scores as TrainEngine.predict gives them for the rows of `labels` */
+export function taskMetricsOf(
+  schema: Pick<FeatureSchema, 'label'>,
+  labels: ArrayLike<number>,
+  scores: ArrayLike<number>,
+): TaskMetrics {
+  const task = labelKindOf(schema);
+  if (task === 'binary') return { task, ...metricsOf(labels, scores) };
+  if (task === 'classes') return { task, ...classMetrics(labels, scores, scores.length / labels.length) };
+  const scale = targetHalfRange(schema);
+  const metrics = regressionMetrics(labels, scores);
+  return {
+    task,
+    meanAbsoluteError: scale * metrics.meanAbsoluteError,
+    rootMeanSquaredError: scale * metrics.rootMeanSquaredError,
+    rSquared: metrics.rSquared,
+  };
+}
+
+/** The same for a model and rows of a data set. */
+export async function evaluateTask(
+  engine: TrainEngine,
+  spec: ModelSpec,
+  weights: Float32Array,
+  dataset: Dataset,
+  test: readonly number[],
+): Promise<TaskMetrics> {
+  ensure(test.length > 0, 'DATA_EMPTY', 'there are no test rows');
+  const { features, labels, count } = subset(dataset, test);
+  return taskMetricsOf(dataset.schema, labels, await engine.predict(spec, weights, features, count));
 }

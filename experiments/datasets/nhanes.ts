@@ -41,6 +41,16 @@ export const nhanes: DatasetDefinition = {
   licence: 'public domain (CDC/NCHS); NCHS asks that nobody try to identify people',
   citation: 'CDC/NCHS: National Health and Nutrition Examination Survey 2009-2012; R package NHANES (Pruim).',
   unit: 'record',
+  siteKind: 'cycle',
+  // 'next-cycle' trains on 2009–10 and tests on 2011–12: drift in time, but a single training site.
+  split: { rule: 'per-site' },
+  clients: { by: 'site', count: 2 },
+  neverInputs: {
+    DiabetesAge: 'only people with the label have it',
+    Race1: 'for subgroup fairness, not as a feature to exploit',
+    ID: 'names the person',
+    SurveyYr: 'names the survey cycle',
+  },
   cleanRows: 4390,
   file: {
     path: 'nhanes-diabetes/nhanes_adults.csv.gz',

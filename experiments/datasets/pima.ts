@@ -18,6 +18,9 @@ export const pima: DatasetDefinition = {
   citation:
     'Smith et al.: Using the ADAP learning algorithm to forecast the onset of diabetes mellitus. SCAMC 1988.',
   unit: 'record',
+  siteKind: 'none',
+  split: { rule: 'by-person', fold: 0, folds: 5 },
+  clients: { by: 'row', count: 724 },
   cleanRows: 724,
   file: {
     path: 'pima-diabetes/pima.csv',

@@ -29,6 +29,16 @@ export const uciHeart: DatasetDefinition = {
   citation:
     'Janosi, Steinbrunn, Pfisterer, Detrano: Heart Disease. UCI Machine Learning Repository, no. 45, 1988.',
   unit: 'record',
+  siteKind: 'hospital',
+  split: { rule: 'per-site' },
+  clients: { by: 'site', count: 4 },
+  neverInputs: {
+    chol: '0 means "not measured" and names the hospital (all Swiss rows)',
+    slope: 'mostly empty outside Cleveland: whether it is there names the hospital',
+    ca: 'mostly empty outside Cleveland: whether it is there names the hospital',
+    thal: 'mostly empty outside Cleveland: whether it is there names the hospital',
+    site: 'names the hospital',
+  },
   cleanRows: 740,
   file: {
     path: 'uci-heart-4site/heart4.csv',
