@@ -4,18 +4,14 @@
  *
  * For: experiments/demo. May be called by: demo.ts, experiments/e2e.
  */
-import { normBoundSquared } from '../../crypto/dp/mechanism.ts';
-import { calibrateNoiseVariance, roundEvent } from '../../crypto/dp/plan-accounting.ts';
-import { formatRational, parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
-import { ensure, isPulsefoldError } from '../../crypto/error.ts';
+import { ensure } from '../../crypto/error.ts';
 import type { SuiteName } from '../../crypto/identity/suite.ts';
 import { seededRandom, shuffle } from '../../crypto/random.ts';
 import { inputCount } from '../../protos/features.ts';
 import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
-import { accountingDelta, mechanismOf, roundMechanismOf } from '../../protos/plan-mechanism.ts';
-import { schemeOf } from '../../protos/plan-scheme.ts';
 import { bySite, splitPerSite, splitPersons } from '../datasets/splits.ts';
 import type { Dataset } from '../datasets/types.ts';
+import { calibratedPlan, type PrivacyDraft } from '../runs/calibrate.ts';
 import type { DemoOptions } from './options.ts';
 import type { ClientRows } from './population.ts';
 
@@ -89,7 +85,13 @@ export interface PlanRequest {
   readonly seed: string;
 }
 
-const EVALUATION_SHARE = 0.35;
+/** The demo's people are made up or public records; they consent by themselves (client-host.ts). */
+const DEMO_CONSENT = {
+  required: true,
+  controller: 'Whoever runs this demo',
+  contact: 'this machine',
+  retentionDays: 30,
+} as const;
 
 /** The plan of a demo run, its noise calibrated so that the stated ε holds for the smallest cohort. */
 export function planOf(request: PlanRequest): ParsedPlan {
@@ -99,6 +101,7 @@ export function planOf(request: PlanRequest): ParsedPlan {
     version: 1,
     name: `${scenario.dataset.definition.name}-${options.dp ? 'dp' : 'no-dp'}`,
     purpose: `Demo: ${scenario.dataset.definition.title}. Research data, not for diagnosis.`,
+    consent: DEMO_CONSENT,
     suite: request.suite,
     aggregation: aggregationOf(scenario, options),
     seed: request.seed,
@@ -109,7 +112,7 @@ export function planOf(request: PlanRequest): ParsedPlan {
     ...base,
   };
   if (!options.dp) return finishPlan({ ...draft, privacy: null });
-  return calibrated(draft, base.privacy, options);
+  return calibratedPlan(draft, base.privacy);
 }
 
 function aggregationOf({ unit }: Scenario, { transport, groups, combine = 'norm-filter' }: DemoOptions) {
@@ -120,14 +123,6 @@ function aggregationOf({ unit }: Scenario, { transport, groups, combine = 'norm-
     'groups are for phones, one person each: choose --dataset cardio or synthetic-band, or leave --groups out',
   );
   return { transport, groups: { count: groups, combine } };
-}
-
-interface PrivacyDraft {
-  readonly unit: 'person' | 'record';
-  readonly epsilon: string;
-  readonly delta: string;
-  readonly gamma: string;
-  readonly samplingRate: string;
 }
 
 function modelOf({ scenario, options }: PlanRequest): object {
@@ -234,79 +229,4 @@ function personPlan({ scenario, options }: PlanRequest) {
       samplingRate: '1',
     } satisfies PrivacyDraft,
   };
-}
-
-/** The finest grid tried; a finer one buys nothing beside the noise. */
-const UNITS_PER_CLIP_MAX = 1024;
-
-interface Draft {
-  readonly mechanism: object;
-}
-
-/**
- * The finest power-of-two grid (unitsPerClip) that something carries, with the noise that the plan's own rounds need on
- * it. Under bfv a coarser one is worth it where it spares the long cipher: half the bytes.
- */
-function calibrated(draft: Draft, privacy: PrivacyDraft, options: DemoOptions): ParsedPlan {
-  for (let units = UNITS_PER_CLIP_MAX; ; units /= 2) {
-    const gridded = { ...draft, mechanism: { ...draft.mechanism, unitsPerClip: units } };
-    try {
-      const parsed = calibratedOn(gridded, privacy, options);
-      const { long } = schemeOf(parsed, 'training').scheme;
-      if (options.transport === 'shares' || long === null || units === 1) return parsed;
-    } catch (error) {
-      if (units === 1 || !isPulsefoldError(error) || !error.message.startsWith(CAPACITY_FIELD)) throw error;
-    }
-  }
-}
-
-/** How a plan that does not fit the modulus is refused (protos/plan-privacy.ts). */
-const CAPACITY_FIELD = 'plan.mechanism.unitsPerClip:';
-
-/** An evaluation's noise first: it gets a fixed share of ε, the training the rest of what the composition leaves. */
-function calibratedOn(draft: object, privacy: PrivacyDraft, options: DemoOptions): ParsedPlan {
-  const probe = finishPlan({
-    ...draft,
-    privacy: { ...privacy, noiseVariance: '1', evaluationNoiseVariance: '1' },
-  });
-  const { plan } = probe;
-  const epsilon = rationalToNumber(parseRational(privacy.epsilon));
-  const common = { unit: privacy.unit, delta: accountingDelta(probe) };
-  let evaluationNoiseVariance: string | undefined;
-  const otherEvents = [];
-  if (options.evaluation === 'federated') {
-    const mechanism = roundMechanismOf(probe, 'evaluation', plan.rounds.cohortMin)!;
-    const found = calibrateNoiseVariance({
-      ...common,
-      noiseShares: mechanism.noiseShares,
-      sensitivitySquared: mechanism.sensitivitySquared,
-      samplingRate: mechanism.samplingRate,
-      dimension: mechanism.dimension,
-      rounds: plan.rounds.evaluation,
-      epsilon: epsilon * EVALUATION_SHARE,
-    });
-    evaluationNoiseVariance = formatRational(found.noiseVariance);
-    for (let i = 0; i < plan.rounds.evaluation; i++)
-      otherEvents.push(roundEvent({ ...mechanism, noiseVariance: found.noiseVariance }));
-  }
-  const mechanism = mechanismOf(probe, 'training', 1);
-  const { noiseVariance } = calibrateNoiseVariance({
-    ...common,
-    // Of the smallest group, where there are groups.
-    noiseShares: roundMechanismOf(probe, 'training', plan.rounds.cohortMin)!.noiseShares,
-    sensitivitySquared: normBoundSquared(mechanism),
-    samplingRate: parseRational(privacy.samplingRate),
-    dimension: mechanism.dimension,
-    rounds: plan.rounds.training,
-    epsilon,
-    otherEvents,
-  });
-  return finishPlan({
-    ...draft,
-    privacy: {
-      ...privacy,
-      noiseVariance: formatRational(noiseVariance),
-      ...(evaluationNoiseVariance ? { evaluationNoiseVariance } : {}),
-    },
-  });
 }

@@ -1,0 +1,65 @@
+/**
+ * Personalisation for people whom the model has never seen: each test person's first rows adapt the released model on
+ * their own device, the later ones test it. Rows that adapt are tested by nobody, so the model before and after compare.
+ *
+ * Pure. May be called by: experiments/runs.
+ */
+import { ensure } from '../../crypto/error.ts';
+import type { Dataset } from '../datasets/types.ts';
+
+export interface PersonalPart {
+  /** Rows of the data set that adapt. */
+  readonly adapt: readonly number[];
+  /** Positions in the test list of the same person's rows. */
+  readonly positions: readonly number[];
+}
+
+export interface PersonalSplit {
+  readonly test: readonly number[];
+  readonly people: readonly PersonalPart[];
+}
+
+/**
+ * Of each person and label the first round(share·n) rows, in the order of the data set, adapt; at least one row of a
+ * person is left to test. People with a single row are only tested.
+ * @param test row indices, ascending
+ * @throws CONFIG_INVALID where nobody has two test rows
+ */
+export function personalSplit(dataset: Dataset, test: readonly number[], share: number): PersonalSplit {
+  const people = new Map<string, number[]>();
+  for (const row of test) {
+    const { person } = dataset.rows[row]!;
+    const rows = people.get(person);
+    if (rows) rows.push(row);
+    else people.set(person, [row]);
+  }
+  ensure(
+    [...people.values()].some((rows) => rows.length > 1),
+    'CONFIG_INVALID',
+    `evaluation.personal: no person has several test rows in ${dataset.definition.name}; leave it out, or split by-person`,
+  );
+  const adapting = new Map([...people].map(([person, rows]) => [person, firstOfEach(dataset, rows, share)]));
+  const kept = test.filter((row) => !adapting.get(dataset.rows[row]!.person)!.has(row));
+  const positions = new Map<string, number[]>();
+  kept.forEach((row, position) => {
+    const { person } = dataset.rows[row]!;
+    positions.set(person, [...(positions.get(person) ?? []), position]);
+  });
+  return {
+    test: kept,
+    people: [...adapting]
+      .filter(([, rows]) => rows.size > 0)
+      .map(([person, rows]) => ({ adapt: [...rows], positions: positions.get(person) ?? [] })),
+  };
+}
+
+/** Targets of a regression are no labels to balance by: then simply the first rows. */
+function firstOfEach({ labels }: Dataset, rows: readonly number[], share: number): Set<number> {
+  const strata = new Map<number, number[]>();
+  for (const row of rows) {
+    const label = labels instanceof Float32Array ? 0 : labels[row]!;
+    strata.set(label, [...(strata.get(label) ?? []), row]);
+  }
+  const first = [...strata.values()].flatMap((own) => own.slice(0, Math.round(share * own.length)));
+  return new Set(first.length < rows.length ? first : first.sort((a, b) => a - b).slice(0, -1));
+}

@@ -1,0 +1,73 @@
+/**
+ * The metrics of a run: which there are for a label, what they are called in files and on pages, which way is better.
+ *
+ * May be called by: experiments, cli.
+ */
+import type { LabelKind } from '../../protos/features.ts';
+
+export interface MetricText {
+  readonly title: string;
+  readonly better: 'higher' | 'lower';
+  /** Digits after the point. */
+  readonly digits: number;
+}
+
+const higher = (title: string): MetricText => ({ title, better: 'higher', digits: 4 });
+const lower = (title: string): MetricText => ({ title, better: 'lower', digits: 4 });
+
+/** By name in metrics.ndjson. */
+export const METRICS = {
+  auc: higher('AUC'),
+  accuracy: higher('accuracy'),
+  balanced_accuracy: higher('balanced accuracy'),
+  macro_f1: higher('macro F1'),
+  log_loss: lower('log-loss'),
+  brier_score: lower('Brier score'),
+  calibration_error: lower('calibration error (ECE)'),
+  mae: lower('mean absolute error'),
+  rmse: lower('root mean squared error'),
+  r_squared: higher('R²'),
+  worst_decile_auc: higher('worst-decile AUC'),
+  worst_decile_accuracy: higher('worst-decile accuracy'),
+  worst_decile_mae: lower('worst-decile mean absolute error'),
+  personal_auc: higher('AUC, personalised'),
+  personal_accuracy: higher('accuracy, personalised'),
+  personal_mae: lower('mean absolute error, personalised'),
+  personal_worst_decile_auc: higher('worst-decile AUC, personalised'),
+  personal_worst_decile_accuracy: higher('worst-decile accuracy, personalised'),
+  personal_worst_decile_mae: lower('worst-decile mean absolute error, personalised'),
+} as const satisfies Readonly<Record<string, MetricText>>;
+
+export type MetricName = keyof typeof METRICS;
+
+/** The first of each list is the one that a run is judged by; `personal_` ones exist where evaluation.personal is set. */
+export const METRICS_OF: Readonly<Record<LabelKind, readonly [MetricName, ...MetricName[]]>> = {
+  binary: [
+    'auc',
+    'log_loss',
+    'accuracy',
+    'balanced_accuracy',
+    'brier_score',
+    'calibration_error',
+    'worst_decile_auc',
+    'personal_auc',
+    'personal_worst_decile_auc',
+  ],
+  classes: [
+    'accuracy',
+    'macro_f1',
+    'balanced_accuracy',
+    'log_loss',
+    'brier_score',
+    'calibration_error',
+    'worst_decile_accuracy',
+    'personal_accuracy',
+    'personal_worst_decile_accuracy',
+  ],
+  regression: ['mae', 'rmse', 'r_squared', 'worst_decile_mae', 'personal_mae', 'personal_worst_decile_mae'],
+};
+
+export const isMetricName = (name: string): name is MetricName => Object.hasOwn(METRICS, name);
+
+/** Null: not defined on these rows, e.g. the AUC of one class. */
+export type MetricValues = Readonly<Partial<Record<MetricName, number | null>>>;
