@@ -59,8 +59,8 @@ export interface AttackCounts {
 
 /**
  * ε that the attack disproves at confidence 1 − significance: every (ε, δ)-DP mechanism has TPR ≤ e^ε·FPR + δ (Kairouz,
- * Oh, Viswanath 2015, Theorem 2.1), and both rates lie within their Clopper–Pearson bounds at significance/2 (Jagielski,
- * Ullman, Oprea 2020, arXiv 2006.07709, Theorem 2; Nasr et al. 2101.04535). One-sided; 0 when nothing is disproved.
+ * Oh, Viswanath 2015), and both rates lie within their Clopper–Pearson bounds at significance/2 (Jagielski,
+ * Ullman, Oprea 2020, arXiv 2006.07709; Nasr et al. 2101.04535). One-sided; 0 when nothing is disproved.
  * The attack must have been fixed before these runs.
  */
 export function epsilonFromCounts(counts: AttackCounts, significance: number, delta = 0): number {
@@ -72,7 +72,7 @@ export function epsilonFromCounts(counts: AttackCounts, significance: number, de
 
 /**
  * The same where the claim is a Gaussian trade-off curve: the bounds on both error rates give a μ that the mechanism
- * cannot be below, Φ⁻¹(1−FPR) − Φ⁻¹(FNR), and that μ has an ε (Dong, Roth, Su 2019, arXiv 1905.02383, Corollary 1;
+ * cannot be below, Φ⁻¹(1−FPR) − Φ⁻¹(FNR), and that μ has an ε (Dong, Roth, Su 2019, arXiv 1905.02383, §2.3;
  * Nasr et al. 2023, arXiv 2302.07956). Far tighter, and right for mechanisms with normal noise only.
  */
 export function epsilonFromCountsGaussian(counts: AttackCounts, significance: number, delta: number): number {

@@ -58,7 +58,7 @@ export function epsilonOfNormals(p: Normal, q: Normal, delta: number): number {
   return Math.min(high, EPSILON_MAX);
 }
 
-/** δ of μ-Gaussian DP at ε (Dong, Roth, Su 2019, arXiv 1905.02383, Corollary 1). */
+/** δ of μ-Gaussian DP at ε (Dong, Roth, Su 2019, arXiv 1905.02383, §2.3). */
 export const gaussianDelta = (mu: number, epsilon: number): number =>
   normalCdf(mu / 2 - epsilon / mu) - Math.exp(epsilon) * normalCdf(-mu / 2 - epsilon / mu);
 

@@ -34,7 +34,7 @@ function check({ canaries, guessed, correct }: Guesses, significance: number, de
 
 /**
  * Largest probability with which an (ε, δ)-DP mechanism lets that many guesses be right: Steinke, Nasr, Jagielski 2023
- * (arXiv 2305.08846), Theorem 5.2: β + 2mδ·max_i (P[v−i ≤ W < v]/i) with W ~ Binomial(guessed, e^ε/(1+e^ε)),
+ * (arXiv 2305.08846), the theorem on approximate DP and its appendix D: β + 2mδ·max_i (P[v−i ≤ W < v]/i) with W ~ Binomial(guessed, e^ε/(1+e^ε)),
  * β = P[W ≥ v], v the number of correct guesses, m that of canaries.
  */
 export function oneRunPValue(guesses: Guesses, epsilon: number, delta: number): number {
@@ -73,7 +73,7 @@ function lastDisproved(from: number, disproved: (epsilon: number) => boolean): n
 }
 
 /**
- * The largest ε that these guesses disprove at confidence 1 − significance (arXiv 2305.08846, Theorem 5.2), or `above`
+ * The largest ε that these guesses disprove at confidence 1 − significance (arXiv 2305.08846), or `above`
  * when they disprove nothing beyond it. The number of guesses must have been fixed ahead, or significance divided by
  * the number of possibilities.
  */

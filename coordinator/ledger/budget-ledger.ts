@@ -14,6 +14,7 @@ import { LedgerTransaction } from './ledger-transaction.ts';
 import type {
   Balance,
   CheckOptions,
+  FilterTerms,
   OpenFilter,
   Refusal,
   ReserveOptions,
@@ -24,9 +25,10 @@ import type {
 } from './ledger-types.ts';
 
 export type { FilterOrder } from './ledger-amounts.ts';
+export { PSEUDONYMS_MAX } from './ledger-checks.ts';
 export type { LedgerEvent, QuotaLimit, ReplayedBalance, RoundKey } from './ledger-events.ts';
 export { LedgerReplay, replay } from './ledger-events.ts';
-export { LedgerTransaction, PSEUDONYMS_MAX } from './ledger-transaction.ts';
+export { LedgerTransaction } from './ledger-transaction.ts';
 export type * from './ledger-types.ts';
 
 /** The ledger with a transaction of its own per call; `within` joins a transaction of the caller. */
@@ -43,6 +45,10 @@ export class BudgetLedger {
   }
   openFilter(terms: OpenFilter): void {
     this.#store.transaction('ledger.open', (database) => this.within(database).openFilter(terms));
+  }
+  /** Pseudonyms whose filter is open with other terms. */
+  openFilters(terms: FilterTerms, pseudonyms: readonly string[]): string[] {
+    return this.#store.transaction('ledger.open', (d) => this.within(d).openFilters(terms, pseudonyms));
   }
   reserve(
     key: RoundKey,
@@ -79,8 +85,8 @@ export class BudgetLedger {
   events(): LedgerEvent[] {
     return this.#store.read('ledger.events', (database) => this.within(database).events());
   }
-  /** All events applied in order, page by page. Throws LOG_INCONSISTENT. */
-  replay(): LedgerReplay {
+  /** All events applied in order, page by page, by the numbers of accounts. Throws LOG_INCONSISTENT. */
+  replay(): LedgerReplay<number> {
     return this.#store.read('ledger.replay', (database) => this.within(database).replay());
   }
   verify(): void {

@@ -7,7 +7,7 @@
  * filter alone carries the guarantee (docs/adr/0032).
  * Trusts: nothing. May be called by: ledger-transaction.ts.
  */
-import { type BudgetFilter, canReserve, release, settle } from '../../crypto/dp/filter.ts';
+import { type BudgetFilter, canReserve } from '../../crypto/dp/filter.ts';
 import { epsilonOfAmount, fromSteps, orderOf, realOf, toSteps } from './ledger-amounts.ts';
 import type { QuotaLimit } from './ledger-events.ts';
 import type { AccountRow, LedgerTables, OpenHold, RoundRow } from './ledger-tables.ts';
@@ -148,25 +148,5 @@ export class LedgerAccount {
     if (!this.#tables.insertHold(round.id, this.row.id)) return;
     const { id: round_id, charge_steps, quotas } = round;
     this.#open?.push({ round_id, charge_steps, quotas });
-    this.#tables.recordHold(round.id, this.row.id);
-  }
-
-  /** Ends the open hold of this round: `paid` is spent, or nothing where it is undefined. */
-  end(round: RoundRow, paid: number | undefined): void {
-    const promised = fromSteps(round.charge_steps);
-    const to = (filter: BudgetFilter): BudgetFilter =>
-      paid === undefined ? release(filter, promised) : settle(filter, promised, paid);
-    for (const { name, limitSteps } of quotasOf(round)) {
-      const after = to(this.quota(name, limitSteps));
-      const row = { limit_steps: toSteps(after.limit), spent_steps: toSteps(after.spent) };
-      this.#tables.setQuota(this.row.id, name, row);
-    }
-    const after = to(this.filter);
-    if (paid !== undefined) {
-      this.row.spent_steps = toSteps(after.spent);
-      this.#tables.setSpent(this.row.id, this.row.spent_steps);
-    }
-    this.#tables.setHold(round.id, this.row.id, paid === undefined ? 'released' : 'charged');
-    this.#open = this.#open?.filter((hold) => hold.round_id !== round.id);
   }
 }

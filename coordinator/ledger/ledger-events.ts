@@ -19,11 +19,14 @@ export interface RoundKey {
 /** A ceiling beneath the filter for what one name may use of it, in steps of 2^-40. */
 export type QuotaLimit = { readonly name: string; readonly limitSteps: number };
 
-/** What happened. Amounts are whole steps of 2^-40; ε and δ are decimal text. */
-export type LedgerEvent =
+/**
+ * What happened. Amounts are whole steps of 2^-40; ε and δ are decimal text. People are named by pseudonym, or inside the
+ * ledger by the number of their account.
+ */
+export type LedgerEvent<Name = string> =
   | {
       readonly kind: 'open';
-      readonly pseudonym: string;
+      readonly pseudonym: Name;
       readonly unit: 'person' | 'record';
       readonly epsilon: string;
       readonly delta: string;
@@ -41,20 +44,20 @@ export type LedgerEvent =
       readonly mechanism: JsonObject;
       /** What the round draws on beside the filter; by the first event of a round, if any. */
       readonly quotas?: readonly QuotaLimit[];
-      readonly pseudonyms: readonly string[];
+      readonly pseudonyms: readonly Name[];
     })
   | (RoundKey & {
       readonly kind: 'settle';
       readonly certificateHash: string;
       /** What each included participant pays; at most what was reserved. */
       readonly chargeSteps: number;
-      readonly charged: readonly string[];
-      readonly released: readonly string[];
+      readonly charged: readonly Name[];
+      readonly released: readonly Name[];
     })
-  | (RoundKey & { readonly kind: 'abort'; readonly abortHash: string; readonly released: readonly string[] })
+  | (RoundKey & { readonly kind: 'abort'; readonly abortHash: string; readonly released: readonly Name[] })
   | {
       readonly kind: 'withdraw';
-      readonly pseudonym: string;
+      readonly pseudonym: Name;
       /** '*' for everything, or the name of a quota or plan (`family:…`, `plan:…`). */
       readonly scope: string;
     };
@@ -132,22 +135,28 @@ class Account {
   }
 }
 
-interface ReplayedRound {
+interface ReplayedRound<Name> {
   /** Accounts that were promised the charge and not yet settled. */
-  readonly open: Map<string, Account>;
+  readonly open: Map<Name, Account>;
   readonly chargeSteps: number;
   readonly quotas: readonly QuotaLimit[];
   readonly scopes: readonly string[];
   readonly ended: boolean;
 }
 
-const ENDED: ReplayedRound = { open: new Map(), chargeSteps: 0, quotas: [], scopes: [], ended: true };
 const NO_QUOTAS: ReadonlyMap<string, BudgetFilter> = new Map();
 
 /** Applies events one by one; `balances` at any time. */
-export class LedgerReplay {
-  readonly #accounts = new Map<string, Account>();
-  readonly #plans = new Map<string, Map<number, ReplayedRound>>();
+export class LedgerReplay<Name = string> {
+  readonly #accounts = new Map<Name, Account>();
+  readonly #plans = new Map<string, Map<number, ReplayedRound<Name>>>();
+  readonly #over: ReplayedRound<Name> = {
+    open: new Map(),
+    chargeSteps: 0,
+    quotas: [],
+    scopes: [],
+    ended: true,
+  };
 
   /** Of the account opened last; most have the same. */
   #terms: Terms = { order: 'zcdp', unit: 'person', epsilon: '', delta: '' };
@@ -156,7 +165,7 @@ export class LedgerReplay {
     return this.#accounts.size;
   }
 
-  balance(pseudonym: string): ReplayedBalance | undefined {
+  balance(pseudonym: Name): ReplayedBalance | undefined {
     const account = this.#accounts.get(pseudonym);
     if (!account) return undefined;
     const { order, unit, epsilon, delta } = account.terms;
@@ -166,12 +175,12 @@ export class LedgerReplay {
     return { ...account.meter.filter(order), unit, epsilon, delta, quotas };
   }
 
-  balances(): Map<string, ReplayedBalance> {
+  balances(): Map<Name, ReplayedBalance> {
     return new Map([...this.#accounts.keys()].map((name) => [name, this.balance(name)!]));
   }
 
   /** Throws LOG_INCONSISTENT. */
-  apply(event: LedgerEvent): void {
+  apply(event: LedgerEvent<Name>): void {
     if (event.kind === 'open') this.#open(event);
     else if (event.kind === 'reserve') this.#reserve(event);
     else if (event.kind === 'settle') this.#end(event, event.charged, event.released, event.chargeSteps);
@@ -180,7 +189,7 @@ export class LedgerReplay {
     else throw new PulsefoldError('LOG_INCONSISTENT', 'ledger: unknown kind of event');
   }
 
-  #open(event: LedgerEvent & { kind: 'open' }): void {
+  #open(event: LedgerEvent<Name> & { kind: 'open' }): void {
     const { pseudonym, unit, epsilon, delta } = event;
     ensure(!this.#accounts.has(pseudonym), 'LOG_INCONSISTENT', 'ledger: a filter was opened twice');
     const order = orderOf(event.order);
@@ -193,29 +202,29 @@ export class LedgerReplay {
     this.#accounts.set(pseudonym, new Account(this.#terms, event.limitSteps));
   }
 
-  #withdraw({ pseudonym, scope }: LedgerEvent & { kind: 'withdraw' }): void {
+  #withdraw({ pseudonym, scope }: LedgerEvent<Name> & { kind: 'withdraw' }): void {
     const account = this.#account(pseudonym);
     account.withdrawn ??= new Set();
     account.withdrawn.add(scope);
   }
 
-  #account(pseudonym: string): Account {
+  #account(pseudonym: Name): Account {
     const account = this.#accounts.get(pseudonym);
     ensure(account, 'LOG_INCONSISTENT', 'ledger: an event of a pseudonym without a filter');
     return account;
   }
 
-  #known({ planHash, round }: RoundKey): ReplayedRound | undefined {
+  #known({ planHash, round }: RoundKey): ReplayedRound<Name> | undefined {
     return this.#plans.get(planHash)?.get(round);
   }
 
-  #put({ planHash, round }: RoundKey, value: ReplayedRound): ReplayedRound {
-    const rounds = this.#plans.get(planHash) ?? new Map<number, ReplayedRound>();
+  #put({ planHash, round }: RoundKey, value: ReplayedRound<Name>): ReplayedRound<Name> {
+    const rounds = this.#plans.get(planHash) ?? new Map<number, ReplayedRound<Name>>();
     this.#plans.set(planHash, rounds.set(round, value));
     return value;
   }
 
-  #reserve(event: LedgerEvent & { kind: 'reserve' }): void {
+  #reserve(event: LedgerEvent<Name> & { kind: 'reserve' }): void {
     const { chargeSteps, quotas = [] } = event;
     const known = this.#known(event);
     const round =
@@ -245,13 +254,13 @@ export class LedgerReplay {
     }
   }
 
-  #end(key: RoundKey, charged: readonly string[], released: readonly string[], paidSteps: number): void {
+  #end(key: RoundKey, charged: readonly Name[], released: readonly Name[], paidSteps: number): void {
     const round =
       this.#known(key) ??
       this.#put(key, { open: new Map(), chargeSteps: 0, quotas: [], scopes: [], ended: false });
     ensure(!round.ended, 'LOG_INCONSISTENT', 'ledger: a round ended twice');
     // Only that it is over: a history of rounds must not keep its maps.
-    this.#put(key, ENDED);
+    this.#put(key, this.#over);
     ensure(
       charged.length === 0 || (paidSteps > 0 && paidSteps <= round.chargeSteps),
       'LOG_INCONSISTENT',
@@ -263,7 +272,7 @@ export class LedgerReplay {
   }
 }
 
-function end(round: ReplayedRound, pseudonym: string, paidSteps: number): void {
+function end<Name>(round: ReplayedRound<Name>, pseudonym: Name, paidSteps: number): void {
   const account = round.open.get(pseudonym);
   ensure(account, 'LOG_INCONSISTENT', 'ledger: a charge or release without a reservation');
   round.open.delete(pseudonym);
@@ -277,7 +286,7 @@ function end(round: ReplayedRound, pseudonym: string, paidSteps: number): void {
  * limit, a reservation after a withdrawal.
  */
 export function replay(events: Iterable<LedgerEvent>): Map<string, ReplayedBalance> {
-  const state = new LedgerReplay();
+  const state = new LedgerReplay<string>();
   for (const event of events) state.apply(event);
   return state.balances();
 }

@@ -145,4 +145,8 @@ export const LEDGER_MIGRATIONS = [
      BEGIN SELECT RAISE(ABORT, 'a quota cannot be changed'); END;
    CREATE TRIGGER budget_balances_no_update BEFORE UPDATE OF id, terms_id, limit_steps ON budget_balances
      BEGIN SELECT RAISE(ABORT, 'a budget cannot be changed'); END;`,
+
+  // A reservation is in the journal because it is there, however it was made: one by one or a cohort in one statement.
+  `CREATE TRIGGER budget_holds_journal AFTER INSERT ON budget_holds
+     BEGIN INSERT INTO budget_journal (round_id, account_id) VALUES (NEW.round_id, NEW.account_id); END;`,
 ];

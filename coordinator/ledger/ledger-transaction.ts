@@ -13,21 +13,30 @@ import { LedgerAccount, quotasOf } from './ledger-account.ts';
 import {
   chargeSteps,
   decimalText,
-  floorSteps,
   fromSteps,
   limitStepsOf,
   orderText,
   realOf,
   toSteps,
 } from './ledger-amounts.ts';
+import {
+  checkPseudonym,
+  checkPseudonyms,
+  checkQuotas,
+  checkRound,
+  HASH,
+  QUOTA_NAME,
+  sameQuotas,
+} from './ledger-checks.ts';
+import { LedgerCohort } from './ledger-cohort.ts';
 import { type LedgerEvent, LedgerReplay, type QuotaLimit, type RoundKey, scopesOf } from './ledger-events.ts';
 import { LedgerJournal } from './ledger-journal.ts';
-import { type BalanceRow, LedgerTables, type RoundRow } from './ledger-tables.ts';
+import { type AccountTerms, type BalanceRow, LedgerTables, type RoundRow } from './ledger-tables.ts';
 import type {
   Balance,
   CheckOptions,
+  FilterTerms,
   OpenFilter,
-  Quota,
   Refusal,
   ReserveOptions,
   ReserveResult,
@@ -36,83 +45,47 @@ import type {
   VerifiedCertificate,
 } from './ledger-types.ts';
 
-export const PSEUDONYMS_MAX = 10_000;
-const QUOTAS_MAX = 8;
 const PAGE_ROWS = 10_000;
-const PSEUDONYM = /^[A-Za-z0-9_-]{1,128}$/;
-const HASH = /^[0-9a-f]{64}$/;
-const QUOTA_NAME = /^(family|plan):[a-z0-9-]{1,64}$/;
-const NO_QUOTAS: readonly QuotaLimit[] = [];
-
-function checkRound({ planHash, round }: RoundKey): void {
-  ensure(HASH.test(planHash), 'MALFORMED_MESSAGE', 'ledger: the plan hash is 32 bytes in hexadecimal');
-  ensure(Number.isSafeInteger(round) && round >= 1, 'FIELD_OUT_OF_RANGE', 'ledger: rounds count from 1');
-}
-
-function checkPseudonym(pseudonym: string): void {
-  const message = 'ledger: a pseudonym is 1 to 128 letters, digits, - or _';
-  ensure(PSEUDONYM.test(pseudonym), 'MALFORMED_MESSAGE', message);
-}
-
-function checkPseudonyms(pseudonyms: readonly string[]): string[] {
-  const message = `ledger: at most ${PSEUDONYMS_MAX} pseudonyms`;
-  ensure(pseudonyms.length <= PSEUDONYMS_MAX, 'FIELD_OUT_OF_RANGE', message);
-  for (const pseudonym of pseudonyms) checkPseudonym(pseudonym);
-  return pseudonyms.length === 1 ? [...pseudonyms] : [...new Set(pseudonyms)].sort();
-}
-
-/** Ascending by name, on the grid. */
-function checkQuotas(quotas: readonly Quota[] | undefined): readonly QuotaLimit[] {
-  if (quotas === undefined || quotas.length === 0) return NO_QUOTAS;
-  ensure(quotas.length <= QUOTAS_MAX, 'FIELD_OUT_OF_RANGE', `ledger: at most ${QUOTAS_MAX} quotas`);
-  for (const { name } of quotas)
-    ensure(QUOTA_NAME.test(name), 'MALFORMED_MESSAGE', 'ledger: a quota is named family:… or plan:…');
-  ensure(
-    new Set(quotas.map(({ name }) => name)).size === quotas.length,
-    'MALFORMED_MESSAGE',
-    'ledger: a quota is named twice',
-  );
-  return quotas
-    .map(({ name, limit }) => ({ name, limitSteps: floorSteps(limit) }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-const sameQuotas = (a: readonly QuotaLimit[], b: readonly QuotaLimit[]): boolean =>
-  a.length === b.length &&
-  a.every(({ name, limitSteps }, i) => name === b[i]!.name && limitSteps === b[i]!.limitSteps);
+/** From this many people on, a list is worth statements of its own. */
+const COHORT_MIN = 4;
 
 export class LedgerTransaction {
   readonly #tables: LedgerTables;
+  readonly #cohort: LedgerCohort;
   /** Accounts read in this transaction, with the amounts that it wrote. */
   readonly #accounts = new Map<string, LedgerAccount>();
 
   constructor(database: Database) {
     this.#tables = new LedgerTables(database);
+    this.#cohort = new LedgerCohort(database);
   }
 
   /** Opens a filter. The same terms again change nothing; other terms throw STATEMENT_CONFLICT. */
-  openFilter(terms: OpenFilter): void {
-    const { pseudonym, unit } = terms;
-    checkPseudonym(pseudonym);
-    ensure(['person', 'record'].includes(unit), 'FIELD_OUT_OF_RANGE', 'ledger: the unit is person or record');
-    const epsilon = decimalText(terms.epsilon);
-    const delta = decimalText(terms.delta);
-    const order = orderText(terms.order);
-    const account = this.#account(pseudonym)?.row;
-    if (account !== undefined) {
-      const same =
-        account.unit === unit &&
-        account.epsilon === epsilon &&
-        account.delta === delta &&
-        account.filter_order === order;
-      const message = 'ledger: this filter is open with other terms; a budget cannot be changed';
-      ensure(same, 'STATEMENT_CONFLICT', message);
-      return;
+  openFilter({ pseudonym, ...terms }: OpenFilter): void {
+    const refused = this.openFilters(terms, [pseudonym]);
+    const message = 'ledger: this filter is open with other terms; a budget cannot be changed';
+    ensure(refused.length === 0, 'STATEMENT_CONFLICT', message);
+  }
+
+  /**
+   * Opens a filter with these terms for each pseudonym that has none. Returns, in no order, the pseudonyms whose filter
+   * is open with other terms; theirs stay as they are.
+   */
+  openFilters(terms: FilterTerms, pseudonyms: readonly string[]): string[] {
+    const wanted = checkPseudonyms(pseudonyms);
+    const row = termsRow(terms);
+    if (wanted.length >= COHORT_MIN) {
+      const refused = this.#cohort.open(wanted, this.#tables.termsId(row), row);
+      this.#accounts.clear();
+      return refused;
     }
-    const limitSteps = limitStepsOf(epsilon, delta, terms.order);
-    const row = { unit, epsilon, delta, filter_order: order, limit_steps: limitSteps };
-    const opened = this.#tables.insertAccount(pseudonym, row);
-    this.#accounts.set(pseudonym, new LedgerAccount(this.#tables, pseudonym, opened));
+    return wanted.filter((pseudonym) => {
+      const account = this.#account(pseudonym)?.row;
+      if (account !== undefined) return !sameTerms(account, row);
+      const opened = this.#tables.insertAccount(pseudonym, row);
+      this.#accounts.set(pseudonym, new LedgerAccount(this.#tables, pseudonym, opened));
+      return false;
+    });
   }
 
   /**
@@ -139,14 +112,18 @@ export class LedgerTransaction {
       'ledger: this round was opened with another charge or other quotas',
     );
     const scopes = scopesOf(key.planHash, quotas);
-    const reserved: string[] = [];
+    const many = wanted.length >= COHORT_MIN;
+    const order = options.order === undefined ? null : orderText(options.order);
+    const asked = many ? this.#cohort.reserve(round, wanted, quotas, order) : wanted;
+    if (many) this.#accounts.clear();
     const refused: Refusal[] = [];
-    for (const pseudonym of wanted) {
+    for (const pseudonym of asked) {
       const refusal = this.#reserveOne(round, pseudonym, scopes, quotas, options);
-      if (refusal === null) reserved.push(pseudonym);
-      else refused.push(refusal);
+      if (refusal !== null) refused.push(refusal);
     }
-    return { reserved, refused };
+    if (refused.length === 0) return { reserved: wanted, refused };
+    const left = new Set(refused.map(({ pseudonym }) => pseudonym));
+    return { reserved: wanted.filter((pseudonym) => !left.has(pseudonym)), refused };
   }
 
   /** Whether `charge` would fit now, for a plan's next round: null, or why not. Writes nothing. */
@@ -185,35 +162,42 @@ export class LedgerTransaction {
   settle(key: RoundKey, certificate: VerifiedCertificate, actual?: number | string): SettleResult {
     const included = new Set(checkPseudonyms(certificate.included));
     const ended = this.#ended(key, 'settled', certificate.hash);
-    if (ended) return this.#outcome(ended);
+    if (ended) return ended;
     const round = this.#tables.round(key);
     const promised = round?.charge_steps ?? 0;
     const paid = actual === undefined ? promised : chargeSteps(actual);
     ensure(paid <= promised, 'BUDGET_EXCEEDED', 'ledger: a round cannot cost more than was reserved for it');
-    const held = round ? this.#tables.pseudonymsIn(round.id, 'reserved') : [];
+    const held = round ? this.#tables.namesIn(key, 'reserved') : [];
+    const charged = held.filter((pseudonym) => included.has(pseudonym));
     ensure(
-      held.filter((pseudonym) => included.has(pseudonym)).length === included.size,
+      charged.length === included.size,
       'STATEMENT_CONFLICT',
       'ledger: the certificate names a participant without a reservation',
     );
-    this.#tables.endRound(key, 'settled', certificate.hash);
-    const result: SettleResult = { charged: [], released: [] };
-    for (const pseudonym of held) {
-      const inside = included.has(pseudonym);
-      this.#account(pseudonym)!.end(round!, inside ? fromSteps(paid) : undefined);
-      (inside ? result.charged : result.released).push(pseudonym);
+    const released =
+      charged.length === held.length ? [] : held.filter((pseudonym) => !included.has(pseudonym));
+    this.#end(key, 'settled', certificate.hash, { charged, released }, paid);
+    return { charged, released };
+  }
+
+  /** The holds of a round say for good who paid and who did not; the journal says what, and how many. */
+  #end(
+    key: RoundKey,
+    state: 'settled' | 'aborted',
+    hash: string,
+    { charged, released }: SettleResult,
+    paidSteps: number,
+  ): void {
+    const round = this.#tables.round(key);
+    this.#tables.endRound(key, state, hash);
+    if (round) this.#cohort.end(round, quotasOf(round), { charged, released }, paidSteps);
+    this.#accounts.clear();
+    const who = { planHash: key.planHash, round: key.round, released: released.length };
+    if (state === 'aborted') this.#tables.record({ kind: 'abort', ...who, abortHash: hash });
+    else {
+      const paid = { certificateHash: hash, chargeSteps: paidSteps, charged: charged.length };
+      this.#tables.record({ kind: 'settle', ...who, ...paid });
     }
-    const { planHash, round: number } = key;
-    const certificateHash = certificate.hash;
-    this.#tables.record({
-      kind: 'settle',
-      planHash,
-      round: number,
-      certificateHash,
-      chargeSteps: paid,
-      ...result,
-    });
-    return result;
   }
 
   /**
@@ -222,14 +206,11 @@ export class LedgerTransaction {
    */
   releaseByAbort(key: RoundKey, abort: VerifiedAbort): SettleResult {
     const ended = this.#ended(key, 'aborted', abort.hash);
-    if (ended) return this.#outcome(ended);
+    if (ended) return ended;
     const round = this.#tables.round(key);
-    const held = round ? this.#tables.pseudonymsIn(round.id, 'reserved') : [];
-    this.#tables.endRound(key, 'aborted', abort.hash);
-    for (const pseudonym of held) this.#account(pseudonym)!.end(round!, undefined);
-    const { planHash, round: number } = key;
-    this.#tables.record({ kind: 'abort', planHash, round: number, abortHash: abort.hash, released: held });
-    return { charged: [], released: held };
+    const released = round ? this.#tables.namesIn(key, 'reserved') : [];
+    this.#end(key, 'aborted', abort.hash, { charged: [], released }, 0);
+    return { charged: [], released };
   }
 
   /** Throws NOT_FOUND for a pseudonym without a filter. */
@@ -265,6 +246,11 @@ export class LedgerTransaction {
     return quota === undefined ? fromSteps(account.row.spent_steps) : account.quota(quota, 0).spent;
   }
 
+  /** The most that anybody has spent, in the filter or under a quota, who ever held a reservation of this plan. */
+  mostSpent(planHash: string, quota?: string): number {
+    return fromSteps(this.#cohort.mostSpent(planHash, quota));
+  }
+
   /** Pseudonyms of all open filters, ascending. */
   pseudonyms(): string[] {
     return this.#tables.pseudonyms();
@@ -272,13 +258,15 @@ export class LedgerTransaction {
 
   /** All events in order. */
   events(): LedgerEvent[] {
-    return [...this.#pages()].flat();
+    const journal = new LedgerJournal(this.#tables);
+    return [...pagesOf(journal)].flat().map((event) => journal.named(event));
   }
 
-  /** All events applied in order, page by page. Throws LOG_INCONSISTENT. */
-  replay(): LedgerReplay {
-    const replayed = new LedgerReplay();
-    for (const page of this.#pages()) for (const event of page) replayed.apply(event);
+  /** All events applied in order, page by page, by the numbers of accounts. Throws LOG_INCONSISTENT. */
+  replay(): LedgerReplay<number> {
+    const replayed = new LedgerReplay<number>();
+    for (const page of pagesOf(new LedgerJournal(this.#tables)))
+      for (const event of page) replayed.apply(event);
     return replayed;
   }
 
@@ -290,7 +278,7 @@ export class LedgerTransaction {
     for (let lastId = 0; ; ) {
       const rows = this.#tables.balancesAfter(lastId, PAGE_ROWS);
       for (const row of rows) {
-        const balance = replayed.balance(row.pseudonym);
+        const balance = replayed.balance(row.id);
         const same =
           balance !== undefined &&
           toSteps(balance.limit) === row.limit_steps &&
@@ -321,11 +309,6 @@ export class LedgerTransaction {
         );
       })
     );
-  }
-
-  *#pages(): Generator<LedgerEvent[]> {
-    const journal = new LedgerJournal(this.#tables);
-    for (let page = journal.next(); page.length > 0; page = journal.next()) yield page;
   }
 
   #account(pseudonym: string): LedgerAccount | undefined {
@@ -375,24 +358,36 @@ export class LedgerTransaction {
     return null;
   }
 
-  /** The round if exactly this statement has already ended it; throws if another one has. */
-  #ended(key: RoundKey, state: 'settled' | 'aborted', hash: string): RoundRow | undefined {
+  /** What exactly this statement has already done to the round; throws if another one has ended it. */
+  #ended(key: RoundKey, state: 'settled' | 'aborted', hash: string): SettleResult | undefined {
     checkRound(key);
     ensure(HASH.test(hash), 'MALFORMED_MESSAGE', 'ledger: a statement hash is 32 bytes in hexadecimal');
     const round = this.#tables.round(key);
     if (round === undefined || round.state === 'reserved') return undefined;
     const same = round.state === state && round.statement_hash === hash;
     ensure(same, 'STATEMENT_CONFLICT', `ledger: this round was already ${round.state} by another statement`);
-    return round;
+    return this.#outcome(key);
   }
 
-  #outcome({ id }: RoundRow): SettleResult {
-    return {
-      charged: this.#tables.pseudonymsIn(id, 'charged'),
-      released: this.#tables.pseudonymsIn(id, 'released'),
-    };
+  #outcome(key: RoundKey): SettleResult {
+    return { charged: this.#tables.namesIn(key, 'charged'), released: this.#tables.namesIn(key, 'released') };
   }
 }
+
+function* pagesOf(journal: LedgerJournal): Generator<LedgerEvent<number>[]> {
+  for (let page = journal.next(); page.length > 0; page = journal.next()) yield page;
+}
+
+function termsRow({ unit, order, ...terms }: FilterTerms): AccountTerms {
+  ensure(['person', 'record'].includes(unit), 'FIELD_OUT_OF_RANGE', 'ledger: the unit is person or record');
+  const epsilon = decimalText(terms.epsilon);
+  const delta = decimalText(terms.delta);
+  const limit_steps = limitStepsOf(epsilon, delta, order);
+  return { unit, epsilon, delta, filter_order: orderText(order), limit_steps };
+}
+
+const sameTerms = (a: AccountTerms, b: AccountTerms): boolean =>
+  a.unit === b.unit && a.epsilon === b.epsilon && a.delta === b.delta && a.filter_order === b.filter_order;
 
 function unopened(pseudonym: string): Refusal {
   const reason = 'No privacy budget has been opened for this participant.';

@@ -6,8 +6,7 @@
 import type { JsonObject } from '../../crypto/log/canonical-json.ts';
 import type { FilterOrder } from './ledger-amounts.ts';
 
-export interface OpenFilter {
-  readonly pseudonym: string;
+export interface FilterTerms {
   /** What the guarantee protects: a person's whole data, or one record of a hospital. */
   readonly unit: 'person' | 'record';
   /** Numbers, or decimal or rational text. */
@@ -15,6 +14,9 @@ export interface OpenFilter {
   readonly delta: number | string;
   /** Rényi order at which every charge of this filter is stated, or 'zcdp'. Never changes. */
   readonly order: FilterOrder;
+}
+export interface OpenFilter extends FilterTerms {
+  readonly pseudonym: string;
 }
 
 export interface Refusal {

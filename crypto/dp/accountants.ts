@@ -21,6 +21,7 @@ const FIRST_ORDERS: readonly number[] = [
   48, 64, 96, 128, 192, 256, 512, 1024, 4096, 16384, 65536,
 ];
 const REFINEMENTS = 24;
+const WIDE = 1e-2;
 
 /** The tree with equal leaves merged, so that each is evaluated once per order. */
 function compacted(event: DpEvent): DpEvent {
@@ -74,7 +75,11 @@ function bestOrder(event: DpEvent, value: (order: number, rdp: number) => number
 /** ε of an event tree at δ. @throws UNSUPPORTED_EVENT, FIELD_OUT_OF_RANGE. */
 export function accountEpsilon(accountant: Accountant, event: DpEvent, delta: number): Bracket {
   ensure(delta > 0 && delta < 1, 'FIELD_OUT_OF_RANGE', 'delta lies strictly between 0 and 1');
-  if (accountant === 'pld') return new PrivacyLoss(event).epsilon(delta);
+  if (accountant === 'pld') {
+    const { low, high } = new PrivacyLoss(event).epsilon(delta);
+    // Noise of a few units on a vector leaves the PLD a wide bracket, or none: then the Rényi bound may be better.
+    return { low, high: high - low > WIDE ? Math.min(high, rdpEpsilon(event, delta).epsilon) : high };
+  }
   const high = upperEpsilon(accountant, event, delta);
   return {
     low: Math.min(
@@ -87,7 +92,7 @@ export function accountEpsilon(accountant: Accountant, event: DpEvent, delta: nu
 
 /** The upper end alone. @throws UNSUPPORTED_EVENT, FIELD_OUT_OF_RANGE. */
 export function upperEpsilon(accountant: Accountant, event: DpEvent, delta: number): number {
-  if (accountant === 'pld') return new PrivacyLoss(event).epsilon(delta).high;
+  if (accountant === 'pld') return accountEpsilon(accountant, event, delta).high;
   return accountant === 'zcdp' ? zcdpToEpsilon(zcdp(event), delta).epsilon : rdpEpsilon(event, delta).epsilon;
 }
 

@@ -1,8 +1,8 @@
 /**
  * f-DP for reports: the trade-off between the two errors of whoever guesses whether a person took part, and μ-GDP.
  *
- * Dong, Roth, Su 2019 (arXiv 1905.02383): (ε, δ) is one pair of lines under the trade-off curve (Proposition 2.12), a
- * composition of Gaussian mechanisms is exactly μ-GDP with μ² = Σ μᵢ², and μ-GDP is exactly the δ(ε) of Corollary 2.13.
+ * Dong, Roth, Su 2019 (arXiv 1905.02383): (ε, δ) is one pair of lines under the trade-off curve, a
+ * composition of Gaussian mechanisms is exactly μ-GDP with μ² = Σ μᵢ², and μ-GDP is exactly one curve δ(ε) (its §2.3).
  * Trusts: nothing. May be called by: reports, tests.
  */
 import { ensure } from '../error.ts';

@@ -5,7 +5,7 @@
  * Trusts: the laws. May be called by: pld.ts.
  */
 import { ensure } from '../error.ts';
-import { Discretisation, type LossAtoms } from './loss-atoms.ts';
+import { type Atoms, Discretisation, type LossAtoms } from './loss-atoms.ts';
 import { Composition } from './loss-composition.ts';
 import type { LossLaw } from './loss-law.ts';
 import { logChernoffConstant, moments, type Term } from './loss-tilt.ts';
@@ -31,7 +31,7 @@ const CUT_SHARE = 1e-7;
 /** Rounding of the sum of the largest losses. */
 const ABOVE = 1 + 2 ** -48;
 const BELOW = 1 - 2 ** -48;
-const ATTEMPTS = 5;
+const ATTEMPTS = 7;
 const DELTA_FIRST = 1e-6;
 const DELTA_LEAST = 1e-100;
 const TILT_MIN = 1e-3;
@@ -45,15 +45,38 @@ interface Aim {
   readonly epsilon: (terms: readonly Term[], tilt: number) => number;
 }
 
+/** Bounds on δ at an ε. */
+interface Curve {
+  upper(epsilon: number): number;
+  lower(epsilon: number): number;
+}
+
 interface Stage {
   /** null: too much work. */
-  readonly composition: Composition | null;
+  readonly composition: Curve | null;
   /** Saddle-point estimate of ε. */
   readonly guess: number;
   readonly tilt: number;
   /** A bound on ε at δ that needs no inversion. */
   readonly chernoff: number;
 }
+
+/** Rounding of a sum of positive terms, relative. */
+const SUMMED = 1e-11;
+
+/** Σ mass·(1 − e^(ε − loss)) over the losses above ε. */
+function hockeyStick({ masses, losses, count }: Atoms, epsilon: number): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++)
+    if (losses[i]! > epsilon) sum -= masses[i]! * Math.expm1(epsilon - losses[i]!);
+  return sum;
+}
+
+/** One release needs no composition: a rare large loss, which a transform would drown in rounding, is just a term. */
+const single = ({ upper, lower, infiniteMass }: LossAtoms): Curve => ({
+  upper: (epsilon) => hockeyStick(upper, epsilon) * (1 + SUMMED) + infiniteMass,
+  lower: (epsilon) => hockeyStick(lower, epsilon) * (1 - SUMMED),
+});
 
 /** A composition in one direction, to be asked for δ(ε) or ε(δ). */
 export class OneDirection {
@@ -178,6 +201,8 @@ export class OneDirection {
     const infiniteMass = -Math.expm1(
       atoms.reduce((sum, one, i) => sum + this.#parts[i]!.count * Math.log1p(-one.infiniteMass), 0),
     );
+    if (releases === 1 && this.#gaussianVariance === 0)
+      return { composition: single(atoms[0]!), guess, tilt, chernoff: Infinity };
     const composition = new Composition({
       upper,
       lower: termsOf(atoms, 'lower'),

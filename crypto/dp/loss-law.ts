@@ -3,9 +3,9 @@
  * between neighbours, in the shape that the PLD accountant discretises (loss-atoms.ts).
  *
  * Pairs: Gaussian, Laplace, discrete Gaussian and Laplace (scalar), k-ary randomised response; Poisson sampling of each
- * (Zhu, Dong, Wang 2022, arXiv 2106.08567, Theorem 11: the mixture against the unsampled law, both directions); mixtures
- * of Gaussians (arXiv 2310.15526, Corollary 4.7); sampling without replacement under replace-one (arXiv 2106.08567,
- * Proposition 30: one side's pair above loss 0, the other's below).
+ * (Zhu, Dong, Wang 2022, arXiv 2106.08567, on Poisson sampling: the mixture against the unsampled law, both directions); mixtures
+ * of Gaussians (arXiv 2310.15526, §4); sampling without replacement under replace-one (arXiv 2106.08567,
+ * its appendix on subsets: one side's pair above loss 0, the other's below).
  * 'remove' puts the law with the person's data first (P), 'add' puts it second.
  * Trusts: nothing. May be called by: loss-pairs.ts.
  */

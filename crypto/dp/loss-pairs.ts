@@ -5,7 +5,6 @@
  */
 import { unsupported } from './event-checks.ts';
 import type {
-  DiscreteGaussianEvent,
   DiscreteLaplaceEvent,
   FixedSizeSampledEvent,
   LaplaceEvent,
@@ -16,7 +15,6 @@ import type {
 } from './event-types.ts';
 import {
   type Direction,
-  discreteGaussianLaw,
   discreteLaplaceLaw,
   fixedSizeGaussianLaw,
   gaussianMixtureLaw,
@@ -24,7 +22,7 @@ import {
   laplaceLaw,
   randomisedResponseLaw,
 } from './loss-law.ts';
-import { divideRational, integerSquareRoot, rational, rationalToNumber } from './rational.ts';
+import { divideRational, rational, rationalToNumber } from './rational.ts';
 import { gaussianRatio } from './sensitivity.ts';
 
 /** Outcomes of a discrete law that are enumerated at most. */
@@ -52,23 +50,9 @@ export function pureLaw(event: PureEvent, rate: number, direction: Direction): L
   }
 }
 
-/** @throws UNSUPPORTED_EVENT where the sum is a vector and its worst direction is not known. */
-function scalarDiscreteGaussianLaw(
-  event: DiscreteGaussianEvent,
-  rate: number,
-  direction: Direction,
-): LossLaw {
-  const shift = integerSquareRoot(event.sensitivitySquared);
-  // A vector of squared length 1 has one entry ±1; any other may be spread over several coordinates.
-  if (event.sensitivitySquared !== 1n && event.dimension !== 1)
-    unsupported(
-      'the PLD of a discrete Gaussian is known for sensitivity 1 or dimension 1: account this event by RDP or zCDP',
-    );
-  const variance = rationalToNumber(event.variance);
-  if (shift > SHIFT_MAX || variance > DEVIATION_MAX ** 2)
-    unsupported('a discrete Gaussian of a deviation above 10,000: account it by RDP or zCDP');
-  return discreteGaussianLaw(variance, Number(shift), rate, direction);
-}
+/** Whether the outcomes of a scalar discrete Gaussian are few enough to be enumerated. */
+export const isEnumerable = (variance: number, shift: bigint): boolean =>
+  shift <= SHIFT_MAX && variance <= DEVIATION_MAX ** 2;
 
 export function mixtureLaw(event: MixtureOfGaussiansEvent, direction: Direction, order = 0): LossLaw {
   const deviation = Math.sqrt(rationalToNumber(event.variance));
@@ -105,8 +89,6 @@ export function poissonLaw(event: MechanismEvent, rate: number, direction: Direc
         direction,
       );
     }
-    case 'discrete_gaussian':
-      return scalarDiscreteGaussianLaw(event, rate, direction);
     case 'laplace':
     case 'discrete_laplace':
     case 'randomised_response':

@@ -12,9 +12,10 @@
  */
 import { ensure } from '../error.ts';
 import { type RandomSource, systemRandom } from '../random.ts';
-import { createEncoder, encode, isWithinClip, squaredNorm } from './encoder.ts';
+import { createEncoder, encode, squaredNorm } from './encoder.ts';
 import { checkParameters, type MechanismParameters, updateDimension } from './mechanism-parameters.ts';
 import { NoisePool } from './noise-pool.ts';
+import { PersonProtector } from './person-protector.ts';
 import { floorRational, multiplyRational, rationalToNumber } from './rational.ts';
 import { createRotation, rotateInverse } from './rotation.ts';
 
@@ -34,6 +35,7 @@ export {
   updateDimension,
 } from './mechanism-parameters.ts';
 export { NoisePool } from './noise-pool.ts';
+export { PersonProtector } from './person-protector.ts';
 export { digitLayout, signalBound, slotBitsFor } from './slots.ts';
 
 /**
@@ -61,22 +63,11 @@ export const protectPerson = (
  * All of `protectPerson` but the noise: bounded integers that protect nobody. Exported for benchmarks and tests, which
  * look at it apart; it must never be sent, and no role calls it.
  */
-export function protectPersonWithoutNoise(
+export const protectPersonWithoutNoise = (
   update: Float64Array,
   p: MechanismParameters,
   random: RandomSource,
-): Int32Array {
-  ensure(p.unit !== 'record', 'PARAMETER_UNSAFE', "unit 'record' protects each record: call protectRecords");
-  const length = updateDimension(p);
-  ensure(update.length === length, 'VECTOR_LENGTH_MISMATCH', `the update must have ${length} entries`);
-  const encoder = createEncoder(p, 1, random);
-  encode(encoder, update, 0);
-  if (p.clipBitUnits === undefined) return encoder.values;
-  const values = new Int32Array(p.dimension);
-  values.set(encoder.values);
-  values[length] = isWithinClip(encoder, update) ? p.clipBitUnits : -p.clipBitUnits;
-  return values;
-}
+): Int32Array => new PersonProtector(p).withoutNoise(update, random);
 
 /**
  * `count` record gradients, row-major count × dimension, model units → noised sum of integers. Each record is

@@ -281,11 +281,6 @@ describe('limits', () => {
   });
 
   it.each<[string, object]>([
-    [
-      'a vector whose worst direction is unknown',
-      { mechanism: 'discrete_gaussian', sigma2: 4, sensitivity: 2, dimension: 3 },
-    ],
-    ['a distributed sum', { mechanism: 'distributed_discrete_gaussian', sigma2: 4, shares: 3, dimension: 5 }],
     ['noise too small to resolve', { mechanism: 'poisson_sampled_gaussian', q: 0.1, sigma: 1e-4 }],
     ['too many releases', { mechanism: 'gaussian', sigma: 1, count: 2_000_000_000 }],
   ])('%s is UNSUPPORTED_EVENT', (_, event) => {

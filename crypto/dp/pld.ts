@@ -7,10 +7,12 @@
  * Trusts: nothing. May be called by: reports, plan checks, the command line.
  */
 import { ensure } from '../error.ts';
+import type { MechanismEvent } from './event-types.ts';
 import { type DpEvent, type LeafEvent, mergedLeaves } from './events.ts';
 import { type Bracket, OneDirection, type Part } from './loss-bracket.ts';
-import type { Direction, LossLaw } from './loss-law.ts';
-import { fixedSizeLaw, isCertain, isSilent, poissonLaw } from './loss-pairs.ts';
+import { type Direction, discreteGaussianLaw, gaussianMixtureLaw, type LossLaw } from './loss-law.ts';
+import { fixedSizeLaw, isCertain, isEnumerable, isSilent, poissonLaw } from './loss-pairs.ts';
+import { type DiscreteVectorEvent, nearGaussian, scalarOf } from './near-gaussian.ts';
 import {
   addRational,
   multiplyRational,
@@ -30,9 +32,21 @@ const KINDS_MAX = 2000;
 export const DELTA_MIN = 1e-45;
 const EPSILON_MAX = 1e6;
 
+interface Counted {
+  readonly event: LeafEvent;
+  readonly count: number;
+}
+
+/** One bound of a composition: mechanisms with a known law, and the factor exp(±slack) between them and the event. */
+interface Side {
+  readonly directions: readonly OneDirection[];
+  readonly slack: number;
+}
+
 /** δ and ε of one event tree; made once, asked often. @throws UNSUPPORTED_EVENT. */
 export class PrivacyLoss {
-  readonly #directions: readonly OneDirection[];
+  readonly #upper: Side;
+  readonly #lower: Side;
 
   constructor(event: DpEvent) {
     const leaves = mergedLeaves(event).filter(({ event: leaf }) => !isSilent(leaf));
@@ -47,22 +61,10 @@ export class PrivacyLoss {
       'UNSUPPORTED_EVENT',
       `the PLD accountant takes at most ${KINDS_MAX} different releases: account them by RDP`,
     );
-    let gaussian: Rational = ZERO;
-    const others: { event: LeafEvent; count: number }[] = [];
-    for (const { event: leaf, count } of leaves) {
-      const ratio = gaussianRatioOf(leaf);
-      if (ratio) gaussian = addRational(gaussian, multiplyRational(ratio, rational(count)));
-      else others.push({ event: leaf, count });
-    }
-    const variance = rationalToNumber(gaussian);
-    const symmetric = others.every(({ event: leaf }) => isSymmetric(leaf));
-    this.#directions = (symmetric ? (['remove'] as const) : (['remove', 'add'] as const)).map(
-      (direction) =>
-        new OneDirection(
-          others.map(({ event: leaf, count }): Part => ({ law: lawOf(leaf, direction), count })),
-          variance,
-        ),
-    );
+    this.#upper = sideOf(leaves, 'upper');
+    // Where every law is known as it is, one side serves for both.
+    const exact = leaves.every(({ event: leaf }) => !isNear(leaf));
+    this.#lower = exact ? this.#upper : sideOf(leaves, 'lower');
   }
 
   /** ε_low ≤ ε ≤ ε_up at 1e-45 ≤ δ < 1. @throws FIELD_OUT_OF_RANGE. */
@@ -72,7 +74,15 @@ export class PrivacyLoss {
       'FIELD_OUT_OF_RANGE',
       `the PLD accountant takes delta from ${DELTA_MIN} to below 1`,
     );
-    return worse(this.#directions.map((direction) => direction.epsilon(delta)));
+    const high = delta * Math.exp(-this.#upper.slack);
+    const low = delta * Math.exp(this.#lower.slack);
+    return {
+      low: low < 1 ? Math.max(0, worst(this.#lower, (of) => of.epsilon(low).low) - 2 * this.#lower.slack) : 0,
+      high:
+        high >= DELTA_MIN / 2
+          ? worst(this.#upper, (of) => of.epsilon(high).high) + 2 * this.#upper.slack
+          : Infinity,
+    };
   }
 
   /** δ_low ≤ δ ≤ δ_up at 0 ≤ ε ≤ 1e6. @throws FIELD_OUT_OF_RANGE. */
@@ -82,14 +92,91 @@ export class PrivacyLoss {
       'FIELD_OUT_OF_RANGE',
       `the PLD accountant takes epsilon from 0 to ${EPSILON_MAX}`,
     );
-    return worse(this.#directions.map((direction) => direction.delta(epsilon)));
+    const at = epsilon - 2 * this.#upper.slack;
+    const high = worst(this.#upper, (of) => of.delta(Math.max(0, at)).high);
+    const low = worst(this.#lower, (of) => of.delta(epsilon + 2 * this.#lower.slack).low);
+    return {
+      low: low > 0 ? Math.exp(-this.#lower.slack) * low : 0,
+      // Below ε = 0: P(E) − e^ε·Q(E) = (P(E) − Q(E)) + (1 − e^ε)·Q(E).
+      high: at > -1 ? Math.min(1, Math.exp(this.#upper.slack) * (high - Math.expm1(Math.min(0, at)))) : 1,
+    };
   }
 }
 
-const worse = (brackets: readonly Bracket[]): Bracket => ({
-  low: Math.max(...brackets.map(({ low }) => low)),
-  high: Math.max(...brackets.map(({ high }) => high)),
-});
+const worst = ({ directions }: Side, of: (direction: OneDirection) => number): number =>
+  Math.max(...directions.map(of));
+
+/** The mechanism of a leaf and how likely a unit takes part in it. */
+const mechanismOf = (leaf: LeafEvent): { readonly event: MechanismEvent; readonly rate: number } | null => {
+  if (leaf.type === 'fixed_size_sampled') return null;
+  if (leaf.type === 'poisson_sampled')
+    return { event: leaf.event, rate: rationalToNumber(leaf.samplingRate) };
+  return { event: leaf, rate: 1 };
+};
+
+const isVector = (event: MechanismEvent): event is DiscreteVectorEvent =>
+  event.type === 'discrete_gaussian' || event.type === 'distributed_discrete_gaussian';
+
+/** Whether the law of a leaf is known only between two others. */
+function isNear(leaf: LeafEvent): boolean {
+  const event = mechanismOf(leaf)?.event;
+  if (!event || !isVector(event)) return false;
+  return enumerable(event)?.slack !== 0;
+}
+
+/** The scalar that a discrete Gaussian is, where its outcomes can be enumerated. */
+function enumerable(event: DiscreteVectorEvent) {
+  const scalar = scalarOf(event);
+  return scalar && isEnumerable(scalar.variance, scalar.shift) ? scalar : null;
+}
+
+function sideOf(leaves: readonly Counted[], side: 'upper' | 'lower'): Side {
+  let gaussian: Rational = ZERO;
+  let variance = 0;
+  let slack = 0;
+  const laws: { law: (direction: Direction) => LossLaw; count: number; symmetric: boolean }[] = [];
+  for (const { event: leaf, count } of leaves) {
+    const ratio = gaussianRatioOf(leaf);
+    if (ratio) {
+      gaussian = addRational(gaussian, multiplyRational(ratio, rational(count)));
+      continue;
+    }
+    const symmetric = isSymmetric(leaf);
+    const mechanism = mechanismOf(leaf);
+    if (!mechanism || !isVector(mechanism.event)) {
+      laws.push({ law: (direction) => lawOf(leaf, direction), count, symmetric });
+      continue;
+    }
+    const { event, rate } = mechanism;
+    const scalar = enumerable(event);
+    const near = scalar ?? nearGaussian(event, side, count, rate);
+    slack += count * near.slack;
+    if ('shift' in near) {
+      const shift = Number(near.shift);
+      const law = (direction: Direction) => discreteGaussianLaw(near.variance, shift, rate, direction);
+      laws.push({ law, count, symmetric });
+    } else if (near.slack === Infinity) return { slack, directions: [] };
+    else if (rate === 1) variance += near.ratio * count;
+    else {
+      const shifts = [
+        { shift: 0, probability: 1 - rate },
+        { shift: Math.sqrt(near.ratio), probability: rate },
+      ];
+      laws.push({ law: (direction) => gaussianMixtureLaw(shifts, direction), count, symmetric });
+    }
+  }
+  variance += rationalToNumber(gaussian);
+  const both: readonly Direction[] = laws.every(({ symmetric }) => symmetric)
+    ? ['remove']
+    : ['remove', 'add'];
+  return {
+    slack,
+    directions: both.map((direction) => {
+      const parts = laws.map(({ law, count }): Part => ({ law: law(direction), count }));
+      return new OneDirection(parts, variance);
+    }),
+  };
+}
 
 /** μ² where the leaf is a Gaussian mechanism. */
 export function gaussianRatioOf(leaf: LeafEvent): Rational | undefined {

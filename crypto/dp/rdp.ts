@@ -96,7 +96,7 @@ function mechanismCurve(event: MechanismEvent): (order: number) => number {
       return (order) =>
         isSilent(event) ? 0 : largerOf((direction) => mixtureLaw(event, direction, order), order);
     case 'discrete_gaussian': {
-      // Equal to the continuous Gaussian's for integer shifts (CKS 2020, Theorem 14 and Proposition 5).
+      // Equal to the continuous Gaussian's for integer shifts (arXiv 2004.00010, on Rényi divergences of the discrete Gaussian).
       const ratio = rationalToNumber(divideRational(rational(event.sensitivitySquared), event.variance));
       return (order) => (order / 2) * ratio;
     }

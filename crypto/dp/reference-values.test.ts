@@ -1,6 +1,7 @@
 /**
  * The published values of research/privacy-accounting.md §2 that belong to accountants, by row; rows 1–7 (RDP), 17 and
- * 18 stand in rdp.test.ts. Brackets must contain the value up to the digits it is printed with, or up to the grid of the
+ * 18 stand in rdp.test.ts, 19 in mechanism.test.ts, 25 and 26 in protos/adaptive-clip.test.ts, 28 and 29 with the canaries.
+ * Row 30 (shuffling) is no event of ours: nobody here shuffles, and cohorts are public. Brackets must contain the value up to the digits it is printed with, or up to the grid of the
  * accountant that it comes from.
  */
 import { describe, expect, it } from 'vitest';
@@ -11,6 +12,7 @@ import type { DpEvent } from './events.ts';
 import { gaussianDelta, gaussianEpsilon, gaussianMu, tradeoffCurve } from './gaussian-dp.ts';
 import { type Bracket, OneDirection } from './loss-bracket.ts';
 import { discreteGaussianLaw, discreteLaw, type LossLaw, logMixture } from './loss-law.ts';
+import { renyiDivergence } from './loss-moments.ts';
 import { parseRational, rational, rationalToNumber } from './rational.ts';
 import {
   adaptiveClipNoiseMultiplier,
@@ -114,6 +116,38 @@ describe('reference values (research/privacy-accounting.md §2)', () => {
     expect(fits(epsilon - 2)).toBe(false);
   });
 
+  it('row 14: the exponential mechanism at ε = 1, by its worst pair of two outcomes', () => {
+    // A bounded range: losses t and t − ε (arXiv 1909.13830). The library has no such event, its loss laws take the pair.
+    const divergence = (order: number, top: number): number => {
+      const mass = (Math.exp(1 - top) - 1) / (Math.exp(1 - top) - Math.exp(-top));
+      const outcomes = [
+        { with: mass, logRatio: top },
+        { with: 1 - mass, logRatio: top - 1 },
+      ];
+      return renyiDivergence(discreteLaw(outcomes, 1, 'remove'), order);
+    };
+    const worst = (order: number): number => {
+      let most = 0;
+      for (let top = 1e-4; top < 1; top += 1e-4) most = Math.max(most, divergence(order, top));
+      return most;
+    };
+    // The closed form at order 1: ε/(e^ε − 1) − 1 − ln(ε/(e^ε − 1)).
+    expect(worst(1 + 1e-6)).toBeCloseTo(0.123301561, 6);
+    expect(worst(1000)).toBeGreaterThan(0.98);
+    expect(worst(1000)).toBeLessThanOrEqual(1);
+  });
+
+  it('row 15: the discrete Gaussian at σ = 1, cut off beyond ±1', () => {
+    const { atoms } = discreteGaussianLaw(1, 1, 1, 'remove');
+    const massAt = (loss: number) => atoms.find((atom) => Math.abs(atom.loss - loss) < 1e-12)!.mass;
+    // Of three outcomes the last is beyond what the other law reaches when it is cut off.
+    const [low, high, beyond] = [massAt(-0.5), massAt(0.5), massAt(1.5)];
+    const kept = low + high + beyond;
+    expect(high / kept).toBeCloseTo(0.45186276, 8);
+    expect(low / kept).toBeCloseTo(0.27406862, 8);
+    expect(beyond / kept).toBeCloseTo(0.27406862, 8);
+  });
+
   it('row 16: δ(1) at σ² = 4, discrete and continuous', () => {
     expectInside(
       accountDelta('pld', events({ mechanism: 'discrete_gaussian', sigma2: '4' }), 1),
@@ -126,6 +160,24 @@ describe('reference values (research/privacy-accounting.md §2)', () => {
       0,
     );
     expect(direct).toBeCloseTo(0.0072487768, 10);
+  });
+
+  it('row 20: Skellam noise costs what a Gaussian of its variance does, within the published bound', () => {
+    // Not an event of ours: it wins nothing over the discrete Gaussian (docs/adr/0035). Its law passes through the same code.
+    const poisson = Array.from({ length: 301 }, () => 0);
+    poisson[0] = Math.exp(-50);
+    for (let k = 1; k < poisson.length; k++) poisson[k] = (poisson[k - 1]! * 50) / k;
+    const skellam = (x: number): number =>
+      poisson.reduce((sum, mass, k) => sum + mass * (poisson[k - x] ?? 0), 0);
+    const outcomes = Array.from({ length: 161 }, (_, i) => i - 80).map((x) => ({
+      with: skellam(x - 1),
+      logRatio: Math.log(skellam(x - 1) / skellam(x)),
+    }));
+    const exact = renyiDivergence(discreteLaw(outcomes, 1, 'remove'), 2);
+    // No noise of this variance costs less (Hammersley, Chapman, Robbins).
+    expect(exact).toBeGreaterThan(Math.log(1.01));
+    expect(exact).toBeCloseTo(0.01, 5);
+    expect(exact).toBeLessThanOrEqual(0.010225);
   });
 
   it('row 21: Gboard', () => {

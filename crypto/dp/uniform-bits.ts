@@ -12,7 +12,7 @@ const CHUNK_BYTES_MAX = 65_536;
 export const BERNOULLI_DENOMINATOR_MAX = 2 ** 45;
 
 export class UniformBits {
-  readonly #random: RandomSource;
+  #random: RandomSource;
   readonly #words: Uint32Array;
   readonly #bytes: Uint8Array;
   #at: number;
@@ -25,6 +25,13 @@ export class UniformBits {
     this.#words = new Uint32Array(bytes >> 2);
     this.#bytes = new Uint8Array(this.#words.buffer);
     this.#at = this.#words.length;
+  }
+
+  /** Goes on as a new one of this source would; what was drawn ahead from the other is dropped. */
+  restart(random: RandomSource): void {
+    this.#random = random;
+    this.#at = this.#words.length;
+    this.#spare = -1;
   }
 
   /** 32 uniform bits. */

@@ -1,6 +1,6 @@
 /**
  * Zero-concentrated differential privacy: ρ of events, and the tight conversions between ρ, ε and δ of Canonne, Kamath,
- * Steinke 2020 (arXiv 2004.00010, Proposition 12 and Corollary 13): minimised over every real order.
+ * Steinke 2020 (arXiv 2004.00010, Proposition 12 and what follows from it for zCDP): minimised over every real order.
  *
  * Trusts: nothing. May be called by: accountants, the ledger, the auditor.
  */

@@ -164,6 +164,7 @@ async function factChecks(
   const checks = noiseChecks(training, tally, score);
   const shift = await clipCheck(quiet, stageOf(quiet.parsed, 'training'), schedule.whole, score);
   checks.push(shift.check);
+  if (shift.bit) checks.push(shift.bit.check);
   const stillTraining = stageOf(still.parsed, 'training');
   for (const crowd of schedule.layers)
     checks.push((await clipCheck(still, stillTraining, crowd, score)).check);
@@ -192,7 +193,9 @@ function accountingCheck(
   delta: number,
 ): CanaryCheck | null {
   if (training.samplingRate !== 1) return null;
-  const reach = Math.max(0, shift.moved - score * shift.error) * training.unitsPerClip;
+  const surely = ({ moved, error }: Pick<Shift, 'moved' | 'error'>) => Math.max(0, moved - score * error);
+  const bit = shift.bit ? surely(shift.bit) * training.bitUnits : 0;
+  const reach = Math.hypot(surely(shift) * training.unitsPerClip, bit);
   const variance = training.noise.variance * varianceRatio * (1 + score * Math.sqrt(2 / values));
   const mu = (reach * Math.sqrt(rounds)) / Math.sqrt(variance);
   const epsilon = mu > 0 ? gaussianEpsilon(Math.min(mu, MU_MAX), delta) : 0;
@@ -223,8 +226,10 @@ function planAudit({ own, quiet, still }: Benches, options: CanaryAuditOptions) 
       ? releasesFor(REPLAY_WORK / (2 * rounds), shares, dimension, 40, RUNS_MAX)
       : Math.max(1, Math.min(8, Math.ceil(1000 / canariesPerPass(own, training))));
   const runs = options.runs ?? usual;
-  const [everything, ...parts] = directionsOf(own.parsed, dimension, own.random);
-  const tests = 2 + parts.length + NOISE_CHECKS + Number(own.byRecord) + (evaluation ? NOISE_CHECKS + 1 : 0);
+  const [everything, ...parts] = directionsOf(own.parsed, training, own.random);
+  const perRecord = Number(own.byRecord);
+  const bits = Number(training.bitUnits > 0);
+  const tests = 2 + parts.length + NOISE_CHECKS + perRecord + bits + (evaluation ? NOISE_CHECKS + 1 : 0);
   const score = normalQuantile(1 - (FALSE_ALARM_RATE - BOUND_SIGNIFICANCE) / tests / 2);
   const whole = planCrowd(quiet, stageOf(quiet.parsed, 'training'), everything!, CHECK_WORK);
   const stillTraining = stageOf(still.parsed, 'training');

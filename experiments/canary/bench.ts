@@ -14,7 +14,7 @@ import type { ParsedPlan } from '../../protos/plan.ts';
 import { mechanismOf, roundMechanismOf, vectorLength } from '../../protos/plan-mechanism.ts';
 import { layoutOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
-import { type CanarySubject, type Contribution, rotatedUnits, unitsOf } from './pipeline.ts';
+import { type CanarySubject, type Contribution, rotatedUnits, unitsOf, updateTerms } from './pipeline.ts';
 
 /** Canaries are this many clips long: what fails to clip them shows it. */
 export const CANARY_CLIPS = 8;
@@ -22,6 +22,10 @@ export const CANARY_CLIPS = 8;
 export interface Stage {
   readonly kind: RoundKind;
   readonly dimension: number;
+  /** Of those, entries of the update: where the clip adapts the last entry is its bit. */
+  readonly updateDimension: number;
+  /** Units of that bit; 0 without. */
+  readonly bitUnits: number;
   /** Honest clients, all of whom add their noise share. */
   readonly shares: number;
   /** Noise of one coordinate of the sum. */
@@ -42,6 +46,8 @@ export function stageOf(parsed: ParsedPlan, kind: RoundKind): Stage {
   return {
     kind,
     dimension: vectorLength(parsed.plan, kind),
+    updateDimension: updateTerms(parsed, kind).length,
+    bitUnits: updateTerms(parsed, kind).bitUnits,
     shares: claimed.noiseShares,
     noise,
     unitsPerClip: mechanismOf(parsed, kind, 1).unitsPerClip,
@@ -119,13 +125,16 @@ export class Bench {
     );
     this.#onRelease?.();
     const units = unitsOf(parsed, stage.kind, published, contributions.length);
+    // Of clients with nothing to say every one is within the clip, and says so.
+    const { bitUnits, dimension } = stage;
+    if (bitUnits > 0) units[dimension - 1] = units[dimension - 1]! - bitUnits * contributions.length;
     return { units, rotated: () => rotatedUnits(parsed, stage.kind, round, units) };
   }
 
   /** The neighbour's contribution: the zero vector, which stays in the public cohort. */
-  silent({ kind, dimension }: Stage): Contribution {
+  silent({ kind, updateDimension }: Stage): Contribution {
     if (kind === 'evaluation') return { vectors: new Float32Array(0), count: 0 };
-    return { vectors: new Float32Array(dimension), count: this.byRecord ? 1 : this.recordsMax };
+    return { vectors: new Float32Array(updateDimension), count: this.byRecord ? 1 : this.recordsMax };
   }
 
   /** A model direction in the coordinates of a round. */
@@ -140,9 +149,9 @@ export class Bench {
   }
 
   /** `direction` (norm 1) as an update or as `rows` gradients, CANARY_CLIPS clips long. */
-  push(direction: Float64Array, rows = 1): Contribution {
+  push({ updateDimension }: Stage, direction: Float64Array, rows = 1): Contribution {
     const length = CANARY_CLIPS * rationalToNumber(parseRational(this.parsed.plan.mechanism.clip));
-    const one = Float32Array.from(direction, (value) => value * length);
+    const one = Float32Array.from(direction.subarray(0, updateDimension), (value) => value * length);
     if (!this.byRecord) return { vectors: one, count: this.recordsMax };
     return this.rows(
       Array.from({ length: rows }, () => one),

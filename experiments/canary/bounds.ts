@@ -36,8 +36,8 @@ export async function replayBound(
   tally: NoiseTally,
   { runs, rounds, significance, delta }: ReplayOptions,
 ): Promise<ReplayOutcome> {
-  const direction = randomSigns(stage.dimension, 0, stage.dimension, bench.random);
-  const canary = bench.push(direction);
+  const direction = randomSigns(stage.dimension, 0, stage.updateDimension, bench.random);
+  const canary = bench.push(stage, direction);
   const inScores = new Float64Array(runs);
   const outScores = new Float64Array(runs);
   for (let run = 0; run < runs; run++)
@@ -99,7 +99,7 @@ export async function oneRunBound(
   stage: Stage,
   { passes, significance, delta }: OneRunOptions,
 ): Promise<OneRunOutcome> {
-  const { dimension, shares } = stage;
+  const { dimension, updateDimension, shares } = stage;
   const rows = rowsPerClient(bench, dimension);
   const scores: number[] = [];
   const coins: boolean[] = [];
@@ -107,13 +107,13 @@ export async function oneRunBound(
   for (let pass = 0; pass < passes; pass++) {
     const tossed = randomBytes(shares * rows, bench.random);
     const directions = Array.from({ length: shares * rows }, () =>
-      randomSigns(dimension, 0, dimension, bench.random),
+      randomSigns(dimension, 0, updateDimension, bench.random),
     );
     const contributions = Array.from({ length: shares }, (_, client) => {
       const own = directions
         .slice(client * rows, (client + 1) * rows)
         .map((direction, row) =>
-          (tossed[client * rows + row]! & 1) === 1 ? bench.push(direction) : bench.silent(stage),
+          (tossed[client * rows + row]! & 1) === 1 ? bench.push(stage, direction) : bench.silent(stage),
         );
       return bench.byRecord
         ? bench.rows(
@@ -123,7 +123,8 @@ export async function oneRunBound(
         : own[0]!;
     });
     const { units } = await bench.release(stage, 1, contributions);
-    const norm = Math.sqrt(dot(units, units));
+    const update = units.subarray(0, updateDimension);
+    const norm = Math.sqrt(dot(update, update));
     directions.forEach((direction, i) => {
       const included = (tossed[i]! & 1) === 1;
       const score = dot(units, direction);

@@ -9,11 +9,19 @@ import { PRODUCTS, reachableFrom, sources } from '../e2e/testing-sources.ts';
 import { auditCanaries, type CanaryAuditOptions } from './audit.ts';
 import { Bench, stageOf } from './bench.ts';
 import { productionSubject, rotatedUnits, unitsOf, vectorOfRotated } from './pipeline.ts';
-import { seededBugs } from './testing-bugs.ts';
+import { ADAPTIVE_BUGS, GROUP_BUGS, seededBugs } from './testing-bugs.ts';
 import { type TestPlan, testPlan } from './testing-plans.ts';
 
 const PERSON: TestPlan = { unit: 'person', cohortMin: 3, hidden: [8], evaluation: true };
 const RECORD: TestPlan = { unit: 'record', cohortMin: 3, hidden: [8], unitsPerClip: 2 };
+const GROUPS: TestPlan = {
+  unit: 'person',
+  cohortMin: 36,
+  gamma: '1/12',
+  hidden: [8],
+  groups: { count: 4, combine: 'median' },
+};
+const ADAPTIVE: TestPlan = { unit: 'person', cohortMin: 3, hidden: [8], clipBitUnits: 8 };
 const RUNS = 12;
 
 const audit = (plan: TestPlan, seed: string, options: CanaryAuditOptions = {}): Promise<CanaryReport> =>
@@ -29,6 +37,12 @@ describe('seeded bugs', () => {
   const cases = [
     ...person.map((bug) => ['person', bug.name, PERSON, bug] as const),
     ...record.map((bug) => ['record', bug.name, RECORD, bug] as const),
+    ...[...GROUP_BUGS, ...seededBugs('person').filter((_, i) => i % 4 === 0)].map(
+      (bug) => ['groups', bug.name, GROUPS, bug] as const,
+    ),
+    ...[...ADAPTIVE_BUGS, ...seededBugs('person').filter((_, i) => i % 4 === 2)].map(
+      (bug) => ['adaptive clip', bug.name, ADAPTIVE, bug] as const,
+    ),
   ];
 
   it.each(cases)('%s: %s is flagged by its own check', async (_unit, _name, plan, bug) => {
@@ -59,6 +73,20 @@ describe('correct plans', () => {
       expect(report.note).toMatch(/not an epsilon/);
     }
   });
+
+  it.each([GROUPS, ADAPTIVE, { ...GROUPS, groups: { count: 4, combine: 'krum' } }])(
+    'raise no alarm where groups open or the clip adapts: %o',
+    async (plan) => {
+      for (const seed of ['1', '2']) {
+        const report = await audit(plan, seed);
+        expect(alarmsOf(report)).toEqual([]);
+        expect(report.verdict).toBe('no violation found');
+        expect(report.checks.map(({ status }) => status)).not.toContain('weak');
+        const bit = report.checks.find(({ name }) => name === 'training: clip bit');
+        expect(bit === undefined).toBe(plan.clipBitUnits === undefined);
+      }
+    },
+  );
 
   it('repeat exactly from a seed, and say so; other seeds differ; without one the noise is real', async () => {
     const [once, again, other] = [
@@ -111,11 +139,10 @@ describe('claims', () => {
     const parsed = testPlan(PERSON);
     const bare = { ...parsed, plan: { ...parsed.plan, privacy: null } };
     await expect(auditCanaries(bare)).rejects.toMatchObject({ code: 'PLAN_INVALID' });
-    const groups = { count: 3, combine: 'median' as const };
-    const aggregation = { transport: 'shares', kem: 'x25519', coherence: '1', groups } as const;
-    await expect(auditCanaries({ ...parsed, plan: { ...parsed.plan, aggregation } })).rejects.toMatchObject({
+    const training = { ...parsed.plan.training, strategy: 'scaffold' as const };
+    await expect(auditCanaries({ ...parsed, plan: { ...parsed.plan, training } })).rejects.toMatchObject({
       code: 'PLAN_INVALID',
-      message: expect.stringContaining('aggregation.groups'),
+      message: expect.stringContaining('scaffold'),
     });
   });
 });

@@ -125,21 +125,35 @@ export interface Shift {
   readonly check: CanaryCheck;
   readonly moved: number;
   readonly error: number;
+  /** Where the clip adapts: its bit, in units of what the plan pays for. */
+  readonly bit?: Omit<Shift, 'bit'>;
 }
 
 /** `score`: as above. */
 export async function clipCheck(bench: Bench, stage: Stage, crowd: CrowdPlan, score: number): Promise<Shift> {
   const { direction, clients, rows, releases, shift, deviation } = crowd;
-  const given = Array.from({ length: clients }, () => bench.push(direction.vector, rows));
+  const given = Array.from({ length: clients }, () => bench.push(stage, direction.vector, rows));
   let sum = 0;
+  let bits = 0;
   for (let i = 0; i < releases; i++) {
     const round = roundAt(i, bench.parsed.plan.rounds.training);
     const { units } = await bench.release(stage, round, given, clients);
     sum += dot(units, direction.vector);
+    bits += units[stage.dimension - 1]!;
   }
   const error = deviation / Math.sqrt(releases) / shift;
   const moved = sum / releases / shift;
-  return { check: shiftCheck(`training: clip, ${direction.name}`, moved, error, score), moved, error };
+  const name = `training: clip, ${direction.name}`;
+  const bit = stage.bitUnits > 0 ? bitShift(stage, crowd, bits, score) : undefined;
+  return { check: shiftCheck(name, moved, error, score), moved, error, ...(bit && { bit }) };
+}
+
+/** Every canary says −bitUnits where the clients without a say said bitUnits: a contribution counts for half of that. */
+function bitShift(stage: Stage, { clients, releases }: CrowdPlan, sum: number, score: number) {
+  const shift = 2 * stage.bitUnits * clients;
+  const error = Math.sqrt((stage.noise.variance * clients) / stage.shares / releases) / shift;
+  const moved = -sum / releases / shift;
+  return { check: shiftCheck('training: clip bit', moved, error, score), moved, error };
 }
 
 /** `moved`: clips by which one contribution of eight clips moved the sum; `error` its standard deviation. */

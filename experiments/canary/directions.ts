@@ -6,6 +6,7 @@
 import { type RandomSource, randomBytes } from '../../crypto/random.ts';
 import { modelLayout } from '../../protos/model.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import type { Stage } from './bench.ts';
 
 export interface Direction {
   readonly name: string;
@@ -29,8 +30,13 @@ export function randomSigns(
 }
 
 /** The whole vector, then every layer's weights and biases apart. */
-export function directionsOf({ plan }: ParsedPlan, dimension: number, random: RandomSource): Direction[] {
-  const out: Direction[] = [{ name: 'whole update', vector: randomSigns(dimension, 0, dimension, random) }];
+export function directionsOf(
+  { plan }: ParsedPlan,
+  { dimension, updateDimension }: Pick<Stage, 'dimension' | 'updateDimension'>,
+  random: RandomSource,
+): Direction[] {
+  const whole = randomSigns(dimension, 0, updateDimension, random);
+  const out: Direction[] = [{ name: 'whole update', vector: whole }];
   modelLayout(plan.model).forEach(({ weightsAt, biasAt, outputs }, layer) => {
     const add = (what: string, start: number, end: number): void => {
       out.push({ name: `layer ${layer + 1} ${what}`, vector: randomSigns(dimension, start, end, random) });

@@ -10,16 +10,19 @@ import type { ProtectInput } from '../../client/agent/protect.ts';
 import { protectContribution } from '../../client/agent/protect.ts';
 import type { TrainEngine, TrainingData } from '../../client/training/engine.ts';
 import { meanUpdate, releaseEvaluation } from '../../coordinator/aggregation/release.ts';
-import { centredResidue } from '../../crypto/dp/mechanism.ts';
+import { centredResidue, fromDigits } from '../../crypto/dp/mechanism.ts';
+import { updateDimension } from '../../crypto/dp/mechanism-parameters.ts';
 import { parseRational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { createRotation, rotateInverse } from '../../crypto/dp/rotation.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
+import { firstClip } from '../../protos/adaptive-clip.ts';
 import { type ModelSpec, parameterCount } from '../../protos/model.ts';
-import type { ParsedPlan } from '../../protos/plan.ts';
+import { groupTermsOf, type ParsedPlan, type Plan } from '../../protos/plan.ts';
 import { mechanismOf } from '../../protos/plan-mechanism.ts';
 import { digitCountOf, layoutOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
+import { strategyOf } from '../../protos/strategies/index.ts';
 
 /** What one honest client has. */
 export interface Contribution {
@@ -85,6 +88,18 @@ function tableOf(parsed: ParsedPlan, kind: RoundKind, { count, cell }: Contribut
   return { features, labels: new Uint8Array(count).fill(Number(positive)), count };
 }
 
+/** Every round is the first one: its clip is the plan's own, also where it adapts. */
+const clipOf = ({ plan }: ParsedPlan, kind: RoundKind): { clip?: string } => {
+  const clip = firstClip(plan, kind);
+  return clip === undefined ? {} : { clip };
+};
+
+/** Entries of an update, and units of the bit beside it where the clip adapts. */
+export function updateTerms(parsed: ParsedPlan, kind: RoundKind): { length: number; bitUnits: number } {
+  const mechanism = mechanismOf(parsed, kind, 1);
+  return { length: updateDimension(mechanism), bitUnits: mechanism.clipBitUnits ?? 0 };
+}
+
 /** What `protectContribution` takes; exported so that tests can replace single steps. */
 export function protectInput(
   parsed: ParsedPlan,
@@ -102,6 +117,7 @@ export function protectInput(
       committeeKeyId: '0'.repeat(64),
       digitCount: digitCountOf(parsed, kind),
       openedAtMs: 0,
+      ...clipOf(parsed, kind),
     },
     weights: new Float32Array(parameterCount(parsed.plan.model)),
     data: tableOf(parsed, kind, contribution),
@@ -116,14 +132,44 @@ export function openedSum(parsed: ParsedPlan, kind: RoundKind, totals: Float64Ar
   return Int32Array.from(totals, (total) => centredResidue(total, modulusBits));
 }
 
-/** What the coordinator publishes for an opened sum of `cohortCount` clients. */
+/**
+ * What the coordinator publishes for an opened sum of `cohortCount` clients. With groups the sum is one group's: a canary
+ * stands in one of them, and whoever opens them sees that one by itself. All groups are given that sum, so that
+ * every rule that combines them answers with its mean. Where the clip adapts, the bits' sum follows, in the units of the update.
+ */
 export function publish(
   parsed: ParsedPlan,
   kind: RoundKind,
   sum: { readonly digits: Int32Array; readonly round: number; readonly cohortCount: number },
 ): Float64Array {
-  if (kind === 'training') return meanUpdate(parsed, sum);
-  return Float64Array.from(releaseEvaluation(parsed, sum).histogram);
+  if (kind === 'evaluation') return Float64Array.from(releaseEvaluation(parsed, sum).histogram);
+  const groups = groupTermsOf(parsed.plan);
+  const count = groups?.count ?? 1;
+  const mean = meanUpdate(parsed, {
+    ...sum,
+    ...clipOf(parsed, kind),
+    cohortCount: count * sum.cohortCount,
+    digits: count === 1 ? sum.digits : repeated(sum.digits, count),
+    ...(groups && {
+      groups: { sizes: new Array(count).fill(sum.cohortCount), valid: new Array(count).fill(true) },
+    }),
+  });
+  const { length, bitUnits } = updateTerms(parsed, kind);
+  if (bitUnits === 0) return mean;
+  const bits = fromDigits(sum.digits, layoutOf(parsed, kind), length + 1)[length]!;
+  return Float64Array.from([...mean, bits / integersPerUnit(parsed, sum.cohortCount)]);
+}
+
+function repeated(digits: Int32Array, count: number): Int32Array {
+  const all = new Int32Array(count * digits.length);
+  for (let i = 0; i < count; i++) all.set(digits, i * digits.length);
+  return all;
+}
+
+/** Integers of the sum that one unit of the published mean stands for. */
+function integersPerUnit(parsed: ParsedPlan, cohortCount: number): number {
+  const { clip, unitsPerClip } = parsed.plan.mechanism;
+  return (divisorOf(parsed, cohortCount) * unitsPerClip) / rationalToNumber(parseRational(clip));
 }
 
 /** The code that devices and coordinator run. */
@@ -156,14 +202,13 @@ export function unitsOf(
   cohortCount: number,
 ): Float64Array {
   if (kind === 'evaluation') return published;
-  const { clip, unitsPerClip } = parsed.plan.mechanism;
-  const factor = (divisorOf(parsed, cohortCount) * unitsPerClip) / rationalToNumber(parseRational(clip));
+  const factor = integersPerUnit(parsed, cohortCount);
   return published.map((value) => value * factor);
 }
 
 /**
  * The same, rotated forward: the integers that were summed, if they were integers. The rotation is R = H·S with H its
- * own inverse and S signs, so R·x = S·(R⁻¹(S·x)).
+ * own inverse and S signs, so R·x = S·(R⁻¹(S·x)). The bit of an adaptive clip is not rotated.
  */
 export function rotatedUnits(
   parsed: ParsedPlan,
@@ -172,10 +217,13 @@ export function rotatedUnits(
   units: Float64Array,
 ): Float64Array {
   if (kind === 'evaluation') return units;
-  const { rotationSeed, dimension } = mechanismOf(parsed, kind, round);
-  const rotation = createRotation(rotationSeed, dimension);
-  const signed = units.map((value, i) => value * rotation.signs[i]!);
-  return rotateInverse(rotation, signed).map((value, i) => value * rotation.signs[i]!);
+  const { rotationSeed } = mechanismOf(parsed, kind, round);
+  const { length } = updateTerms(parsed, kind);
+  const rotation = createRotation(rotationSeed, length);
+  const signed = units.subarray(0, length).map((value, i) => value * rotation.signs[i]!);
+  const out = units.slice();
+  out.set(rotateInverse(rotation, signed).map((value, i) => value * rotation.signs[i]!));
+  return out;
 }
 
 /** A vector of integer units in rotated coordinates as a contribution in model units. */
@@ -189,6 +237,12 @@ export function vectorOfRotated(parsed: ParsedPlan, round: number, rotated: Floa
   );
 }
 
+/** The canary stands for a whole update of the model. */
+function unsupportedTerm(plan: Plan): string | undefined {
+  const { training } = plan;
+  return strategyOf(plan).local === 'own' ? `training.strategy ${training.strategy}` : undefined;
+}
+
 /** Refuses what there is nothing to audit in. */
 export function requirePrivacy(parsed: ParsedPlan): void {
   if (parsed.plan.privacy === null)
@@ -196,12 +250,11 @@ export function requirePrivacy(parsed: ParsedPlan): void {
       'PLAN_INVALID',
       'this plan runs without differential privacy: there is no claim that a canary could test',
     );
-  const { aggregation, mechanism } = parsed.plan;
-  const groups = aggregation.transport === 'shares' && aggregation.groups !== undefined;
-  if (groups || mechanism.adaptiveClip !== undefined)
+  const unsupported = unsupportedTerm(parsed.plan);
+  if (unsupported !== undefined)
     throw new PulsefoldError(
       'PLAN_INVALID',
-      `canaries cannot audit ${groups ? 'aggregation.groups' : 'mechanism.adaptiveClip'} in this version: ` +
+      `canaries cannot audit ${unsupported} in this version: ` +
         'audit a copy of the plan without it, which tests the same noise and clip',
     );
 }

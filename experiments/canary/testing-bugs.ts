@@ -6,11 +6,13 @@
 import type { ParsedPlan } from '../../protos/plan.ts';
 import type { CanarySubject } from './pipeline.ts';
 import {
+  doubleBit,
   doubleClip,
   floatNoise,
   halfDeviation,
   halfVariance,
   lostBit,
+  noiseOfCohort,
   reusedNoise,
   roundedSum,
   thinnedSurvivors,
@@ -50,6 +52,16 @@ const RECORD: readonly SeededBug[] = [
     subject: (parsed) => roundedSum(parsed, true),
     check: 'rounding',
   },
+];
+
+/** Of plans that open groups. */
+export const GROUP_BUGS: readonly SeededBug[] = [
+  { name: "a group with the whole cohort's noise", subject: noiseOfCohort, check: 'noise' },
+];
+
+/** Of plans whose clip adapts. */
+export const ADAPTIVE_BUGS: readonly SeededBug[] = [
+  { name: 'a bit of twice its units', subject: doubleBit, check: 'clip bit' },
 ];
 
 /** A person's update is one vector, so only hospitals can round a sum of them. */

@@ -3,11 +3,10 @@
  *
  * May be called by: experiments/canary tests.
  */
-import { normBoundSquared } from '../../crypto/dp/mechanism.ts';
-import { calibrateNoiseVariance, noiseShares, roundEvent } from '../../crypto/dp/plan-accounting.ts';
+import { calibrateNoiseVariance, roundEvent } from '../../crypto/dp/plan-accounting.ts';
 import { formatRational, parseRational } from '../../crypto/dp/rational.ts';
 import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
-import { mechanismOf, roundMechanismOf } from '../../protos/plan-mechanism.ts';
+import { accountingDelta, mechanismOf, roundMechanismOf } from '../../protos/plan-mechanism.ts';
 
 export interface TestPlan {
   readonly unit: 'person' | 'record';
@@ -19,6 +18,10 @@ export interface TestPlan {
   readonly samplingRate?: string;
   readonly unitsPerClip?: number;
   readonly evaluation?: boolean;
+  readonly gamma?: string;
+  readonly groups?: { readonly count: number; readonly combine: string };
+  /** Units of the bit of an adaptive clip. */
+  readonly clipBitUnits?: number;
 }
 
 const key = (i: number) => String(i).repeat(64);
@@ -26,7 +29,7 @@ const key = (i: number) => String(i).repeat(64);
 export function testPlan(options: TestPlan): ParsedPlan {
   const { unit, cohortMin = 6, inputs = 10, hidden = [], epsilon = 3, rounds = 4 } = options;
   const samplingRate = options.samplingRate ?? (unit === 'record' ? '1/2' : '1');
-  const gamma = '1/3';
+  const { gamma = '1/3', groups, clipBitUnits } = options;
   const draft = {
     version: 1,
     name: `canary-${unit}`,
@@ -61,14 +64,27 @@ export function testPlan(options: TestPlan): ParsedPlan {
       clip: '1',
       unitsPerClip: options.unitsPerClip ?? 16,
       ...(unit === 'record' ? { expectedBatch: '100', recordsMax: 100 } : {}),
+      ...(clipBitUnits === undefined
+        ? {}
+        : {
+            adaptiveClip: {
+              quantile: '1/2',
+              learningRate: 0.2,
+              bitUnits: clipBitUnits,
+              clipMin: '1/100',
+              clipMax: '100',
+            },
+          }),
     },
+    ...(groups ? { aggregation: { transport: 'shares', kem: 'x25519', coherence: '1', groups } } : {}),
     privacy: {
       unit,
       epsilon: String(epsilon),
       delta: '0.00001',
       gamma,
       samplingRate,
-      noiseVariance: '1',
+      // Enough for any plan to be read: the noise follows below.
+      noiseVariance: '1000000000',
       ...(options.evaluation ? { evaluationNoiseVariance: '100' } : {}),
     },
     holders: [1, 2, 3, 4].map((i) => ({
@@ -80,17 +96,17 @@ export function testPlan(options: TestPlan): ParsedPlan {
     coordinatorPublicKey: key(0),
   };
   const probe = finishPlan(draft);
-  const shares = noiseShares(parseRational(gamma), cohortMin);
+  const claimed = roundMechanismOf(probe, 'training', cohortMin)!;
   const mechanism = mechanismOf(probe, 'training', 1);
   const { noiseVariance } = calibrateNoiseVariance({
-    sensitivitySquared: normBoundSquared(mechanism),
-    noiseShares: shares,
+    sensitivitySquared: claimed.sensitivitySquared,
+    noiseShares: claimed.noiseShares,
     samplingRate: parseRational(samplingRate),
     rounds,
     dimension: mechanism.dimension,
     unit,
     epsilon,
-    delta: 0.00001,
+    delta: accountingDelta(probe),
     otherEvents: options.evaluation ? [roundEvent(roundMechanismOf(probe, 'evaluation', cohortMin)!)] : [],
   });
   return finishPlan({

@@ -12,6 +12,7 @@ import {
   protectPersonWithoutNoise,
   toDigits,
 } from '../../crypto/dp/mechanism.ts';
+import { noiseShares } from '../../crypto/dp/plan-accounting.ts';
 import {
   formatRational,
   multiplyRational,
@@ -24,6 +25,7 @@ import { createRotation, rotateInverse } from '../../crypto/dp/rotation.ts';
 import { type RandomSource, seededRandom, uniform } from '../../crypto/random.ts';
 import { modelLayout } from '../../protos/model.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { sumNoiseShares } from '../../protos/plan-groups.ts';
 import { mechanismOf } from '../../protos/plan-mechanism.ts';
 import { digitCountOf, layoutOf } from '../../protos/plan-scheme.ts';
 import {
@@ -97,6 +99,25 @@ export const halfDeviation = (parsed: ParsedPlan): CanarySubject =>
 /** The variance is. */
 export const halfVariance = (parsed: ParsedPlan): CanarySubject =>
   withTerms(parsed, { noise: rational(1, 2) });
+
+/** Noise that is enough in a sum of the whole cohort, in plans that open groups. */
+export function noiseOfCohort(parsed: ParsedPlan): CanarySubject {
+  const { rounds, privacy } = parsed.plan;
+  const ofCohort = noiseShares(parseRational(privacy!.gamma), rounds.cohortMin);
+  const ofGroup = sumNoiseShares(parsed.plan, 'training', rounds.cohortMin);
+  return withTerms(parsed, { noise: rational(ofGroup, ofCohort) });
+}
+
+/** The bit of an adaptive clip counts twice what the sensitivity knows of. */
+export function doubleBit(parsed: ParsedPlan): CanarySubject {
+  const { plan } = parsed;
+  const adaptiveClip = plan.mechanism.adaptiveClip!;
+  const mechanism = {
+    ...plan.mechanism,
+    adaptiveClip: { ...adaptiveClip, bitUnits: 2 * adaptiveClip.bitUnits },
+  };
+  return slotsOf(parsed, { ...parsed, plan: { ...plan, mechanism } });
+}
 
 /** Noise for a sensitivity of 1e-4 clips (londonaicentre/FLIP, pull request 833). */
 export const tinySensitivity = (parsed: ParsedPlan): CanarySubject =>
