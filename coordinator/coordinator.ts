@@ -4,7 +4,7 @@
  * Trusts: its own store and signing key. May be called by: coordinator/server.ts, experiments/simulation.
  */
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
-import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import type { ApprovalPolicy } from '../protos/approval-policy.ts';
 import { decodeApprovals, encodeApprovals } from '../protos/approvals.ts';
 import {
@@ -17,10 +17,15 @@ import {
 import { accountPlan } from '../protos/plan-mechanism.ts';
 import type { PlanDirectory } from './grpc/rounds-service.ts';
 import type { RoundState } from './rounds/machine.ts';
+import { budgetAlarms } from './rounds/reconcile.ts';
 import * as repository from './rounds/repository.ts';
 import { type PlanOutcome, PlanRunner } from './rounds/runner.ts';
 import type { RoundServices } from './rounds/services.ts';
 import type { Database } from './storage/store.ts';
+
+/** What messages and receipts are sized for; a plan may state more, for simulations. */
+const SERVED_COHORT_MAX = 10_000;
+const ALARMS_SHOWN = 100;
 
 export interface CoordinatorParts {
   readonly services: RoundServices;
@@ -29,6 +34,9 @@ export interface CoordinatorParts {
   /** Called when a plan has ended, for export. */
   readonly onPlanEnd: (parsed: ParsedPlan, outcome: PlanOutcome) => void;
 }
+
+/** The store was away while a plan began or ended: its row says how it stands, and the queue takes it up again. */
+const STORE_RETRY_MS = 1000;
 
 export class Coordinator implements PlanDirectory {
   readonly #parts: CoordinatorParts;
@@ -69,6 +77,12 @@ export class Coordinator implements PlanDirectory {
       'PLAN_INVALID',
       'the plan names another coordinator key',
     );
+    ensure(
+      parsed.plan.rounds.cohortMax <= SERVED_COHORT_MAX,
+      'PLAN_INVALID',
+      `plan.rounds.cohortMax: a coordinator serves cohorts of at most ${SERVED_COHORT_MAX} devices, because a receipt ` +
+        'that proves an exclusion names them all; larger ones can be simulated (pulsefold simulate)',
+    );
     accountPlan(parsed);
     services.holdersOf(parsed);
     services.store.transaction('submit-plan', (db) =>
@@ -93,7 +107,14 @@ export class Coordinator implements PlanDirectory {
         });
         continue;
       }
-      await this.#runPlan(next);
+      try {
+        await this.#runPlan(next);
+      } catch (error) {
+        // Only the store's own absence gets here; a queue that stopped for it would never run a plan again.
+        if (this.#stopped || !isPulsefoldError(error) || error.code !== 'UNAVAILABLE') throw error;
+        services.logger.warn({ message: error.message }, 'the store is away; taking the plan up again');
+        await new Promise<void>((resolve) => services.clock.after(STORE_RETRY_MS, resolve));
+      }
     }
   }
 
@@ -155,8 +176,9 @@ export class Coordinator implements PlanDirectory {
     const active = runner.active?.state;
     const stateOf = (db: Database, row: repository.RoundRow) =>
       active?.round === row.round ? active : repository.loadRoundState(db, parsed.hashHex, row);
-    const { released, rounds, keys, spent } = services.store.read('status', (db) => ({
-      released: repository.listRounds(db, parsed.hashHex).filter((row) => row.phase === 'released').length,
+    const { released, rounds, keys, spent, alarms } = services.store.read('status', (db) => ({
+      alarms: budgetAlarms(db).filter(({ plan }) => plan === parsed.hashHex),
+      released: repository.roundPhases(db, parsed.hashHex).filter((row) => row.phase === 'released').length,
       rounds: repository
         .listRounds(db, parsed.hashHex)
         .slice(-50)
@@ -177,6 +199,11 @@ export class Coordinator implements PlanDirectory {
       rounds,
       epsilonSpent: parsed.plan.privacy ? String(spent) : '',
       epsilonAllowed: parsed.plan.privacy?.epsilon ?? '',
+      budgetAlarmCount: alarms.length,
+      budgetAlarms: alarms
+        .slice(-ALARMS_SHOWN)
+        .reverse()
+        .map(({ round, said, ledger, timeMs }) => ({ round, said, ledger, timeMs })),
     };
   }
 }

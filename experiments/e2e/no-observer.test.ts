@@ -32,6 +32,12 @@ import {
 const EXPERIMENT_COMMANDS = [
   'cli/commands/demo.ts',
   'cli/commands/data.ts',
+  // Simulations: all parties in one process, under keys that a seed makes (experiments/simulation).
+  'cli/commands/simulate.ts',
+  'cli/commands/compare.ts',
+  'cli/commands/run.ts',
+  // Plays rounds on a deployment of its own, in one process, and holds nobody's key.
+  'cli/commands/fuzz-rounds.ts',
   ...readdirSync(join(root, 'cli/commands'))
     .filter((name) => /^bench(-[a-z]+)?\.ts$/.test(name))
     .map((name) => `cli/commands/${name}`),
@@ -117,9 +123,21 @@ const DANGEROUS = [
     'protectContribution',
     'loadSealer',
     'protectPersonWithoutNoise',
+    'PersonProtector',
+    'RoundProtector',
+    'inviteDevices',
+    'acknowledgeUploads',
   ],
   ...['KeyHolderService', 'holderRules', 'noHooks', 'PlanBook', 'Custody', 'HolderStore'],
-  ...['seededRandom', 'XofStream', 'runCeremony', 'RoundBudget', 'ActiveRound', 'Coordinator'],
+  ...[
+    'seededRandom',
+    'SeededStreams',
+    'XofStream',
+    'runCeremony',
+    'RoundBudget',
+    'ActiveRound',
+    'Coordinator',
+  ],
 ];
 
 function exportFindings({ exports, files }: Pick<Package, 'exports' | 'files'>): string[] {

@@ -37,7 +37,7 @@ function runOf({ name, federated, central = {}, split = 'same', metric = 'auc' }
     line('federated', seed, federated[seed]!),
   ]);
   const records = seeds.map(
-    (seed) => ({ point: 0, seed, test_sha256: `${split}-${seed}` }) as unknown as UnitRecord,
+    (seed) => ({ point: 0, seed, test_sha256: `${split}-${seed}`, test_rows: 100 }) as unknown as UnitRecord,
   );
   const summary = {
     name,

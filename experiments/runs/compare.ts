@@ -2,7 +2,8 @@
  * Sets finished runs side by side: every sweep point of every run against the first one.
  *
  * Seeds pair two runs where both tested on the very same rows (SHA-256 of them), and then the difference is taken seed by
- * seed, which takes the luck of the split out of it; otherwise it is a difference of two independent means and says so.
+ * seed, which takes the luck of the split out of it, with a variance that allows for test rows that overlap between
+ * seeds; otherwise it is a difference of two independent means and says so.
  * Trusts: nothing in a folder but that its own run wrote it. May be called by: cli, experiments.
  */
 import { existsSync } from 'node:fs';
@@ -13,6 +14,7 @@ import {
   type Estimate,
   estimateOf,
   INTERVAL_TEXT,
+  meanOf,
   pairedDifference,
   unpairedDifference,
 } from './statistics.ts';
@@ -92,7 +94,10 @@ export function readRun(directory: string): FinishedFolder {
 /** One column of figures: a condition's value and test rows for each seed. */
 interface Column {
   readonly condition: Condition;
-  readonly bySeed: ReadonlyMap<string, { readonly line: MetricsLine; readonly testSha256: string }>;
+  readonly bySeed: ReadonlyMap<
+    string,
+    { readonly line: MetricsLine; readonly testSha256: string; readonly testShare: number }
+  >;
 }
 
 /** @throws CONFIG_INVALID where the runs have nothing in common that could be compared. */
@@ -157,7 +162,8 @@ function columnsOf(run: FinishedFolder, name: string, metrics: readonly MetricNa
       const bySeed = new Map(
         lines.map((line) => {
           const record = run.records.find(({ point: at, seed }) => at === line.point && seed === line.seed)!;
-          return [line.seed, { line, testSha256: record.test_sha256 }];
+          const testShare = record.test_rows / (record.train_rows ?? Number.POSITIVE_INFINITY);
+          return [line.seed, { line, testSha256: record.test_sha256, testShare }];
         }),
       );
       const parts = [name, model === 'central' ? 'central' : point.label].filter((part) => part !== '');
@@ -186,13 +192,18 @@ function differenceOf(column: Column, reference: Column, metric: MetricName): Di
   const pairs = column.condition.seeds.flatMap((seed) => {
     const [a, b] = [figureOf(column, seed), figureOf(reference, seed)];
     const sameRows = column.bySeed.get(seed)?.testSha256 === reference.bySeed.get(seed)?.testSha256;
-    return a === null || b === null || !sameRows ? [] : [[a, b] as const];
+    return a === null || b === null || !sameRows ? [] : [{ a, b, ...column.bySeed.get(seed)! }];
   });
   const paired = pairs.length > 0;
   const all = (of: Column) => of.condition.seeds.flatMap((seed) => figureOf(of, seed) ?? []);
-  const [a, b] = paired ? [pairs.map(([x]) => x), pairs.map(([, y]) => y)] : [all(column), all(reference)];
+  const [a, b] = paired
+    ? [pairs.map((pair) => pair.a), pairs.map((pair) => pair.b)]
+    : [all(column), all(reference)];
   if (a.length === 0 || b.length === 0) return null;
-  const difference = paired ? pairedDifference(a, b) : unpairedDifference(a, b);
+  // Seeds that all test on the same rows differ by nothing that a split's luck could explain.
+  const dealtAnew = new Set(pairs.map(({ testSha256 }) => testSha256)).size > 1;
+  const testShare = dealtAnew ? meanOf(pairs.map((pair) => pair.testShare)) : 0;
+  const difference = paired ? pairedDifference(a, b, testShare) : unpairedDifference(a, b);
   return {
     condition: column.condition.name,
     metric,

@@ -59,6 +59,8 @@ export interface UnitRecord {
   readonly metrics_sha256: string;
   readonly clients: number;
   readonly test_rows: number;
+  /** Absent in folders of older versions. */
+  readonly train_rows?: number;
   readonly epsilon_spent: number | null;
   readonly log_root: string;
   /** seal, identity, store, noise, engine, threads: what really ran. */

@@ -224,6 +224,7 @@ async function runUnit(
     train_sha256: trainSha256,
     clients: scenario.clients.length,
     test_rows: scenario.test.length,
+    train_rows: scenario.train.length,
     epsilon_spent: result.epsilonSpent,
     log_root: result.logRoot,
     label: { ...result.label },

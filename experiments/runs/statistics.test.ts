@@ -86,6 +86,16 @@ describe('differences', () => {
     expect(unpaired.high).toBeGreaterThan(0);
   });
 
+  test('overlapping test rows widen a paired interval: 1/n becomes 1/n + share', () => {
+    const plain = pairedDifference(better, shared);
+    const corrected = pairedDifference(better, shared, 0.5);
+    expect(corrected.mean).toBe(plain.mean);
+    expect((corrected.high! - corrected.mean) / (plain.high! - plain.mean)).toBeCloseTo(
+      Math.sqrt((1 / 5 + 0.5) / (1 / 5)),
+      12,
+    );
+  });
+
   test("Welch's degrees of freedom, by hand", () => {
     // variances 1 and 4 over 3 each: (5/3)² / ((1/3)²/2 + (4/3)²/2) = 2.941176…
     const estimate = unpairedDifference([9, 10, 11], [3, 5, 7]);

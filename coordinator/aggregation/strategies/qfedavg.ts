@@ -17,5 +17,13 @@ export const qfedavg = {
     const gain = sum[length]!;
     return gain > 0 ? { mean: sum.subarray(0, length).map((value) => value / gain), count: gain } : null;
   },
-  direction: (mean, { clip }) => mean.map((value) => value * gainUnit(clip)),
+  /**
+   * Never longer than the clip, as no mean of clipped updates is: the sum of the gains may be next to nothing, by one
+   * device's lie or by noise, and the quotient anything.
+   */
+  direction(mean, { clip }) {
+    const direction = mean.map((value) => value * gainUnit(clip));
+    const length = Math.hypot(...direction);
+    return length > clip ? direction.map((value) => (value * clip) / length) : direction;
+  },
 } satisfies ReturnType<typeof averaging<'qfedavg'>>;

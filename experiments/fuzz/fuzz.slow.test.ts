@@ -1,0 +1,23 @@
+/**
+ * Goal: some thousands of ops break nothing, over threshold BFV as well.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { runCampaign } from './campaign.ts';
+import { createWorld } from './world.ts';
+
+it.each([
+  { seed: 'slow', ops: 10_000, bfvShare: 0 },
+  { seed: 'bfv', ops: 400, bfvShare: 1 },
+])('$seed: $ops ops', { timeout: 600_000 }, async ({ seed, ops, bfvShare }) => {
+  const directory = mkdtempSync(join(tmpdir(), 'pulsefold-fuzz-test-'));
+  try {
+    const result = await runCampaign(await createWorld(), { ops, seed, directory, bfvShare });
+    expect(result.failure?.reproduction).toBeUndefined();
+    expect(result.rounds.released).toBeGreaterThan(2);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
