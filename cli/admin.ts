@@ -84,6 +84,17 @@ export const statusReply = z.object({
   rounds: z.array(roundStatus).max(10_000),
   epsilonSpent: z.string().max(64),
   epsilonAllowed: z.string().max(64),
+  budgetAlarms: z
+    .array(
+      z.object({
+        round: count,
+        said: z.string().max(64),
+        ledger: z.string().max(64),
+        timeMs: count,
+      }),
+    )
+    .max(100),
+  budgetAlarmCount: count,
 });
 export const abortReply = z.object({ aborted: z.boolean(), message: z.string().max(4000) });
 export const submitReply = z.object({

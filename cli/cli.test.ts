@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { RunFixture } from '../auditor/testing.ts';
+import { datasetNames } from '../experiments/datasets/types.ts';
 import { entries } from './program.ts';
 import { type Finished, pulsefold, runNode, temporaryDirectory } from './testing.ts';
 
@@ -160,7 +161,7 @@ describe('what only computes', () => {
       .trim()
       .split('\n')
       .map((line) => (JSON.parse(line) as { name: string }).name);
-    expect(names).toEqual(['uci-heart', 'cardio', 'nhanes', 'pima', 'synthetic-band']);
+    expect(names).toEqual([...datasetNames]);
   });
 
   it('audit verify says yes, and no to an altered run', async () => {

@@ -4,7 +4,11 @@
  * For: `plan check` and `plan approve`. Trusts: a validated plan; everything here is derived by the code that the
  * roles use.
  */
+import type { DpEvent } from '../crypto/dp/events.ts';
+import { roundEvent } from '../crypto/dp/plan-accounting.ts';
+import type { Bracket } from '../crypto/dp/pld.ts';
 import { rationalToNumber } from '../crypto/dp/rational.ts';
+import { isPulsefoldError } from '../crypto/error.ts';
 import { parameterCount } from '../protos/model.ts';
 import {
   faultsOf,
@@ -16,9 +20,10 @@ import {
   type Plan,
   quorumOf,
 } from '../protos/plan.ts';
-import { partitionDelta, sumNoiseShares, trimOf } from '../protos/plan-groups.ts';
+import { faultyMaxOf, partitionDelta, sumNoiseShares, trimOf } from '../protos/plan-groups.ts';
 import { accountPlan, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
 import { digitCountOf, schemeOf, schemeText } from '../protos/plan-scheme.ts';
+import { strategyOf, updateLength } from '../protos/strategies/index.ts';
 import { type Cell, formatBytes } from './terminal.ts';
 
 /** Throws BUDGET_EXCEEDED when the plan's noise does not keep its stated ε. */
@@ -34,6 +39,8 @@ export async function planFacts(parsed: ParsedPlan) {
     suite: plan.suite,
     modelParameters: parameterCount(plan.model),
     strategy: plan.training.strategy,
+    summed: updateLength(plan),
+    keeps: strategyOf(plan).memory ?? null,
     rounds: { training: rounds.training, evaluation: rounds.evaluation, spare: rounds.spare },
     cohort: { min: rounds.cohortMin, target: rounds.cohortTarget, max: rounds.cohortMax },
     holders: {
@@ -43,6 +50,7 @@ export async function planFacts(parsed: ParsedPlan) {
       threshold: openersOf(plan),
     },
     clip: mechanism.clip,
+    adaptiveClip: mechanism.adaptiveClip ?? null,
     unitsPerClip: mechanism.unitsPerClip,
     privacy:
       account && privacy && noise
@@ -50,6 +58,7 @@ export async function planFacts(parsed: ParsedPlan) {
             unit: privacy.unit,
             epsilon: account.epsilon,
             epsilonStated: privacy.epsilon,
+            epsilonPld: await pldOf(parsed, account.delta),
             delta: privacy.delta,
             gamma: privacy.gamma,
             samplingRate: privacy.samplingRate,
@@ -72,11 +81,35 @@ export async function planFacts(parsed: ParsedPlan) {
   };
 }
 
+/**
+ * ε of the same rounds by their privacy loss distribution: reported, it gates nothing. null where none is known, which
+ * the accountant says of events that it does not take.
+ */
+async function pldOf(parsed: ParsedPlan, delta: number): Promise<Bracket | null> {
+  const { rounds } = parsed.plan;
+  const { accountEpsilon } = await import('../crypto/dp/accountants.ts');
+  const events = (['training', 'evaluation'] as const)
+    .filter((kind) => rounds[kind] > 0)
+    .map(
+      (kind): DpEvent => ({
+        type: 'self_composed',
+        event: roundEvent(roundMechanismOf(parsed, kind, rounds.cohortMin)!),
+        count: rounds[kind],
+      }),
+    );
+  try {
+    return accountEpsilon('pld', { type: 'composed', events }, delta);
+  } catch (error) {
+    if (isPulsefoldError(error) && error.code === 'UNSUPPORTED_EVENT') return null;
+    throw error;
+  }
+}
+
 /** Groups that may be anybody's before the rule's result is: its breakdown point. One client spoils one group. */
 function spoiledGroupsBorne(terms: GroupTerms): number {
   if (terms.combine === 'mean') return 0;
   if (terms.combine === 'trimmed-mean') return Math.floor(rationalToNumber(trimOf(terms)) * terms.count);
-  return Math.ceil(terms.count / 2) - 1;
+  return terms.combine === 'krum' ? faultyMaxOf(terms) : Math.ceil(terms.count / 2) - 1;
 }
 
 /** Share of malicious clients for which lone ones are counted. */
@@ -108,6 +141,19 @@ function groupFacts(plan: Plan) {
   };
 }
 
+/** Four digits, rounded up. */
+const upTo = (value: number): string => (Math.ceil(value * 1e4) / 1e4).toFixed(4);
+
+/** What the strategy makes of a device beyond an update as long as the model. */
+function strategyText({ strategy, summed, keeps, modelParameters }: PlanFacts): string {
+  const more = [
+    ...(summed === modelParameters ? [] : [`${summed} numbers are summed`]),
+    ...(keeps === 'control' ? ['a correction stays on the device'] : []),
+    ...(keeps === 'personal' ? ['personal weights stay on the device'] : []),
+  ];
+  return more.length > 0 ? `${strategy}: ${more.join(', ')}` : strategy;
+}
+
 type PlanFacts = Awaited<ReturnType<typeof planFacts>>;
 
 export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
@@ -117,7 +163,7 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     ['hash', facts.planHash],
     ['purpose', facts.purpose],
     ['suite', facts.suite],
-    ['model', `${facts.modelParameters} parameters, ${facts.strategy}`],
+    ['model', `${facts.modelParameters} parameters, ${strategyText(facts)}`],
     ['rounds', `${rounds.training} training, ${rounds.evaluation} evaluation, ${rounds.spare} spare keys`],
     ['cohort', `${cohort.min} to ${cohort.max} clients, ${cohort.target} wanted`],
     [
@@ -127,9 +173,22 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     ...privacyFields(privacy),
     ...groupFields(facts.groups),
     ['clip', `${facts.clip} on a grid of ${facts.unitsPerClip} units`],
+    ...clipFields(facts),
     ['sums', facts.cipher],
     ['upload', `${formatBytes(facts.uploadBytes)} (${facts.digits} slots)`],
   ];
+
+  function clipFields({ clip, adaptiveClip }: PlanFacts): (readonly [string, Cell])[] {
+    if (!adaptiveClip) return [];
+    const { quantile, clipMin, clipMax, learningRate, bitUnits } = adaptiveClip;
+    return [
+      [
+        'clip adapts',
+        `from ${clip}, always within ${clipMin} to ${clipMax}, towards the ${quantile} quantile of the norms ` +
+          `(rate ${learningRate}, a bit of ${bitUnits} units); what each round released stands in its summary`,
+      ],
+    ];
+  }
 
   function groupFields(groups: PlanFacts['groups']): (readonly [string, Cell])[] {
     if (!groups) return [];
@@ -150,6 +209,12 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     return [
       ['unit', unit === 'record' ? `record, Poisson rate ${samplingRate} inside a client` : unit],
       ['epsilon', `${epsilon.toFixed(4)} of ${epsilonStated} stated, if every round has the smallest cohort`],
+      [
+        'epsilon by PLD',
+        terms.epsilonPld
+          ? `${upTo(terms.epsilonPld.high)} for the same rounds; reported, decides nothing`
+          : 'not known for these rounds',
+      ],
       ['delta', delta],
       ['gamma', `${gamma} of a cohort may be corrupt (${noiseSharesMin} noise shares count)`],
       ['order', order === 'zcdp' ? 'zCDP' : `Rényi order ${order}`],

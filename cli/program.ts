@@ -28,6 +28,24 @@ export const entries: readonly Entry[] = [
     load: () => import('./commands/demo.ts'),
   },
   {
+    name: 'run',
+    summary: 'simulate an experiment from a YAML file: sweeps, seeds, a run folder with plots',
+    group: TRY,
+    load: () => import('./commands/run.ts'),
+  },
+  {
+    name: 'simulate',
+    summary: 'run an experiment once over virtual devices, up to millions: time, rate, memory',
+    group: TRY,
+    load: () => import('./commands/simulate.ts'),
+  },
+  {
+    name: 'compare',
+    summary: 'set finished runs side by side, paired by seed',
+    group: TRY,
+    load: () => import('./commands/compare.ts'),
+  },
+  {
     name: 'bench',
     summary: 'measure secure sums, ingest and whole rounds on this machine',
     group: TRY,
@@ -106,8 +124,14 @@ export const entries: readonly Entry[] = [
     load: () => import('./commands/audit.ts'),
   },
   {
+    name: 'fuzz-rounds',
+    summary: 'play rounds under crashes, bad networks and lies; check every invariant',
+    group: CHECK,
+    load: () => import('./commands/fuzz-rounds.ts'),
+  },
+  {
     name: 'data',
-    summary: 'list and download the public data sets of the demo',
+    summary: 'list and download public data sets; check your own CSV table',
     group: CHECK,
     load: () => import('./commands/data.ts'),
   },

@@ -6,6 +6,17 @@
  */
 export type { JoinSummary, Logger, RoundOutcome, RoundReport } from './agent/agent.ts';
 export { type ClientConfig, parseClientConfig, readClientConfig } from './agent/config.ts';
-export { type RunClientOptions, runClient, withdrawClient } from './agent/join.ts';
+export type { ConsentDisclosure } from './agent/consent.ts';
+export { type RunClientOptions, runClient } from './agent/join.ts';
+export {
+  type ConsentQuestion,
+  consentClient,
+  type EraseChoice,
+  type EraseOutcome,
+  type ExportChoice,
+  eraseClient,
+  exportClient,
+  withdrawClient,
+} from './agent/rights.ts';
 export type { WithdrawalExtent } from './agent/withdraw.ts';
 export { loadTrainEngine, type TrainEngine, type TrainingData } from './training/engine.ts';

@@ -96,7 +96,13 @@ export class Coordinator implements PlanDirectory {
   async run(): Promise<void> {
     const { services } = this.#parts;
     for (const row of services.store.read('plans', (db) => repository.listPlans(db)))
-      if (row.status === 'finished' || row.status === 'failed') this.#restoreEnded(row);
+      if (row.status === 'finished' || row.status === 'failed')
+        try {
+          this.#restoreEnded(row);
+        } catch (error) {
+          // One that a later version no longer parses must not stop the plans behind it.
+          services.logger.error({ plan: row.hash, err: error }, 'an ended plan could not be taken up again');
+        }
     while (!this.#stopped) {
       const rows = services.store.read('plans', (db) => repository.listPlans(db));
       const next =

@@ -2,21 +2,22 @@
  * Writes what a run leaves for readers: plan, model, certificates, opened sums, ledger, log. No secret, no identifier
  * of a device is in it; certificates name the cohort by its Merkle root.
  *
- * Layout (docs/protocol.md, "Run directory"): plan.json, approvals.json, model.json, rounds/N.json, ledger.json,
+ * Layout (docs/protocol.md, "Run directory"): plan.json, approvals.json, model.json, rounds/N.json, ledger.json, alarms.json,
  * log/leaves.ndjson, log/tile/, log/checkpoint, log/key, log/policy. Trusts: the store. May be called by: coordinator/server.ts.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
 import { encodeVerifierKey, type NoteSigner } from '../crypto/log/checkpoint.ts';
-import { leafHash } from '../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../protos/plan.ts';
 import { decodeReals } from '../protos/reals.ts';
-import { entryLeaf } from '../protos/statements.ts';
+import { modelOf } from '../protos/strategies/index.ts';
 import { writeFileAtomicSync } from '../protos/transport/atomic-file.ts';
 import { weightsFromBytes } from './aggregation/weights.ts';
 import type { BudgetLedger } from './ledger/budget-ledger.ts';
+import { cohortLeaves } from './rounds/device-rows.ts';
 import { hexSignatures } from './rounds/holder-port.ts';
+import { budgetAlarms } from './rounds/reconcile.ts';
 import * as repository from './rounds/repository.ts';
 import type { AppendLog } from './storage/append-log.ts';
 import type { Store } from './storage/store.ts';
@@ -46,6 +47,12 @@ export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
     for (const row of repository.listRounds(db, parsed.hashHex))
       write(`rounds/${row.round}.json`, JSON.stringify(roundFile(db, parsed, row)));
   });
+  // Without the devices' names.
+  const alarms = store
+    .read('budget-alarms', budgetAlarms)
+    .filter(({ plan }) => plan === parsed.hashHex)
+    .map(({ round, said, ledger: charged, timeMs }) => ({ round, said, ledger: charged, timeMs }));
+  write('alarms.json', JSON.stringify({ alarms }));
   write('ledger.json', JSON.stringify({ events: ledger.events() }));
   const note = log.export(runDirectory, [signer], (plain) => witnessing?.withCosignatures(plain) ?? plain);
   write('log/key', encodeVerifierKey(signer));
@@ -55,12 +62,17 @@ export function exportRun(parts: ExportParts, parsed: ParsedPlan): void {
 }
 
 function modelFile(parsed: ParsedPlan, modelHash: string, bytes: Uint8Array): object {
+  const blob = weightsFromBytes(bytes);
+  const weights = modelOf(parsed.plan, blob);
+  const companion = blob.subarray(weights.length);
   return {
     planHash: parsed.hashHex,
     spec: parsed.plan.model,
     features: parsed.plan.features,
     modelHash,
-    weights: [...weightsFromBytes(bytes)],
+    weights: [...weights],
+    // What the strategy sends with it; the hash binds both (protos/strategies).
+    ...(companion.length > 0 ? { companion: [...companion] } : {}),
   };
 }
 
@@ -70,9 +82,7 @@ function cohortLeafHashes(
   row: repository.RoundRow,
   cohort: readonly string[],
 ): string[] {
-  return repository
-    .entriesOf(db, parsed.hashHex, repository.bindingOfRow({ ...row, plan: parsed.hashHex }), cohort)
-    .map((entry) => toHex(leafHash(entryLeaf(entry))));
+  return cohortLeaves(db, { ...row, plan: parsed.hashHex }, cohort).hashes.map(toHex);
 }
 
 /** What the partition was drawn from, for whoever has the plan to check. */

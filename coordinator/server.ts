@@ -33,6 +33,7 @@ import { RoundBudget } from './rounds/budget.ts';
 import type { HolderPort } from './rounds/holder-port.ts';
 import type { RoundState } from './rounds/machine.ts';
 import { FINAL_PHASES } from './rounds/machine-types.ts';
+import { keepPromises } from './rounds/promises.ts';
 import { ROUNDS_MIGRATIONS } from './rounds/repository.ts';
 import { type RoundServices, systemClock } from './rounds/services.ts';
 import { AppendLog } from './storage/append-log.ts';
@@ -81,6 +82,9 @@ const ROUNDS_METHODS = [
   'PutUpload',
   'GetReceipt',
   'Withdraw',
+  'Consent',
+  'SubjectAccess',
+  'EraseDevice',
 ];
 const ADMIN_METHODS = ['GetStatus', 'AbortRound', 'SubmitPlan'];
 
@@ -141,6 +145,7 @@ export async function runCoordinator(
     concurrentCallsMax: config.limits.connectionsMax,
     onInternalError: (method, error) => logger.error({ method, err: error }, 'internal error'),
   });
+  const promises = keepPromises(parts.services);
   const running = coordinator
     .run()
     .catch((error: unknown) => logger.error({ err: error }, 'plan queue stopped'));
@@ -150,6 +155,7 @@ export async function runCoordinator(
     async stop() {
       coordinator.stop();
       revocations.stop();
+      promises.stop();
       await server.stop();
       await running;
       await parts.close();

@@ -25,6 +25,7 @@ import { joinRoundKeys, makeRoundKey } from '../crypto/secagg/shares/index.ts';
 import { committeeKeyIdOf } from '../protos/keyholder-messages.ts';
 import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval } from '../protos/plan.ts';
 import { ledgerPseudonym } from '../protos/statements.ts';
+import { systemClock } from './rounds/services.ts';
 
 export const DAY_MS = 86_400_000;
 export const holderIds = ['hospital', 'regulator', 'platform', 'university'] as const;
@@ -237,6 +238,12 @@ export class TestClock {
   every(periodMs: number, action: () => void): { stop(): void } {
     const timer = setInterval(action, Math.min(periodMs, 5));
     return { stop: () => clearInterval(timer) };
+  }
+  after(delayMs: number, action: () => void): { stop(): void } {
+    return systemClock.after(delayMs, action);
+  }
+  turn(): Promise<void> {
+    return systemClock.turn();
   }
 }
 

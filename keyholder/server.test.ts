@@ -97,12 +97,13 @@ async function startRegistrar(): Promise<RunningServer> {
     return { list: signRevocationList(content, { suite, secretKey: signing.secretKey, certificate }) };
   };
   return await startServer({
-    services: [{ name: 'Registrar', handlers: { renew: () => ({}), getRevocationList } }],
+    services: [{ name: 'Registrar', handlers: { renew: () => ({}), forget: () => ({}), getRevocationList } }],
     credentials: serverCredentials({ ...serverTls(bundle), requireClientCertificate: true }),
     address: '127.0.0.1:0',
     caPem: world.authority.caPem,
     authorise: {
       '/pulsefold.v1.Registrar/Renew': ['keyholder'],
+      '/pulsefold.v1.Registrar/Forget': ['client'],
       '/pulsefold.v1.Registrar/GetRevocationList': ['keyholder'],
     },
     isRevoked: () => false,

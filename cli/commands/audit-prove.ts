@@ -7,7 +7,7 @@ import { lstatSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import type { History, HistoryEntry, HistoryRun } from '../../auditor/bundle/history.ts';
+import type { History, HistoryEntry, HistoryRun, OwnKeepsakes } from '../../auditor/bundle/history.ts';
 import type { SignedReceipt } from '../../auditor/bundle/receipts-file.ts';
 import { fromHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError } from '../../crypto/error.ts';
@@ -37,11 +37,14 @@ export function prove(): Command {
       'Your own history over all epochs: which rounds, what each cost, what it adds up to, each step proven against ' +
       'the logs. Exit code 1 if a receipt is not proven or the log charges what no receipt speaks of.',
     examples: [
-      'audit prove receipts.json --bundle heart.bundle --bundle sleep.bundle',
+      'audit prove my-part.json --bundle heart.bundle --bundle sleep.bundle',
       'audit prove ~/.pulsefold/phone --passphrase-file p.txt --bundle heart.bundle --json',
     ],
   })
-    .argument('<receipts>', "receipts file (JSON), or the directory of a client's vault")
+    .argument(
+      '<receipts>',
+      "what `client export` wrote, a receipts file (JSON), or the directory of a client's vault",
+    )
     .requiredOption('-b, --bundle <path>', 'bundle or run directory; repeatable', collect)
     .option('--key-file <file>', 'file of 32 random bytes as hexadecimal that opens the vault');
   return withTrust(withPassphrase(command)).action(proveOwn);
@@ -63,30 +66,39 @@ async function proveOwn(path: string, options: ProveOptions): Promise<void> {
     }),
   );
   const suites = [...new Set(runs.map((run) => run.parsed.plan.suite))];
-  const receipts = await receiptsAt(path, suites, options);
-  const history = proveHistory(receipts, runs);
+  const { receipts, ...keepsakes } = await ownPartAt(path, suites, options);
+  const history = proveHistory(receipts, runs, keepsakes);
   const pinned = trust.logKey !== undefined || trust.planHash !== undefined || trust.approvers !== undefined;
   if (options.json) printJson({ ...history, pinned });
   else printHistory(history, pinned);
   if (!history.ok) process.exitCode = EXIT_FAILURE;
 }
 
-async function receiptsAt(
+/** Receipts, and what proves more where it was kept. */
+type OwnPart = OwnKeepsakes & { readonly receipts: readonly SignedReceipt[] };
+
+async function ownPartAt(
   path: string,
   suites: readonly ('intl' | 'gm')[],
   options: ProveOptions,
-): Promise<SignedReceipt[]> {
+): Promise<OwnPart> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   ensure(stat, 'NOT_FOUND', `${path}: no such file or vault`);
   if (!stat.isDirectory()) {
     const { parseReceiptsFile, RECEIPTS_BYTES_MAX } = await import('../../auditor/bundle/receipts-file.ts');
+    const { claimsPersonExport, parsePersonExport } = await import('../../protos/person-export.ts');
     ensure(stat.size <= RECEIPTS_BYTES_MAX, 'DATA_INVALID', `${path}: too long for receipts`);
-    return parseReceiptsFile(new Uint8Array(await naming(path, () => readFile(path))));
+    const bytes = new Uint8Array(await naming(path, () => readFile(path)));
+    const receipts = parseReceiptsFile(bytes);
+    if (!claimsPersonExport(bytes)) return { receipts };
+    const { logProofs, consents, device, madeMs } = parsePersonExport(bytes);
+    const pseudonyms = device.pseudonyms.map(({ pseudonym }) => pseudonym);
+    return { receipts, logProofs, consents, writer: { pseudonyms, madeMs } };
   }
   // The directory of the client's config, or the vault itself.
   const vault = [path, join(path, 'vault')].find(isVault);
   ensure(vault, 'NOT_FOUND', `${path}: holds no vault; name the directory in the client's config`);
-  return vaultReceipts(vault, suites, await secretOf(options));
+  return vaultPart(vault, suites, await secretOf(options));
 }
 
 /** A directory with sealed entries beside its key: a client's key file may have the same name as a vault's. */
@@ -108,13 +120,14 @@ async function secretOf(options: ProveOptions): Promise<SealingSecret> {
 }
 
 /** Opens the vault under the suite that one of the plans has. */
-async function vaultReceipts(
+async function vaultPart(
   path: string,
   suites: readonly ('intl' | 'gm')[],
   secret: SealingSecret,
-): Promise<SignedReceipt[]> {
+): Promise<OwnPart> {
   const { openVault } = await import('../../client/vault/vault.ts');
   const { readVaultReceipts } = await import('../../client/vault/receipts.ts');
+  const { readKeepsakes } = await import('../../client/vault/keepsakes.ts');
   let refused: unknown;
   for (const suite of suites) {
     try {
@@ -122,7 +135,8 @@ async function vaultReceipts(
       try {
         const receipts = await readVaultReceipts(vault);
         ensure(receipts.length > 0, 'DATA_EMPTY', `${path}: the vault holds no receipt yet`);
-        return receipts;
+        const { logProofs } = await readKeepsakes(vault);
+        return { receipts, logProofs: logProofs.map((proof) => ({ what: 'decision' as const, ...proof })) };
       } finally {
         vault.close();
       }
@@ -147,6 +161,11 @@ const problemText: Readonly<Record<History['problems'][number], string>> = {
   CHARGE_DIFFERS: 'the log charges another amount than the receipt states',
   CHARGED_WITHOUT_RECEIPT: 'the log charges you for a round that you have no receipt of',
   CHARGED_AGAINST_RECEIPT: 'the log charges you for a round that your receipt says you were not in',
+  LOG_PROOF_INVALID: 'a proof of logging that you kept does not hold, or is of another leaf',
+  LOG_FORKED: 'you were shown another log than this bundle has: show both to an auditor',
+  CONSENT_NOT_IN_LOG: 'a consent that you gave does not stand in the log as you gave it',
+  CONSENT_FORGED:
+    'the log has a consent under your pseudonym that you never gave: the coordinator made it up',
 };
 
 const short = (entry: HistoryEntry): string => `${entry.planName} (${entry.planHash.slice(0, 8)})`;
@@ -172,6 +191,7 @@ function printHistory(history: History, pinned: boolean): void {
         'charged',
         'ε alone',
         'log leaf',
+        'own proof of',
         'proven',
       ],
       entries.map((entry) => [
@@ -186,6 +206,7 @@ function printHistory(history: History, pinned: boolean): void {
         entry.charged ? 'yes' : 'no',
         epsilonText(entry.epsilonAlone),
         entry.leaf,
+        entry.logProofs.map((what) => (what === 'decision' ? 'round' : 'charge')).join(', ') || '–',
         entry.proven ? 'yes' : entry.problems.join(', '),
       ]),
     ),
@@ -207,6 +228,11 @@ function printHistory(history: History, pinned: boolean): void {
     ]),
   ];
   process.stdout.write(renderTable(['over', 'unit', 'rounds', 'ε', 'δ'], totalRows));
+  const { logProofs, consents } = history;
+  if (logProofs.given > 0)
+    printLine(`${logProofs.agree} of ${logProofs.given} own proofs of logging agree with the logs here.`);
+  if (consents.given > 0)
+    printLine(`${consents.proven} of ${consents.given} own consents stand in the logs here.`);
   printLine(
     'ε is recomputed from the plans and certified cohorts; it holds for what these bundles show, no more.',
   );

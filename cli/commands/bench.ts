@@ -11,6 +11,7 @@ import { attacks } from './bench-attacks.ts';
 import { ledger } from './bench-ledger.ts';
 import { noise } from './bench-noise.ts';
 import { poisoning } from './bench-poisoning.ts';
+import { simulate } from './bench-simulate.ts';
 
 const DIMENSION_MAX = 2 ** 20;
 
@@ -184,5 +185,6 @@ export function command(): Command {
     .addCommand(ledger())
     .addCommand(noise())
     .addCommand(poisoning())
-    .addCommand(attacks());
+    .addCommand(attacks())
+    .addCommand(simulate());
 }

@@ -4,11 +4,31 @@
  * For: program.ts. Trusts: nothing that the coordinator says beyond its being from the coordinator.
  */
 import type { Command } from 'commander';
+import type { z } from 'zod';
 import { toHex } from '../../crypto/bytes.ts';
 import { parse } from '../../protos/fields.ts';
 import { type AdminOptions, statusReply, withAdmin, withAdminClient } from '../admin.ts';
 import { leaf, printJson } from '../command.ts';
 import { renderFields, renderTable } from '../terminal.ts';
+
+const timeText = (timeMs: number): string => new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ');
+
+/** Nothing where nobody disagrees. */
+function alarmFields({
+  budgetAlarms,
+  budgetAlarmCount,
+}: Pick<z.output<typeof statusReply>, 'budgetAlarms' | 'budgetAlarmCount'>): (readonly [string, string])[] {
+  if (budgetAlarmCount === 0) return [];
+  const meaning =
+    "receipts add up to more than this coordinator's ledger charged: charges were lost, or devices lie";
+  return [
+    ['budget alarms', `${budgetAlarmCount}: ${meaning}`],
+    ...budgetAlarms.map(
+      ({ round, said, ledger, timeMs }) =>
+        [`  ${timeText(timeMs)}`, `round ${round}: ${said} by receipts, ${ledger} in the ledger`] as const,
+    ),
+  ];
+}
 
 export function command(): Command {
   return withAdmin(
@@ -42,6 +62,7 @@ export function command(): Command {
               ['epsilon', epsilon],
             ] as const)
           : []),
+        ...alarmFields(status),
       ]),
     );
     if (status.rounds.length === 0) return;

@@ -29,12 +29,12 @@ import { acceptPlan, type PlanSession } from './invitation.ts';
 import { LogKeeper } from './log-keeper.ts';
 import { type OwnEntry, verifyReceipt } from './receipts.ts';
 import { bookReceipt, chargedText } from './reconcile.ts';
-import { isDeclining, withdrawnFrom } from './refusals.ts';
+import { isDeclining, outOfPlan } from './refusals.ts';
 import { checkInReply, getPlanReply, getReceiptReply, type Invitation } from './replies.ts';
 import { type RoundParticipation, sealRound, sendRound, statementOf } from './round.ts';
 import { type ClientState, type SealedUpload, uploadName } from './store.ts';
 import { countTurn } from './turns.ts';
-import { type WithdrawalExtent, withdraw } from './withdraw.ts';
+import { type WithdrawalExtent, type WithdrawalParts, withdraw } from './withdraw.ts';
 
 export * from './agent-types.ts';
 
@@ -95,6 +95,7 @@ export class ClientAgent {
     const reply = parse(getPlanReply, await this.#retry(() => rounds.getPlan()));
     const session = acceptPlan(reply, { policy, pins, suite: identity.suite });
     const { plan } = session.parsed;
+    await store.putPlan(session.parsed.hashHex, session.parsed.bytes);
     const deviceData = typeof data === 'function' ? await data(plan) : data;
     const secret = this.#suite.mac(identity.signing.secretKey, utf8('pulsefold/v1/ledger-secret'));
     this.#joined = { session, data: deviceData, pseudonym: ledgerPseudonym(this.#suite, secret, plan.epoch) };
@@ -166,9 +167,9 @@ export class ClientAgent {
   async #whyNotReady(): Promise<PulsefoldError | undefined> {
     const { session, data } = this.#joined!;
     const { plan } = session.parsed;
-    const out = withdrawnFrom(this.#state!, session.parsed) ?? this.#log!.alarmOf(session);
-    if (out) return out;
     const startMs = this.#clock.nowMs();
+    const out = outOfPlan(this.#state!, session.parsed, startMs) ?? this.#log!.alarmOf(session);
+    if (out) return out;
     for (;;) {
       try {
         requireConditions(plan, this.#options.conditions());
@@ -286,15 +287,12 @@ export class ClientAgent {
   /** After a restart: whatever was sealed and not answered goes out first, byte for byte. */
   async #resumeUploads(): Promise<void> {
     const { parsed } = this.#joined!.session;
-    if (withdrawnFrom(this.#state!, parsed)) return;
+    if (outOfPlan(this.#state!, parsed, this.#clock.nowMs())) return;
     for (const upload of this.#state!.undecided)
       if (upload.planHash === parsed.hashHex && upload.progress === 'sealed') await this.#send(upload);
   }
 
-  /**
-   * Fetches and verifies receipts of undecided rounds, settling or releasing their charges. Those still undecided
-   * after `patienceMs` stay charged and are asked for next time.
-   */
+  /** Settles undecided rounds by verified receipts; what is open after `patienceMs` stays charged meanwhile. */
   async settle(patienceMs = 0): Promise<void> {
     await this.start();
     const planHash = this.#joined!.session.parsed.hashHex;
@@ -365,14 +363,16 @@ export class ClientAgent {
     return undefined;
   }
 
-  /** Takes no further part, from now on and durably, and returns the coordinator's receipt for it (withdraw.ts). */
-  async withdraw(extent: WithdrawalExtent) {
+  /** What a person's rights work on. */
+  async rights(): Promise<WithdrawalParts> {
     await this.start();
-    const { session, pseudonym } = this.#joined!;
     const { identity, rounds: transport } = this.#options;
     const shared = { save: () => this.#save(), nowMs: () => this.#clock.nowMs() };
-    return withdraw({ session, pseudonym, identity, state: this.#state!, transport, ...shared }, extent);
+    return { ...this.#joined!, identity, state: this.#state!, transport, ...shared };
   }
+
+  /** Takes no further part, from now on and durably, and returns the coordinator's receipt for it (withdraw.ts). */
+  withdraw = async (extent: WithdrawalExtent) => withdraw(await this.rights(), extent);
 
   #report(report: RoundReport): RoundReport {
     this.#reports.set(report.round, report);

@@ -43,7 +43,8 @@ export const clientConfigSchema = z.strictObject({
   directory: path,
   coordinator: z.strictObject({ address }),
   /** The registrar's CA certificate (PEM), obtained from the registrar and not from the coordinator. */
-  registrar: z.strictObject({ ca: path }),
+  /** `address`: of its service for enrolled devices; `pulsefold client erase` tells it there. */
+  registrar: z.strictObject({ ca: path, address: address.optional() }),
   /** Needed on the first start only. */
   enrolment: z
     .strictObject({ address, token: z.string().max(100).optional(), tokenFile: path.optional() })
@@ -113,9 +114,9 @@ export const clientConfigSchema = z.strictObject({
     .default({ continueAfterAlarm: false }),
   /** Training engines in order of preference. */
   engines: z
-    .array(z.enum(['tfjs-node', 'tfjs-wasm', 'tfjs-cpu']))
+    .array(z.enum(['tfjs-node', 'tfjs-wasm', 'tfjs-cpu', 'kernel']))
     .min(1)
-    .max(engineOrder.length)
+    .max(4)
     .default([...engineOrder]),
   timing: z
     .strictObject({
@@ -157,7 +158,7 @@ function withAbsolutePaths(config: ClientConfig, base: string): ClientConfig {
   return {
     ...config,
     directory: at(config.directory),
-    registrar: { ca: at(config.registrar.ca) },
+    registrar: { ...config.registrar, ca: at(config.registrar.ca) },
     ...(enrolment ? { enrolment: { ...enrolment, ...optional('tokenFile', enrolment.tokenFile) } } : {}),
     passphrase: {
       ...passphrase,

@@ -30,6 +30,9 @@ export function openRounds(address: string, identity: IdentityBundle, signal?: A
     putUpload: (request) => call('putUpload', request),
     getReceipt: (request) => call('getReceipt', request),
     withdraw: (request) => call('withdraw', request),
+    consent: (request) => call('consent', request),
+    subjectAccess: (request) => call('subjectAccess', request),
+    eraseDevice: (request) => call('eraseDevice', request),
     close: () => client.close(),
   };
 }

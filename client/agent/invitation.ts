@@ -13,12 +13,12 @@ import { clipOfRound } from '../../protos/adaptive-clip.ts';
 import type { ApprovalPolicy } from '../../protos/approval-policy.ts';
 import { BLOB_PAGE_BYTES, parse } from '../../protos/fields.ts';
 import { committeeKeyIdOf } from '../../protos/keyholder-messages.ts';
-import { parameterCount } from '../../protos/model.ts';
 import { committeeKeyCount, type ParsedPlan, parsePlanBytes, requireApproved } from '../../protos/plan.ts';
 import { accountPlan } from '../../protos/plan-mechanism.ts';
 import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { type EncodedRoundConfig, parseRoundConfig } from '../../protos/round-config.ts';
 import { committeeKeyStatement, type RoundBinding, shortId, weightsDigest } from '../../protos/statements.ts';
+import { blobLength } from '../../protos/strategies/index.ts';
 import { firstNonFinite } from '../training/checks.ts';
 import { type GetPlanReply, getBlobReply, type Invitation } from './replies.ts';
 import type { RoundsTransport } from './transport.ts';
@@ -165,7 +165,7 @@ export async function fetchBlob(
 
 /** Little-endian float32 weights whose digest the round configuration names. Throws WRONG_MODEL. */
 export function acceptWeights(session: PlanSession, binding: RoundBinding, bytes: Uint8Array): Float32Array {
-  const count = parameterCount(session.parsed.plan.model);
+  const count = blobLength(session.parsed.plan);
   ensure(bytes.length === 4 * count, 'WRONG_MODEL', `the model must have ${count} weights of 4 bytes`);
   const digest = weightsDigest(session.suite, bytes);
   ensure(

@@ -25,6 +25,7 @@ import { loadTrainEngine } from '../training/engine.ts';
 import { runClient } from './join.ts';
 import { START_MS, sampleData } from './testing.ts';
 import { FakeCoordinator } from './testing-coordinator.ts';
+import { withRights } from './testing-rights.ts';
 
 const rounds = {
   training: 2,
@@ -76,6 +77,9 @@ async function serveRounds(role: Role = 'coordinator'): Promise<string> {
     'putUpload',
     'getReceipt',
     'withdraw',
+    'consent',
+    'subjectAccess',
+    'eraseDevice',
   ] as const;
   const handlers = Object.fromEntries(
     methods.map((method) => [
@@ -84,7 +88,7 @@ async function serveRounds(role: Role = 'coordinator'): Promise<string> {
         ensure(identity && certificate, 'UNAUTHENTICATED', 'no certificate');
         // The device enrolled by itself; the fake learns who it is from its certificate.
         coordinator.identity = { ...coordinator.identity, subjectId: identity.subjectId, certificate };
-        return coordinator[method](request);
+        return withRights(coordinator)[method](request);
       },
     ]),
   );

@@ -2,7 +2,7 @@
  * `pulsefold client join`: from a configuration file to an agent that takes part.
  *
  * Enrols on the first start, then opens vault, channel, data and engine and joins. Trusts: the configuration.
- * May be called by: cli/; `openClient` also by experiments/ (which may pass its own sealer, a thing no configuration
+ * May be called by: cli/; `openClient` also by rights.ts and experiments/ (which may pass its own sealer, a thing no configuration
  * and no option of `runClient` can do).
  */
 import { readFile } from 'node:fs/promises';
@@ -15,7 +15,6 @@ import type { Plan } from '../../protos/plan.ts';
 import { enrol } from '../../protos/transport/enrol.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import { readPassphrase } from '../../protos/transport/identity-store.ts';
-import type { WithdrawalReceipt } from '../../protos/withdrawal.ts';
 import { loadLocalData } from '../sources/local-data.ts';
 import { loadTrainEngine, type TrainEngine } from '../training/engine.ts';
 import { openOrCreateVault, type Vault } from '../vault/vault.ts';
@@ -24,8 +23,7 @@ import { type ClientConfig, readClientConfig } from './config.ts';
 import type { DeviceData } from './eligibility.ts';
 import { openRounds } from './grpc-rounds.ts';
 import { loadSealer, type Sealer } from './seal.ts';
-import { openVaultStore } from './store.ts';
-import type { WithdrawalExtent } from './withdraw.ts';
+import { type ClientStore, openVaultStore } from './store.ts';
 
 export interface RunClientOptions {
   readonly logger?: Logger;
@@ -49,26 +47,12 @@ export async function runClient(configPath: string, options: RunClientOptions = 
   }
 }
 
-/**
- * Withdraws from the coordinator's present plan, its family or everything: at once and durably on this device, then by a
- * signed statement to the coordinator. No data are read. Throws what `openClient` and the agent throw.
- */
-export async function withdrawClient(
-  configPath: string,
-  extent: WithdrawalExtent,
-  options: RunClientOptions = {},
-): Promise<WithdrawalReceipt> {
-  const client = await openClient(await readClientConfig(configPath), { ...options, withoutData: true });
-  try {
-    return await client.agent.withdraw(extent);
-  } finally {
-    await client.close();
-  }
-}
-
 export interface OpenedClient {
   readonly agent: ClientAgent;
   readonly engine: TrainEngine;
+  readonly vault: Vault;
+  readonly identity: IdentityBundle;
+  readonly store: ClientStore;
   close(): Promise<void>;
 }
 
@@ -113,7 +97,7 @@ export async function openClient(
       await store.close();
       vault.close();
     };
-    return { agent, engine, close };
+    return { agent, engine, vault, identity, store, close };
   } catch (error) {
     await store.close();
     vault.close();

@@ -2,20 +2,23 @@
  * From local rows to the signed digits that are sealed (DESIGN §2.4, §2.5, §2.12): the one place where raw data turns
  * into something that leaves the device.
  *
- * What a sum means: unit person and none: Σ of updates (trained − received), to be divided by the cohort; with
- * weighting by records: Σ w·(update ‖ 1), to be divided by its own last entry; unit record: Σ of clipped record
+ * What a sum means: unit person and none: Σ of what the strategy makes of local training (docs/strategies.md), mostly
+ * updates (trained − received), to be divided by the cohort; with weighting by records: Σ w·(update ‖ 1), to be divided
+ * by its own last entry; unit record: Σ of clipped record
  * *gradients* at the received weights, to be divided by the plan's expected batch; evaluation: Σ of counts, label 0's
  * bins first. Trusts: an approved plan, local data; randomness from the caller (the CSPRNG outside simulations).
  * May be called by: agent.ts.
  */
 import {
+  type DigitLayout,
   NoisePool,
+  PersonProtector,
   protectHistogram,
   protectPerson,
   protectRecords,
   toDigits,
 } from '../../crypto/dp/mechanism.ts';
-import { parseRational, type Rational } from '../../crypto/dp/rational.ts';
+import { parseRational, type Rational, rationalToNumber } from '../../crypto/dp/rational.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import { scoreHistogram } from '../../protos/histogram-metrics.ts';
@@ -24,17 +27,20 @@ import { mechanismOfRound } from '../../protos/plan-mechanism.ts';
 import { layoutOf } from '../../protos/plan-scheme.ts';
 import type { RoundConfig } from '../../protos/round-config.ts';
 import type { TrainEngine, TrainingData } from '../training/engine.ts';
+import { localUpdate, modelOfDevice, type StrategyMemory } from '../training/strategies/index.ts';
 
 export interface ProtectInput {
   readonly parsed: ParsedPlan;
   readonly config: RoundConfig;
-  /** Received weights, verified. */
+  /** Received, verified: the model and what the strategy sends with it (protos/strategies). */
   readonly weights: Float32Array;
   readonly data: TrainingData;
   readonly engine: Pick<TrainEngine, 'train' | 'recordGradients' | 'predict'>;
   readonly random: RandomSource;
   /** Filled for this round before it trains; drawn at the end where absent (simulations). */
   readonly noise?: NoisePool;
+  /** What this device keeps between the plan's rounds; strategies that keep something need it. */
+  readonly memory?: StrategyMemory | undefined;
 }
 
 /** The round's noise, drawn once the request that the caller has just made is on its way. */
@@ -62,32 +68,42 @@ function protectedValues(input: ProtectInput): Promise<Int32Array> {
   return input.parsed.plan.privacy?.unit === 'record' ? protectedGradients(input) : protectedUpdate(input);
 }
 
-/** Local epochs; one clipped update stands for everything this device knows. */
-async function protectedUpdate({
-  parsed,
-  config,
-  weights,
-  data,
-  engine,
-  random,
-  noise,
-}: ProtectInput): Promise<Int32Array> {
-  const { plan } = parsed;
-  const { epochs, batchSize, learningRate, proximalMu, l2, weighting } = plan.training;
-  const trained = await engine.train(plan.model, weights, data, {
-    epochs,
-    batchSize,
-    learningRate,
-    proximalMu: plan.training.strategy === 'fedprox' ? proximalMu : 0,
-    l2,
-    seed: `${plan.seed}/${config.round}`,
-  });
-  const weighted = weighting === 'records';
-  const weight = weighted ? data.count / plan.eligibility.recordsMax : 1;
-  const update = new Float64Array(weights.length + (weighted ? 1 : 0));
-  for (let i = 0; i < weights.length; i++) update[i] = weight * (trained[i]! - weights[i]!);
-  if (weighted) update[weights.length] = weight;
-  return protectPerson(update, mechanismOfRound(parsed, config), random, noise);
+/**
+ * The same for many devices' vectors of one training round, unit person or none: everything that follows from the plan is
+ * derived once. For simulations, which train many devices at a time; `update` is what a strategy made of local epochs.
+ */
+export class RoundProtector {
+  readonly #protector: PersonProtector;
+  readonly #layout: DigitLayout;
+  readonly #values: Int32Array;
+  readonly #digitCount: number;
+
+  constructor(parsed: ParsedPlan, config: RoundConfig) {
+    const mechanism = mechanismOfRound(parsed, config);
+    this.#protector = new PersonProtector(mechanism);
+    this.#layout = layoutOf(parsed, config.kind);
+    this.#values = new Int32Array(mechanism.dimension);
+    this.#digitCount = config.digitCount;
+  }
+
+  /** Throws DATA_INVALID, VECTOR_LENGTH_MISMATCH. */
+  digits(update: Float64Array, random: RandomSource): Int32Array {
+    this.#protector.protect(update, random, this.#values);
+    const digits = toDigits(this.#values, this.#layout);
+    this.#values.fill(0);
+    ensure(digits.length === this.#digitCount, 'INTERNAL', 'digits do not fit the round');
+    return digits;
+  }
+}
+
+/** What the strategy makes of local epochs; one clipped vector stands for everything this device knows. */
+async function protectedUpdate(input: ProtectInput): Promise<Int32Array> {
+  const { parsed, config, random, noise } = input;
+  const mechanism = mechanismOfRound(parsed, config);
+  const { weights: blob, data, engine, memory } = input;
+  const round = { plan: parsed.plan, round: config.round, clip: rationalToNumber(mechanism.clip) };
+  const update = await localUpdate({ ...round, blob, data, engine, memory });
+  return protectPerson(update, mechanism, random, noise);
 }
 
 /** Gradients of a Poisson batch, each clipped, rotated and rounded by itself. The batch stays secret in here. */
@@ -120,11 +136,13 @@ async function protectedScores({
   engine,
   random,
   noise,
+  memory,
 }: ProtectInput): Promise<Int32Array> {
   const { plan } = parsed;
   const parameters = mechanismOfRound(parsed, config);
+  const model = await modelOfDevice({ plan, blob: weights, memory });
   // Every row of the table counts: eligibility.ts has refused a larger one, so no subset depends on the others.
-  const scores = await engine.predict(plan.model, weights, data.features, data.count);
+  const scores = await engine.predict(plan.model, model, data.features, data.count);
   const counts = scoreHistogram(data.labels, scores, plan.evaluation.bins);
   return protectHistogram(counts, parameters, random, noise);
 }
@@ -161,5 +179,9 @@ function takeRows(data: TrainingData, indices: readonly number[], inputs: number
   indices.forEach((row, at) => {
     features.set(data.features.subarray(row * inputs, (row + 1) * inputs), at * inputs);
   });
-  return { features, labels: Uint8Array.from(indices, (row) => data.labels[row]!), count: indices.length };
+  const labels = new (data.labels instanceof Float32Array ? Float32Array : Uint8Array)(indices.length);
+  indices.forEach((row, at) => {
+    labels[at] = data.labels[row]!;
+  });
+  return { features, labels, count: indices.length };
 }

@@ -5,6 +5,7 @@
  */
 import { type ErrorCode, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { consentMissing } from './consent.ts';
 import type { ClientState } from './store.ts';
 import { withdrawalFrom } from './withdraw.ts';
 
@@ -13,6 +14,7 @@ const declining: readonly ErrorCode[] = [
   'NOT_ELIGIBLE',
   'BUDGET_EXCEEDED',
   'WITHDRAWN',
+  'CONSENT_MISSING',
   'DATA_EMPTY',
   'DATA_INVALID',
   'UNSUPPORTED_EVENT',
@@ -29,3 +31,10 @@ export function withdrawnFrom(state: ClientState, parsed: ParsedPlan): Pulsefold
   const told = withdrawal.receipt === undefined ? '; the coordinator has not confirmed it yet' : '';
   return new PulsefoldError('WITHDRAWN', `this device has withdrawn (from ${scope})${told}`);
 }
+
+/** Why this device takes no part in the plan at all: it has withdrawn, or no consent of it covers the plan. */
+export const outOfPlan = (
+  state: ClientState,
+  parsed: ParsedPlan,
+  nowMs: number,
+): PulsefoldError | undefined => withdrawnFrom(state, parsed) ?? consentMissing(state, parsed, nowMs);

@@ -13,8 +13,10 @@ import type { SealedParts } from '../../crypto/secagg/scheme.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
 import { type UploadStatement, uploadDigest, uploadStatement } from '../../protos/statements.ts';
+import { strategyOf } from '../../protos/strategies/index.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { TrainEngine } from '../training/engine.ts';
+import type { StrategyMemory } from '../training/strategies/index.ts';
 import type { DeviceBudget } from './budget.ts';
 import { type Clock, isTransient } from './clock.ts';
 import { type DeviceConditions, type DeviceData, requireConditions, requireData } from './eligibility.ts';
@@ -31,6 +33,7 @@ import { fillNoise, protectContribution } from './protect.ts';
 import type { Invitation } from './replies.ts';
 import type { Sealer, SealRequest } from './seal.ts';
 import { type ClientState, type ClientStore, type SealedUpload, uploadName } from './store.ts';
+import { RoundMemory } from './strategy-memory.ts';
 import type { RoundsTransport } from './transport.ts';
 import { countTurn, requireTurn } from './turns.ts';
 import { uploadSealed } from './upload.ts';
@@ -106,11 +109,12 @@ async function makeUpload(
   const { session, identity, state } = p;
   const { binding, config: encoded } = accepted;
   const { config } = encoded;
+  const memory = memoryOfRound(p, config.round);
   const request = {
     scheme: schemeOf(session.parsed, config.kind).scheme,
     configHash: binding.configHash,
     deviceId: identity.subjectId,
-    ...(await makeDigits(p, accepted)),
+    ...(await makeDigits(p, accepted, memory)),
   };
   const { body, holderPart } = sealAndWipe(p.sealer, request);
   const statement: UploadStatement = {
@@ -134,6 +138,7 @@ async function makeUpload(
     progress: 'sealed',
   };
   await p.store.putUpload(name, concat(body, holderPart));
+  await memory?.flush();
   const before = { undecided: state.undecided, finishedRounds: state.finishedRounds, turns: state.turns };
   state.undecided = [...state.undecided, upload];
   state.finishedRounds = { ...state.finishedRounds, [upload.planHash]: upload.round };
@@ -147,10 +152,20 @@ async function makeUpload(
   return upload;
 }
 
+/** For strategies that keep something on the device. */
+function memoryOfRound(
+  { session, store, state }: RoundParticipation,
+  round: number,
+): RoundMemory | undefined {
+  const { plan, hashHex: planHash } = session.parsed;
+  return strategyOf(plan).memory && new RoundMemory({ store, state, planHash, round });
+}
+
 /** The noise is there before there is an update, and is drawn while the model travels (crypto/dp/noise-pool.ts). */
 async function makeDigits(
   p: RoundParticipation,
   { binding, config: { config }, committeeKey: inlineKey }: AcceptedInvitation,
+  memory: StrategyMemory | undefined,
 ): Promise<Pick<SealRequest, 'committeeKey' | 'digits'>> {
   const { session, transport, engine, random } = p;
   const { parsed } = session;
@@ -166,7 +181,8 @@ async function makeDigits(
       inlineKey.length > 0 ? inlineKey : await fetch(binding.committeeKeyId, COMMITTEE_KEY_BYTES_MAX);
     const committeeKey = acceptCommitteeKey(session, binding, keyBlob);
     const data = requireData(parsed.plan, p.data, config.kind);
-    const digits = await protectContribution({ parsed, config, weights, data, engine, random, noise });
+    const input = { parsed, config, weights, data, engine, random, noise, memory };
+    const digits = await protectContribution(input);
     return { committeeKey, digits };
   } finally {
     noise.wipe();

@@ -43,6 +43,7 @@ const state: ClientState = {
     alarms: [{ planHash: upload.planHash, round: 2, reason: 'charged twice' }],
   },
   withdrawals: [{ scope: `plan:${upload.planHash}`, timeMs: 5 }],
+  consents: [{ consent: '{}', signature: 'b'.repeat(128) }],
 };
 
 let directory: string;

@@ -8,12 +8,13 @@
  * May be called by: client/, experiments/ (memory).
  */
 import { z } from 'zod';
-import { fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
+import { fromHex, fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import { NOTE_BYTES_MAX } from '../../crypto/log/checkpoint.ts';
 import { roundNumber } from '../../protos/fields.ts';
 import type { Vault } from '../vault/vault.ts';
 import { budgetStateSchema } from './budget.ts';
+import { consentsSchema } from './consent.ts';
 import { lockDirectory } from './directory-lock.ts';
 import { accountsSchema, emptyAccounts } from './reconcile.ts';
 import { withdrawalsSchema } from './withdraw.ts';
@@ -80,6 +81,8 @@ const clientStateSchema = z.strictObject({
   accounts: accountsSchema.default(emptyAccounts),
   /** From these on this device takes no part. */
   withdrawals: withdrawalsSchema.default([]),
+  /** Oldest first; the newest that covers a plan counts. */
+  consents: consentsSchema.default([]),
 });
 
 export type ClientState = z.output<typeof clientStateSchema>;
@@ -93,6 +96,7 @@ export const emptyState = (): ClientState => ({
   log: emptyLogState(),
   accounts: emptyAccounts(),
   withdrawals: [],
+  consents: [],
 });
 
 export interface StoredReceipt {
@@ -109,6 +113,14 @@ export interface ClientStore {
   getUpload(name: string): Promise<Uint8Array>;
   removeUpload(name: string): Promise<void>;
   putReceipt(name: string, receipt: StoredReceipt): Promise<void>;
+  /** undefined: none was put. */
+  getReceipt(name: string): Promise<StoredReceipt | undefined>;
+  /** What a strategy keeps between rounds (strategy-memory.ts). Names: `<plan hash>-<key>`; a later one replaces it. */
+  putMemory(name: string, bytes: Uint8Array): Promise<void>;
+  /** undefined: none was put. */
+  getMemory(name: string): Promise<Uint8Array | undefined>;
+  /** An approved plan's canonical bytes, by its hash; once. */
+  putPlan(planHash: string, bytes: Uint8Array): Promise<void>;
   /** The text of a .tlog-proof; a later one with more cosignatures replaces it. */
   putLogProof(name: string, proof: Uint8Array): Promise<void>;
   close(): Promise<void>;
@@ -133,8 +145,10 @@ function parseState(bytes: Uint8Array): ClientState {
 export class MemoryClientStore implements ClientStore {
   #state: ClientState = emptyState();
   readonly #uploads = new Map<string, Uint8Array>();
+  readonly #memories = new Map<string, Uint8Array>();
   readonly receipts = new Map<string, StoredReceipt>();
   readonly logProofs = new Map<string, Uint8Array>();
+  readonly plans = new Map<string, Uint8Array>();
 
   async loadState(): Promise<ClientState> {
     return structuredClone(this.#state);
@@ -156,15 +170,31 @@ export class MemoryClientStore implements ClientStore {
   async putReceipt(name: string, receipt: StoredReceipt): Promise<void> {
     this.receipts.set(name, receipt);
   }
+  async getReceipt(name: string): Promise<StoredReceipt | undefined> {
+    return this.receipts.get(name);
+  }
+  async putMemory(name: string, bytes: Uint8Array): Promise<void> {
+    this.#memories.set(name, bytes.slice());
+  }
+  async getMemory(name: string): Promise<Uint8Array | undefined> {
+    return this.#memories.get(name)?.slice();
+  }
+  async putPlan(planHash: string, bytes: Uint8Array): Promise<void> {
+    this.plans.set(planHash, bytes);
+  }
   async putLogProof(name: string, proof: Uint8Array): Promise<void> {
     this.logProofs.set(name, proof.slice());
   }
   async close(): Promise<void> {}
 }
 
+const storedReceiptSchema = z.strictObject({ receipt: z.string(), signature: z.string() });
+
 const STATE = 'agent-state';
 const uploadEntry = (name: string): string => `upload-${name}`;
 const receiptEntry = (name: string): string => `receipt-${name}`;
+const memoryEntry = (name: string): string => `memory-${name}`;
+const planEntry = (planHash: string): string => `plan-${planHash}`;
 const logProofEntry = (name: string): string => `tlog-proof-${name}`;
 
 /**
@@ -209,6 +239,26 @@ class VaultClientStore implements ClientStore {
   async putReceipt(name: string, { receipt, signature }: StoredReceipt): Promise<void> {
     const text = JSON.stringify({ receipt: fromUtf8(receipt), signature: toHex(signature) });
     await this.#vault.put(receiptEntry(name), utf8(text));
+  }
+
+  async getReceipt(name: string): Promise<StoredReceipt | undefined> {
+    if (!(await this.#vault.has(receiptEntry(name)))) return undefined;
+    const text = fromUtf8(await this.#vault.get(receiptEntry(name)));
+    const { receipt, signature } = storedReceiptSchema.parse(JSON.parse(text));
+    return { receipt: utf8(receipt), signature: fromHex(signature) };
+  }
+
+  async putMemory(name: string, bytes: Uint8Array): Promise<void> {
+    await this.#vault.put(memoryEntry(name), bytes);
+  }
+
+  async getMemory(name: string): Promise<Uint8Array | undefined> {
+    return (await this.#vault.has(memoryEntry(name))) ? this.#vault.get(memoryEntry(name)) : undefined;
+  }
+
+  async putPlan(planHash: string, bytes: Uint8Array): Promise<void> {
+    const entry = planEntry(planHash);
+    if (!(await this.#vault.has(entry))) await this.#vault.put(entry, bytes);
   }
 
   async putLogProof(name: string, proof: Uint8Array): Promise<void> {

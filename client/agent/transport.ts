@@ -42,7 +42,27 @@ export interface WithdrawRequest {
   readonly signature: Uint8Array;
 }
 
-export interface RoundsTransport {
+export interface ConsentRequest {
+  readonly consent: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** A signed request about the device itself (protos/erasure.ts, protos/subject-access.ts). */
+export interface DeviceRequest {
+  readonly planHash: Uint8Array;
+  readonly pseudonym: Uint8Array;
+  readonly timeMs: number;
+  readonly signature: Uint8Array;
+}
+
+/** Requests of a person about their own device; a simulator's transport may leave them out. */
+export interface RightsTransport {
+  consent(request: ConsentRequest): Promise<unknown>;
+  subjectAccess(request: DeviceRequest & { readonly offset: number }): Promise<unknown>;
+  eraseDevice(request: DeviceRequest): Promise<unknown>;
+}
+
+export interface RoundsTransport extends Partial<RightsTransport> {
   getPlan(): Promise<unknown>;
   /** Long poll: may take `waitMs` and a little more. */
   checkIn(request: CheckInRequest): Promise<unknown>;

@@ -5,6 +5,8 @@
  */
 import { fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
+import { consentRequest } from '../../protos/consent.ts';
+import { eraseDeviceRequest } from '../../protos/erasure.ts';
 import { BLOB_PAGE_BYTES, CHUNK_BYTES_MAX, parse } from '../../protos/fields.ts';
 import type { PlanApproval } from '../../protos/plan.ts';
 import {
@@ -14,14 +16,19 @@ import {
   getUploadStateRequest,
   putUploadRequest,
 } from '../../protos/rounds-messages.ts';
+import { subjectAccessRequest } from '../../protos/subject-access.ts';
 import type { CallContext, ServedService } from '../../protos/transport/server.ts';
 import { withdrawRequest } from '../../protos/withdrawal.ts';
 import { checkIn } from '../rounds/check-in.ts';
+import { consent } from '../rounds/consents.ts';
+import { requireNotErased } from '../rounds/erased-devices.ts';
+import { eraseDevice } from '../rounds/erasures.ts';
 import { Receipts } from '../rounds/receipts.ts';
 import { compareAccounts } from '../rounds/reconcile.ts';
 import * as repository from '../rounds/repository.ts';
 import type { PlanRunner } from '../rounds/runner.ts';
 import type { RoundServices } from '../rounds/services.ts';
+import { subjectAccess } from '../rounds/subject-access.ts';
 import { putUpload, targetOf } from '../rounds/uploads.ts';
 import { withdraw } from '../rounds/withdrawals.ts';
 import { BlobCache } from './blob-cache.ts';
@@ -53,6 +60,12 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
     );
     return runner;
   };
+  const planOf = (planHash: Uint8Array) => runnerOf(planHash).parsed;
+  const knownDeviceOf = (context: CallContext) => {
+    const device = deviceOf(context);
+    requireNotErased(services, device.deviceId);
+    return device;
+  };
   const activeOf = (planHex: string) => plans.find(fromHex(planHex))?.active ?? null;
   return {
     name: 'Rounds',
@@ -71,7 +84,7 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
         const outcome = await checkIn(
           services,
           runnerOf(request.planHash),
-          deviceOf(context),
+          knownDeviceOf(context),
           request,
           context.signal,
         );
@@ -128,7 +141,15 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       },
       withdraw: (message: unknown, context: CallContext) => {
         const request = parse(withdrawRequest, message);
-        return withdraw(services, runnerOf(request.planHash).parsed, deviceOf(context), request);
+        return withdraw(services, planOf(request.planHash), knownDeviceOf(context), request);
+      },
+      consent: (message: unknown, context: CallContext) =>
+        consent(services, planOf, knownDeviceOf(context), parse(consentRequest, message)),
+      subjectAccess: (message: unknown, context: CallContext) =>
+        subjectAccess(services, planOf, knownDeviceOf(context), parse(subjectAccessRequest, message)),
+      eraseDevice: (message: unknown, context: CallContext) => {
+        const request = parse(eraseDeviceRequest, message);
+        return eraseDevice(services, planOf(request.planHash), deviceOf(context), request);
       },
     },
   };

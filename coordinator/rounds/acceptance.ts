@@ -54,17 +54,16 @@ export class Acceptances {
     const { planHex, round: number } = round.at;
     this.#lanes = new Map(
       holders.map((holder) => {
-        const stored = round.services.store.read('verdicts', (db) =>
+        const verdicts = round.services.store.read('verdicts', (db) =>
           repository.verdictsOf(db, planHex, number, holder.holderId),
         );
-        const verdicts = new Map(stored.map(({ device, accepted }) => [device, accepted]));
         const idle = { waiting: new Set<string>(), sinceMs: 0, busy: null, retryAtMs: 0, failures: 0 };
         return [holder.holderId, { holder, verdicts, ...idle }];
       }),
     );
     for (const { verdicts } of this.#lanes.values())
       for (const [device, accepted] of verdicts) if (accepted) this.#count(device);
-    for (const device of round.state.uploaded) this.offer(device);
+    this.offer(round.state.uploaded);
   }
 
   hasAccepted(holderId: string, deviceId: string): boolean {
@@ -77,12 +76,11 @@ export class Acceptances {
     if (count === this.#quorum) this.#onQuorum(device);
   }
 
-  /** An upload is durable; holders hear of it soon. */
-  offer(deviceId: string): void {
+  /** These uploads are durable; holders hear of them soon. */
+  offer(deviceIds: readonly string[]): void {
     for (const lane of this.#lanes.values()) {
-      if (lane.verdicts.has(deviceId)) continue;
       if (lane.waiting.size === 0) lane.sinceMs = this.#round.services.clock.nowMs();
-      lane.waiting.add(deviceId);
+      for (const deviceId of deviceIds) if (!lane.verdicts.has(deviceId)) lane.waiting.add(deviceId);
       if (lane.waiting.size >= ENTRIES_PER_MESSAGE_MAX) this.#pump(lane);
     }
   }
@@ -154,20 +152,26 @@ export class Acceptances {
     if (this.#round.isStopped) return;
     const { holderId } = lane.holder;
     const accepted = new Set(reply.accepted);
+    const good = devices.filter((device) => accepted.has(device));
+    const bad = good.length === devices.length ? [] : devices.filter((device) => !accepted.has(device));
     await services.store.enqueue('verdicts', (db) => {
-      for (const device of devices)
-        repository.putVerdict(db, at.planHex, at.round, {
-          holder: holderId,
-          device,
-          accepted: accepted.has(device),
-        });
+      const { planHex, round } = at;
+      // Rows are only added: a holder that repeats itself must not fill the store.
+      const fresh = good.filter((device) => lane.verdicts.get(device) !== true);
+      repository.putVerdicts(db, planHex, round, { holder: holderId, devices: fresh, accepted: true });
+      const refused = bad.filter((device) => !lane.verdicts.has(device));
+      repository.putVerdicts(db, planHex, round, { holder: holderId, devices: refused, accepted: false });
       this.#putRejections(db, lane, reply);
     });
-    for (const device of devices) {
+    for (const device of good) {
       const before = lane.verdicts.get(device);
-      lane.verdicts.set(device, before === true || accepted.has(device));
+      lane.verdicts.set(device, true);
       lane.waiting.delete(device);
-      if (before !== true && accepted.has(device)) this.#count(device);
+      if (before !== true) this.#count(device);
+    }
+    for (const device of bad) {
+      lane.verdicts.set(device, lane.verdicts.get(device) === true);
+      lane.waiting.delete(device);
     }
   }
 

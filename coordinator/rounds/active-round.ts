@@ -9,16 +9,17 @@
  */
 import { fromHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
-import { merkleRoot } from '../../crypto/log/merkle.ts';
+import { CompactRange } from '../../crypto/log/merkle.ts';
 import type { SumScheme } from '../../crypto/secagg/scheme.ts';
 import { ENTRIES_PER_MESSAGE_MAX } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { EncodedRoundConfig } from '../../protos/round-config.ts';
-import { type CohortCertificate, entryLeaf, type RoundBinding } from '../../protos/statements.ts';
-import { LocalShard } from '../aggregation/fold-shard.ts';
-import type { SpoolRound } from '../storage/spool.ts';
+import type { CohortCertificate, RoundBinding } from '../../protos/statements.ts';
+import { type BodyPlaces, LocalShard } from '../aggregation/fold-shard.ts';
+import type { SpoolPlace, SpoolRound } from '../storage/spool.ts';
 import { Acceptances } from './acceptance.ts';
+import { LeafMaker } from './cohort-leaves.ts';
 import { GroupFold } from './group-fold.ts';
 import type { Entry, HolderPort } from './holder-port.ts';
 import { askAbort, askAcceptance, askCertificate } from './holder-talk.ts';
@@ -34,6 +35,8 @@ const TICK_MS = 100;
 /** Uploads are reported no more often than this. */
 const REPORT_MS = 300;
 const NONE = new Uint8Array(0);
+/** Places of bodies in memory; others are looked up. */
+const PLACES_MAX = 100_000;
 
 /** What talks and folds for the round; made when first needed, from what is stored. */
 interface Parts {
@@ -59,6 +62,12 @@ export class ActiveRound implements RoundView {
   /** The state here may differ from the store's: read it again before anything else. */
   #stale = false;
   #certificate: CohortCertificate | null = null;
+  #leaves: LeafMaker | null = null;
+  readonly #leafHashes = new Map<string, Uint8Array>();
+  /** Digests of uploads without statements. */
+  readonly #plain = new Map<string, string>();
+  /** Of bodies that are not folded yet. */
+  readonly #places = new Map<string, SpoolPlace>();
 
   constructor(
     services: RoundServices,
@@ -135,9 +144,12 @@ export class ActiveRound implements RoundView {
       logger,
       openShards: () => (directory && foldPool?.openShards({ planBytes, kind, directory })) || [],
       openLocalShard: () =>
-        new LocalShard(secagg.folder(scheme), (place, target) => spool.read(at, place, target)),
-      placesOf: (devices: readonly string[]) =>
-        store.read('body-places', (db) => bodyPlacesOf(db, at, devices)).map(({ places }) => places),
+        new LocalShard(
+          secagg.folder(scheme),
+          (place, target) => spool.read(at, place, target),
+          () => clock.turn(),
+        ),
+      placesOf: (devices: readonly string[]) => this.#placesOf(devices),
     };
     const whole = new RoundFold({
       ...sources,
@@ -145,6 +157,7 @@ export class ActiveRound implements RoundView {
       store,
       bodyBytes: secagg.sizes(scheme).body,
       nowMs: () => clock.nowMs(),
+      turn: () => clock.turn(),
       folder: () => secagg.folder(scheme),
     });
     const isStopped = () => this.#stopped;
@@ -188,7 +201,7 @@ export class ActiveRound implements RoundView {
       const step = advance(before, event);
       this.#state = step.state;
       this.#apply(before, step.effects);
-      if (news.type === 'upload_acknowledged') this.#parts.acceptances.offer(news.deviceId);
+      if (news.type === 'uploads_acknowledged') this.#parts.acceptances.offer(news.deviceIds);
       if (isFinal(this.#state)) this.#finish(this.#state);
     } catch (error) {
       if (!isTransient(error)) {
@@ -319,12 +332,13 @@ export class ActiveRound implements RoundView {
 
   #background(work: () => Promise<void>): void {
     // One turn later, so that a chain of effects cannot recurse, and errors end the round loudly.
-    setImmediate(() =>
-      work().catch((error: unknown) => {
+    this.services.clock
+      .turn()
+      .then(work)
+      .catch((error: unknown) => {
         if (isTransient(error)) this.#stale = true;
         else this.#fail(error);
-      }),
-    );
+      });
   }
 
   #ask(effect: Extract<RoundEffect, { type: 'ask' }>): Promise<void> {
@@ -343,10 +357,20 @@ export class ActiveRound implements RoundView {
   }
 
   entries(devices: readonly string[]): (Entry & { deviceId: string })[] {
+    const entries = this.shownEntries(devices);
+    if (!this.#certificate) this.#keepLeaves(entries);
+    return entries;
+  }
+
+  /** What holders are shown. A coordinator that shows something else (attack suites) overrides this. */
+  protected shownEntries(devices: readonly string[]): (Entry & { deviceId: string })[] {
     const { services, at, scheme, binding } = this;
+    const { holderPart } = services.secagg.sizes(scheme);
+    const plain = holderPart === 0 ? this.#plainEntries(devices) : null;
+    if (plain) return plain;
     return services.store.read('entries', (db) => {
       const entries = repository.entriesOf(db, at.planHex, binding, devices);
-      if (scheme.transport !== 'shares')
+      if (scheme.transport !== 'shares' || holderPart === 0)
         return entries.map((entry) => ({ ...entry, bodyDigest: NONE, holderPart: NONE }));
       const digests = repository.bodyDigestsOf(db, at.planHex, at.round, devices);
       const parts = holderPartsOf(services.spool, db, at, devices);
@@ -358,20 +382,82 @@ export class ActiveRound implements RoundView {
     });
   }
 
-  /** Leaves of the cohort tree in its order: by device id. */
-  #cohortLeaves(cohort: readonly string[]): Uint8Array[] {
-    const leaves: Uint8Array[] = [];
-    for (let from = 0; from < cohort.length; from += ENTRIES_PER_MESSAGE_MAX)
-      leaves.push(...this.entries(cohort.slice(from, from + ENTRIES_PER_MESSAGE_MAX)).map(entryLeaf));
-    return leaves;
+  /** Entries never change, and holders are asked about every one: its leaf is made on the way. */
+  #keepLeaves(entries: readonly (Entry & { readonly deviceId: string })[]): void {
+    this.#leaves ??= new LeafMaker(this.binding);
+    for (const entry of entries)
+      if (!this.#leafHashes.has(entry.deviceId))
+        this.#leafHashes.set(entry.deviceId, this.#leaves.hash(entry));
+  }
+
+  /** Root of the cohort tree, whose leaves stand in the order of device ids. */
+  #cohortRoot(cohort: readonly string[]): Uint8Array {
+    const missing = cohort.filter((device) => !this.#leafHashes.has(device));
+    for (let from = 0; from < missing.length; from += ENTRIES_PER_MESSAGE_MAX)
+      this.entries(missing.slice(from, from + ENTRIES_PER_MESSAGE_MAX));
+    const range = new CompactRange();
+    for (const device of cohort) {
+      const hash = this.#leafHashes.get(device);
+      ensure(hash, 'INTERNAL', 'a device of the cohort has no upload');
+      range.append(hash);
+    }
+    return range.root();
   }
 
   certificate(): CohortCertificate {
     if (this.#certificate) return this.#certificate;
-    ensure(this.#state.cohort, 'INTERNAL', 'the cohort is not fixed yet');
-    const leaves = this.#cohortLeaves(this.#state.cohort);
-    this.#certificate = { ...this.binding, cohortRoot: merkleRoot(leaves), cohortCount: leaves.length };
+    const { cohort } = this.#state;
+    ensure(cohort, 'INTERNAL', 'the cohort is not fixed yet');
+    const cohortRoot = this.#cohortRoot(cohort);
+    this.#certificate = { ...this.binding, cohortRoot, cohortCount: cohort.length };
+    this.#leafHashes.clear();
     return this.#certificate;
+  }
+
+  /**
+   * What is known of an upload of one piece to whoever stored it, so that nobody need look it up: where its body stands,
+   * and the digest of its entry where no statement goes with it.
+   */
+  noteUpload(
+    deviceId: string,
+    { digest, place }: { readonly digest: string; readonly place: SpoolPlace },
+  ): void {
+    if (this.#places.size >= PLACES_MAX) return;
+    this.#places.set(deviceId, place);
+    this.#plain.set(deviceId, digest);
+  }
+
+  /** Entries of uploads without statements, from memory; null unless all of them are. */
+  #plainEntries(devices: readonly string[]): (Entry & { deviceId: string })[] | null {
+    const { binding } = this;
+    const entries: (Entry & { deviceId: string })[] = [];
+    for (const deviceId of [...devices].sort()) {
+      const digest = this.#plain.get(deviceId);
+      if (digest === undefined) return null;
+      entries.push({
+        deviceId,
+        ...binding,
+        certificate: NONE,
+        digest: fromHex(digest),
+        signature: NONE,
+        bodyDigest: NONE,
+        holderPart: NONE,
+      });
+    }
+    return entries;
+  }
+
+  #placesOf(devices: readonly string[]): readonly BodyPlaces[] {
+    const unknown = devices.filter((device) => !this.#places.has(device));
+    const { store } = this.services;
+    const read =
+      unknown.length > 0 ? store.read('body-places', (db) => bodyPlacesOf(db, this.at, unknown)) : [];
+    const found = new Map(read.map(({ device, places }) => [device, places]));
+    return devices.map((device) => {
+      const place = this.#places.get(device);
+      this.#places.delete(device);
+      return place ? [place] : found.get(device)!;
+    });
   }
 }
 

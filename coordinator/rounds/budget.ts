@@ -8,7 +8,7 @@
 import { toHex, utf8 } from '../../crypto/bytes.ts';
 import { formatEvent } from '../../crypto/dp/events.ts';
 import { roundEvent } from '../../crypto/dp/plan-accounting.ts';
-import { ensure, isPulsefoldError } from '../../crypto/error.ts';
+import { ensure } from '../../crypto/error.ts';
 import type { Suite } from '../../crypto/identity/suite.ts';
 import { type Leaf, pseudonymParts } from '../../crypto/log/leaves.ts';
 import { groupsOf, type ParsedPlan, type PlanApproval } from '../../protos/plan.ts';
@@ -30,15 +30,20 @@ import type { BudgetLedger, LedgerTransaction } from '../ledger/budget-ledger.ts
 import type { AppendLog } from '../storage/append-log.ts';
 import type { Database, Store } from '../storage/store.ts';
 import type { CommitteeKey } from './ceremonies.ts';
+import { CONSENT_MIGRATIONS } from './consents.ts';
+import { ERASURE_MIGRATIONS } from './erased-devices.ts';
 import { hexSignatures, type StatementSignature } from './holder-port.ts';
 import type { RoundState } from './machine.ts';
 import { RECONCILE_MIGRATIONS } from './reconcile.ts';
 import * as repository from './repository.ts';
 import type { RoundView } from './round-view.ts';
+import { SUBJECT_ACCESS_MIGRATIONS } from './subject-access.ts';
 import { hasWithdrawn, WITHDRAWAL_MIGRATIONS } from './withdrawals.ts';
 
 /** A leaf without the fields that every leaf has; distributes over the union. */
 type LeafBody = Leaf extends infer L ? (L extends Leaf ? Omit<L, 'version' | 'timeMs'> : never) : never;
+
+const NOBODY: ReadonlyMap<string, string> = new Map();
 
 export class RoundBudget {
   readonly #store: Store;
@@ -61,6 +66,9 @@ export class RoundBudget {
     this.#nowMs = parts.nowMs;
     this.#store.migrate('withdrawals', WITHDRAWAL_MIGRATIONS);
     this.#store.migrate('reconciliation', RECONCILE_MIGRATIONS);
+    this.#store.migrate('consents', CONSENT_MIGRATIONS);
+    this.#store.migrate('subject-access', SUBJECT_ACCESS_MIGRATIONS);
+    this.#store.migrate('device-erasure', ERASURE_MIGRATIONS);
   }
 
   /** By which the ledger and other leaves name a certificate. */
@@ -68,8 +76,9 @@ export class RoundBudget {
     return toHex(this.#suite.digest(certificateStatement(certificate)));
   }
 
-  append(db: Database, body: LeafBody): void {
-    this.#log.append(db, { version: 1, timeMs: this.#nowMs(), ...body } as Leaf);
+  /** Returns the number of the leaf. */
+  append(db: Database, body: LeafBody): number {
+    return this.#log.append(db, { version: 1, timeMs: this.#nowMs(), ...body } as Leaf);
   }
 
   #ledgerIn(db: Database): LedgerTransaction {
@@ -121,37 +130,42 @@ export class RoundBudget {
     });
   }
 
-  /** Sets one participant's worst-case charge aside; returns why not, in a sentence, or null. */
-  reserve(db: Database, parsed: ParsedPlan, config: EncodedRoundConfig, pseudonym: string): string | null {
+  /** Sets each participant's worst-case charge aside; says of those that cannot afford it why not, in a sentence. */
+  reserve(
+    db: Database,
+    parsed: ParsedPlan,
+    config: EncodedRoundConfig,
+    pseudonyms: readonly string[],
+  ): ReadonlyMap<string, string> {
     const account = accountPlan(parsed);
     const { privacy } = parsed.plan;
-    if (!account || !privacy) return null;
+    if (!account || !privacy || pseudonyms.length === 0) return NOBODY;
     const { round, kind } = config.config;
     const ledger = this.#ledgerIn(db);
     const { order } = account;
     const { filter, quotas } = planBudgetTerms(parsed, account);
-    if (!this.#hasPartitions(db, parsed))
-      return (
+    if (!this.#hasPartitions(db, parsed)) {
+      const reason =
         `another plan with aggregation.groups charges epoch ${parsed.plan.epoch}: its partitions use up the share of ` +
-        'delta that is set aside for them (state another epoch, or no groups)'
-      );
-    try {
-      ledger.openFilter({ pseudonym, unit: privacy.unit, ...filter });
-    } catch (error) {
-      if (!isPulsefoldError(error) || error.code !== 'STATEMENT_CONFLICT') throw error;
-      return (
-        `an earlier plan opened this participant's budget of epoch ${parsed.plan.epoch} under other terms; this plan ` +
-        'cannot charge it (plans that share an epoch state the same privacy.quota.total)'
-      );
+        'delta that is set aside for them (state another epoch, or no groups)';
+      return new Map(pseudonyms.map((pseudonym) => [pseudonym, reason]));
     }
+    const otherTerms =
+      `an earlier plan opened this participant's budget of epoch ${parsed.plan.epoch} under other terms; this plan ` +
+      'cannot charge it (plans that share an epoch state the same privacy.quota.total)';
+    const foreign = ledger.openFilters({ unit: privacy.unit, ...filter }, pseudonyms);
+    const refusals = new Map(foreign.map((pseudonym) => [pseudonym, otherTerms]));
+    const able =
+      foreign.length === 0 ? pseudonyms : pseudonyms.filter((pseudonym) => !refusals.has(pseudonym));
     const charge = account.charge[kind];
     const mechanism = mechanismRecord(parsed, kind, parsed.plan.rounds.cohortMin);
-    const result = ledger.reserve({ planHash: parsed.hashHex, round }, [pseudonym], charge, {
+    const result = ledger.reserve({ planHash: parsed.hashHex, round }, able, charge, {
       order,
       mechanism,
       quotas,
     });
-    return result.refused[0]?.reason ?? null;
+    for (const { pseudonym, reason } of result.refused) refusals.set(pseudonym, reason);
+    return refusals;
   }
 
   /**
@@ -178,6 +192,41 @@ export class RoundBudget {
     ledger.withdraw(pseudonym, scope);
     const { order, spent, reserved } = ledger.balance(pseudonym);
     return { order: String(order), spent: decimal(spent), reserved: decimal(reserved) };
+  }
+
+  /** The ledger's account of a pseudonym, in decimals; null without one. */
+  accountOf(
+    db: Database,
+    pseudonym: string,
+  ): {
+    pseudonym: string;
+    order: string;
+    epsilon: string;
+    delta: string;
+    limit: string;
+    spent: string;
+    reserved: string;
+    withdrawn: string[];
+  } | null {
+    const ledger = this.#ledgerIn(db);
+    if (!ledger.has(pseudonym)) return null;
+    const { order, limit, spent, reserved, epsilonAllowed, delta, withdrawn } = ledger.balance(pseudonym);
+    return {
+      pseudonym,
+      order: String(order),
+      epsilon: decimal(epsilonAllowed),
+      delta: decimal(delta),
+      limit: decimal(limit),
+      spent: decimal(spent),
+      reserved: decimal(reserved),
+      withdrawn: [...withdrawn],
+    };
+  }
+
+  /** What a round that is not decided holds of each participant; 0 without DP. */
+  promised(parsed: ParsedPlan, { kind }: Pick<RoundState, 'kind'>): string {
+    const account = accountPlan(parsed);
+    return account ? decimal(account.charge[kind]) : '0';
   }
 
   /** What the ledger has charged a pseudonym so far, at its filter's order; null without DP. */
@@ -347,9 +396,7 @@ export class RoundBudget {
     const ledger = this.#ledgerIn(db);
     // Of what other plans of the epoch have spent, a plan with a quota states nothing: it keeps its own ε.
     const quota = parsed.plan.privacy?.quota && planQuotaName(parsed.hashHex);
-    let most = 0;
-    for (const pseudonym of repository.planPseudonyms(db, parsed.hashHex))
-      most = Math.max(most, ledger.spent(pseudonym, quota));
+    const most = ledger.mostSpent(parsed.hashHex, quota || undefined);
     return epsilonOfAmount(account.order, most, account.delta);
   }
 

@@ -2,17 +2,20 @@
  * Check-in: authenticates the pseudonym, reserves budget, invites to the open round.
  *
  * Trusts: the device id and key that the transport took from the registrar's certificate. May be called by:
- * coordinator/grpc/rounds-service.ts.
+ * coordinator/grpc/rounds-service.ts; `inviteDevices`, which takes authentication for granted, by experiments/simulation.
  */
 import { equalBytes, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import { INVITED_KEY_BYTES_MAX } from '../../protos/fields.ts';
 import { checkInStatement } from '../../protos/statements.ts';
+import type { Database } from '../storage/store.ts';
+import type { ActiveRound } from './active-round.ts';
+import { consentLackingAmong, NO_CONSENT } from './consents.ts';
 import type { StatementSignature } from './holder-port.ts';
 import * as repository from './repository.ts';
 import type { PlanRunner } from './runner.ts';
 import type { RoundServices } from './services.ts';
-import { hasWithdrawn } from './withdrawals.ts';
+import { withdrawnAmong } from './withdrawals.ts';
 
 /** A check-in signature is good for this long, both ways: phones' clocks are off. */
 export const CHECK_IN_SKEW_MS = 600_000;
@@ -74,6 +77,101 @@ export async function checkIn(
   }
 }
 
+/** A device that the caller has authenticated, and the name under which it is charged. */
+export interface Candidate {
+  readonly deviceId: string;
+  /** Hexadecimal. */
+  readonly pseudonym: string;
+}
+
+export type InviteOutcome =
+  | 'invited'
+  /** The round takes nobody any more. */
+  | 'closed'
+  | 'full'
+  | 'withdrawn'
+  /** The plan asks for consent, and none of the device covers it. */
+  | 'no-consent'
+  /** The device, or the pseudonym, is bound to another one in this epoch. */
+  | 'other-pseudonym'
+  | { readonly refusal: string };
+
+/**
+ * Invites devices to the open round, in their order, as one write: all budget is reserved and every invitation durable
+ * when this resolves. One outcome per candidate; whoever was invited before is invited again.
+ */
+export async function inviteDevices(
+  services: RoundServices,
+  active: ActiveRound,
+  candidates: readonly Candidate[],
+): Promise<InviteOutcome[]> {
+  const outcomes = await services.store.enqueue('invite', (db) => decide(services, db, active, candidates));
+  const deviceIds = candidates.filter((_, i) => outcomes[i] === 'invited').map(({ deviceId }) => deviceId);
+  if (deviceIds.length > 0) active.notify({ type: 'devices_invited', deviceIds });
+  return outcomes;
+}
+
+function decide(
+  services: RoundServices,
+  db: Database,
+  active: ActiveRound,
+  candidates: readonly Candidate[],
+): InviteOutcome[] {
+  const { parsed, at } = active;
+  const { planHex, round } = at;
+  if (repository.roundPhase(db, planHex, round) !== 'collecting') return candidates.map(() => 'closed');
+  const known = repository.invitedAmong(
+    db,
+    planHex,
+    round,
+    candidates.map(({ deviceId }) => deviceId),
+  );
+  const outcomes = new Map<Candidate, InviteOutcome>();
+  const fresh = candidates.filter(({ deviceId }) => !known.has(deviceId));
+  let room = parsed.plan.rounds.cohortMax - repository.countInvitations(db, planHex, round);
+  // Whoever is refused leaves room for the next one.
+  for (let from = 0; from < fresh.length && room > 0; ) {
+    const some = fresh.slice(from, from + room);
+    from += some.length;
+    room -= inviteSome(services, db, active, some, outcomes);
+  }
+  return candidates.map((one) => (known.has(one.deviceId) ? 'invited' : (outcomes.get(one) ?? 'full')));
+}
+
+/** Notes an outcome for each; returns how many are invited. */
+function inviteSome(
+  { budget, clock }: RoundServices,
+  db: Database,
+  { parsed, at, config }: ActiveRound,
+  candidates: readonly Candidate[],
+  outcomes: Map<Candidate, InviteOutcome>,
+): number {
+  const foreign = new Set(repository.bindPseudonyms(db, parsed.plan.epoch, candidates));
+  const devices = candidates.map(({ deviceId }) => deviceId);
+  const withdrawn = withdrawnAmong(db, devices, parsed);
+  const lacking = consentLackingAmong(db, devices, parsed, clock.nowMs());
+  const willing: Candidate[] = [];
+  for (const one of candidates)
+    if (foreign.has(one.deviceId)) outcomes.set(one, 'other-pseudonym');
+    else if (withdrawn.has(one.deviceId)) outcomes.set(one, 'withdrawn');
+    else if (lacking.has(one.deviceId)) outcomes.set(one, 'no-consent');
+    else willing.push(one);
+  const refusals = budget.reserve(
+    db,
+    parsed,
+    config,
+    willing.map(({ pseudonym }) => pseudonym),
+  );
+  const invited: Candidate[] = [];
+  for (const one of willing) {
+    const refusal = refusals.get(one.pseudonym);
+    outcomes.set(one, refusal === undefined ? 'invited' : { refusal });
+    if (refusal === undefined) invited.push(one);
+  }
+  repository.insertInvitations(db, at.planHex, at.round, invited);
+  return invited.length;
+}
+
 /** `wait` with retryAfterMs 0 means: nothing to join yet, keep the call waiting. */
 async function tryInvite(
   services: RoundServices,
@@ -90,30 +188,21 @@ async function tryInvite(
   if (active?.state.phase !== 'collecting' || active.state.round <= request.roundAfter)
     return { kind: 'wait', retryAfterMs: 0, reason: 'no round is open' };
   const { round } = active.state;
-  const pseudonym = toHex(request.pseudonym);
-  const invited = await services.store.enqueue('invite', (db) => {
-    if (repository.roundPhase(db, plan, round) !== 'collecting') return 'closed' as const;
-    if (repository.invitationOf(db, plan, round, deviceId) !== undefined) return null;
-    if (repository.countInvitations(db, plan, round) >= parsed.plan.rounds.cohortMax) return 'full' as const;
-    const bound = repository.bindPseudonym(db, parsed.plan.epoch, deviceId, pseudonym);
-    ensure(
-      bound === pseudonym,
-      'BUDGET_EXCEEDED',
-      'this device, or another one under this name, is already charged under another pseudonym in this epoch',
-    );
-    if (hasWithdrawn(db, deviceId, parsed)) return 'withdrawn' as const;
-    const refusal = services.budget.reserve(db, parsed, active.config, pseudonym);
-    if (refusal) return { refusal };
-    repository.insertInvitation(db, plan, round, deviceId, pseudonym);
-    return null;
-  });
+  const candidate = { deviceId, pseudonym: toHex(request.pseudonym) };
+  const [invited] = await inviteDevices(services, active, [candidate]);
+  ensure(
+    invited !== 'other-pseudonym',
+    'BUDGET_EXCEEDED',
+    'this device, or another one under this name, is already charged under another pseudonym in this epoch',
+  );
+  ensure(invited !== 'no-consent', 'CONSENT_MISSING', NO_CONSENT);
   if (invited === 'closed') return { kind: 'wait', retryAfterMs: 0, reason: 'the round has just closed' };
   if (invited === 'withdrawn')
     return { kind: 'finished', reason: 'withdrawn: this device takes no further part', modelHash: '' };
   if (invited === 'full') return { kind: 'wait', retryAfterMs: 1000, reason: 'the cohort is full' };
   // A refused device waits for the end of the plan like any other; the reason is for its person.
-  if (invited) return { kind: 'wait', retryAfterMs: 5000, reason: `BUDGET_EXCEEDED: ${invited.refusal}` };
-  active.notify({ type: 'device_invited', deviceId });
+  if (typeof invited === 'object')
+    return { kind: 'wait', retryAfterMs: 5000, reason: `BUDGET_EXCEEDED: ${invited.refusal}` };
   return services.store.read('key', (db) => {
     const { keyId, signatures } = repository.getCommitteeKey(db, plan, round)!;
     return {

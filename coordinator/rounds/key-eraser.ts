@@ -18,7 +18,7 @@ export class KeyEraser {
   readonly #parsed: ParsedPlan;
   readonly #holders: () => readonly HolderPort[];
   readonly #asked = new Set<string>();
-  #timer: NodeJS.Timeout | null = null;
+  #timer: { stop(): void } | null = null;
   #stopped = false;
 
   constructor(services: RoundServices, parsed: ParsedPlan, holders: () => readonly HolderPort[]) {
@@ -32,7 +32,7 @@ export class KeyEraser {
     if (this.#stopped) return;
     const plan = this.#parsed.hashHex;
     const due = this.#services.store.read('erasures-due', (db) => {
-      const rows = repository.listRounds(db, plan);
+      const rows = repository.roundPhases(db, plan);
       const over = (round: number) => {
         const phase = rows.find((row) => row.round === round)?.phase;
         return phase === undefined ? ended : FINAL_PHASES.includes(phase);
@@ -50,8 +50,7 @@ export class KeyEraser {
           this.#ask(holder, round);
         }
     if (ended && missing > 0 && !this.#timer) {
-      this.#timer = setInterval(() => this.sweep(true), RETRY_MS);
-      this.#timer.unref();
+      this.#timer = this.#services.clock.every(RETRY_MS, () => this.sweep(true));
     } else if (missing === 0) this.#clear();
   }
 
@@ -70,7 +69,7 @@ export class KeyEraser {
   }
 
   #clear(): void {
-    if (this.#timer) clearInterval(this.#timer);
+    this.#timer?.stop();
     this.#timer = null;
   }
 

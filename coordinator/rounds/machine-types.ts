@@ -77,8 +77,8 @@ export type HolderStage = 'acceptance' | 'certificate' | 'partial' | 'abort';
 
 export type RoundEvent =
   | { readonly type: 'tick'; readonly nowMs: number }
-  | { readonly type: 'device_invited'; readonly deviceId: string; readonly nowMs: number }
-  | { readonly type: 'upload_acknowledged'; readonly deviceId: string; readonly nowMs: number }
+  | { readonly type: 'devices_invited'; readonly deviceIds: readonly string[]; readonly nowMs: number }
+  | { readonly type: 'uploads_acknowledged'; readonly deviceIds: readonly string[]; readonly nowMs: number }
   | {
       readonly type: 'accepted';
       readonly holderId: string;

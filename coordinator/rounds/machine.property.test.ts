@@ -127,13 +127,13 @@ class Model {
   #invite(deviceId: string): void {
     if (this.state.phase !== 'collecting') return;
     if (!this.#rows.invited.includes(deviceId)) this.#rows.invited.push(deviceId);
-    this.feed({ type: 'device_invited', deviceId });
+    this.feed({ type: 'devices_invited', deviceIds: [deviceId] });
   }
 
   #upload(deviceId: string): void {
     if (this.state.phase !== 'collecting' || !this.#rows.invited.includes(deviceId)) return;
     if (!this.#rows.uploaded.includes(deviceId)) this.#rows.uploaded.push(deviceId);
-    this.feed({ type: 'upload_acknowledged', deviceId });
+    this.feed({ type: 'uploads_acknowledged', deviceIds: [deviceId] });
   }
 
   #serve(which: number, fate: 'answered' | 'lost' | 'refused'): void {

@@ -100,7 +100,7 @@ describe('collecting', () => {
   test('the freeze comes before the first question, and fixes who is in', () => {
     const drive = new Drive().invite(6);
     expect(drive.upload(5)).toEqual(['freeze', ...everybody('acceptance')]);
-    drive.feed({ type: 'upload_acknowledged', deviceId: 'd6' });
+    drive.feed({ type: 'uploads_acknowledged', deviceIds: ['d6'] });
     expect(drive.state.candidates).toEqual(FIVE);
   });
 
@@ -354,8 +354,8 @@ describe('opening', () => {
 
 describe('news that comes late or twice', () => {
   const late: [string, (drive: Drive) => Drive, News][] = [
-    ['an upload after the freeze', (d) => d.frozen(), { type: 'upload_acknowledged', deviceId: 'd6' }],
-    ['an invitation after the freeze', (d) => d.frozen(), { type: 'device_invited', deviceId: 'd6' }],
+    ['an upload after the freeze', (d) => d.frozen(), { type: 'uploads_acknowledged', deviceIds: ['d6'] }],
+    ['an invitation after the freeze', (d) => d.frozen(), { type: 'devices_invited', deviceIds: ['d6'] }],
     ['a verdict after the cohort was chosen', (d) => d.certifying(), accepted('h4', [])],
     ['a failed acceptance while certifying', (d) => d.certifying(), failed('h4', 'acceptance')],
     ['a failed signature while opening', (d) => d.opening(), failed('h2', 'certificate')],
@@ -401,8 +401,8 @@ describe('news that comes late or twice', () => {
     const once = new Drive();
     const twice = new Drive();
     const story: News[] = [
-      ...FIVE.map((deviceId): News => ({ type: 'device_invited', deviceId })),
-      ...FIVE.map((deviceId): News => ({ type: 'upload_acknowledged', deviceId })),
+      ...FIVE.map((deviceId): News => ({ type: 'devices_invited', deviceIds: [deviceId] })),
+      ...FIVE.map((deviceId): News => ({ type: 'uploads_acknowledged', deviceIds: [deviceId] })),
       ...HOLDERS.map((id) => accepted(id)),
       ...['h1', 'h2', 'h3'].map(signed),
       partial('h1', 1, 2),

@@ -22,7 +22,7 @@ import type {
   Step,
 } from './machine-types.ts';
 import { blamed, FINAL_PHASES } from './machine-types.ts';
-import { add, isIn } from './members.ts';
+import { add, addAll } from './members.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
 
 export type * from './machine-types.ts';
@@ -85,11 +85,13 @@ function apply(state: RoundState, event: RoundEvent): Step {
   switch (event.type) {
     case 'tick':
       return still(state);
-    case 'device_invited':
-      return still(invite(state, event.deviceId));
-    case 'upload_acknowledged':
-      if (state.phase !== 'collecting' || isIn(state.uploaded, event.deviceId)) return still(state);
-      return still({ ...state, uploaded: add(state.uploaded, event.deviceId), lastUploadAtMs: event.nowMs });
+    case 'devices_invited':
+      return still(invite(state, event.deviceIds));
+    case 'uploads_acknowledged': {
+      if (state.phase !== 'collecting') return still(state);
+      const uploaded = addAll(state.uploaded, event.deviceIds);
+      return still(uploaded === state.uploaded ? state : { ...state, uploaded, lastUploadAtMs: event.nowMs });
+    }
     case 'accepted':
       // A verdict after the cohort was chosen decides nothing any more.
       if (state.phase !== 'accepting') return still(state);
@@ -320,9 +322,10 @@ function overdue(state: RoundState, nowMs: number): Step {
   });
 }
 
-function invite(state: RoundState, deviceId: string): RoundState {
-  if (state.phase !== 'collecting' || isIn(state.invited, deviceId)) return state;
-  return { ...state, invited: add(state.invited, deviceId), message: 'collecting uploads' };
+function invite(state: RoundState, deviceIds: readonly string[]): RoundState {
+  if (state.phase !== 'collecting') return state;
+  const invited = addAll(state.invited, deviceIds);
+  return invited === state.invited ? state : { ...state, invited, message: 'collecting uploads' };
 }
 
 function beginAbort(state: RoundState, reason: string, nowMs: number): RoundState {

@@ -1,5 +1,5 @@
 /**
- * Growing lists of ids in an immutable state: asked "is it in?" with every event, ten thousand times per round.
+ * Growing lists of ids in an immutable state: asked "is it in?" with every event, a million times per round.
  *
  * Pure: what is remembered here is derived from the lists, and checked against their lengths. May be called by:
  * coordinator/rounds/machine.ts.
@@ -15,14 +15,20 @@ function setOf(list: readonly string[]): Set<string> {
   return made;
 }
 
-export const isIn = (list: readonly string[], item: string): boolean => setOf(list).has(item);
-
 /** `list` with `item` at its end, unless it is in. Lists have no duplicates. */
-export function add(list: readonly string[], item: string): readonly string[] {
+export const add = (list: readonly string[], item: string): readonly string[] => addAll(list, [item]);
+
+/** The same with many items: one copy of `list` for all of them. */
+export function addAll(list: readonly string[], items: readonly string[]): readonly string[] {
   const members = setOf(list);
-  if (members.has(item)) return list;
-  const longer = [...list, item];
-  members.add(item);
+  const fresh: string[] = [];
+  for (const item of items) {
+    if (members.has(item)) continue;
+    members.add(item);
+    fresh.push(item);
+  }
+  if (fresh.length === 0) return list;
+  const longer = list.concat(fresh);
   sets.set(longer, members);
   return longer;
 }

@@ -43,9 +43,10 @@ test('a second plan with groups in the same epoch is told why it cannot charge',
   const bench = new Bench(world, []);
   const { store, budget } = bench.services;
   const reserve = (parsed: ParsedPlan, person: number) =>
-    store.transaction('reserve', (db) =>
-      budget.reserve(db, parsed, configOf(parsed), toHex(new Uint8Array(32).fill(person))),
-    );
+    store.transaction('reserve', (db) => {
+      const pseudonym = toHex(new Uint8Array(32).fill(person));
+      return budget.reserve(db, parsed, configOf(parsed), [pseudonym]).get(pseudonym) ?? null;
+    });
   const first = grouped('first', '2026');
   expect(reserve(first, 1)).toBeNull();
   expect(reserve(first, 2)).toBeNull();

@@ -42,9 +42,10 @@ const plan = (name: string, family: string | null, changes: object = {}): Parsed
     },
   });
 const reserve = (parsed: ParsedPlan, round: number): string | null =>
-  store.transaction('test', (db) =>
-    budget.reserve(db, parsed, { config: { round, kind: 'training' } } as EncodedRoundConfig, PERSON),
-  );
+  store.transaction('test', (db) => {
+    const config = { config: { round, kind: 'training' } } as EncodedRoundConfig;
+    return budget.reserve(db, parsed, config, [PERSON]).get(PERSON) ?? null;
+  });
 /** Rounds that fit until the first refusal, and that refusal. */
 function exhaust(parsed: ParsedPlan): { rounds: number; refusal: string } {
   for (let round = 1; ; round++) {

@@ -5,11 +5,12 @@
  */
 import { toHex } from '../../crypto/bytes.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
-import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
+import { MerkleTree } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
-import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
+import { receiptStatement } from '../../protos/statements.ts';
 import type { Database } from '../storage/store.ts';
+import { cohortLeaves } from './device-rows.ts';
 import { hexSignatures } from './holder-port.ts';
 import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
@@ -142,9 +143,9 @@ function cohortTree(db: Database, row: repository.RoundKey, cohort: readonly str
   const tree = new MerkleTree();
   const indexOf = new Map<string, number>();
   const leafHashes: string[] = [];
-  for (const entry of repository.entriesOf(db, row.plan, repository.bindingOfRow(row), cohort)) {
-    const hash = leafHash(entryLeaf(entry));
-    indexOf.set(entry.deviceId, tree.appendHash(hash));
+  const { devices, hashes } = cohortLeaves(db, row, cohort);
+  for (const [i, hash] of hashes.entries()) {
+    indexOf.set(devices[i]!, tree.appendHash(hash));
     leafHashes.push(toHex(hash));
   }
   return { tree, root: toHex(tree.root()), indexOf, leafHashes };

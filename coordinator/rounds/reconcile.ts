@@ -27,11 +27,12 @@ export interface BudgetAlarm {
   /** Decimals at the ledger's order. */
   readonly said: string;
   readonly ledger: string;
+  readonly timeMs: number;
 }
 
 export const budgetAlarms = (db: Database): BudgetAlarm[] =>
   db.all<BudgetAlarm & Record<string, string | number>>(
-    'SELECT device, plan, round, said, ledger FROM budget_alarms ORDER BY time_ms, device',
+    'SELECT device, plan, round, said, ledger, time_ms AS timeMs FROM budget_alarms ORDER BY time_ms, device',
   );
 
 export function compareAccounts(

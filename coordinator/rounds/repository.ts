@@ -9,11 +9,13 @@ import type { RoundBinding } from '../../protos/statements.ts';
 import type { Database } from '../storage/store.ts';
 import type { CommitteeKey } from './ceremonies.ts';
 import type { StatementSignature } from './holder-port.ts';
+import { invitedDevices } from './invitations-repository.ts';
 import type { RoundState } from './machine.ts';
 import { type StatementKind, statementSignatures } from './openings-repository.ts';
 import { acknowledgedDevices } from './uploads-repository.ts';
 
 export * from './fold-repository.ts';
+export * from './invitations-repository.ts';
 export * from './openings-repository.ts';
 export * from './uploads-repository.ts';
 export * from './verdicts-repository.ts';
@@ -71,6 +73,12 @@ export const ROUNDS_MIGRATIONS: readonly string[] = [
      plan TEXT NOT NULL, round INTEGER NOT NULL, holder TEXT NOT NULL, draw BLOB NOT NULL, signature BLOB NOT NULL,
      PRIMARY KEY (plan, round, holder));
    ALTER TABLE sums ADD COLUMN group_facts TEXT NOT NULL DEFAULT '';`,
+  `CREATE TABLE verdict_lists (
+     plan TEXT NOT NULL, round INTEGER NOT NULL, holder TEXT NOT NULL, devices TEXT NOT NULL, accepted INTEGER NOT NULL);
+   CREATE INDEX verdict_lists_round ON verdict_lists (plan, round, holder);
+   INSERT INTO verdict_lists
+     SELECT plan, round, holder, json_group_array(device), accepted FROM verdicts GROUP BY plan, round, holder, accepted;
+   DROP TABLE verdicts;`,
 ];
 
 /** True exactly once per mark; makes a transaction repeatable after a crash. */
@@ -205,9 +213,42 @@ export function insertRound(db: Database, plan: string, row: Omit<RoundRow, 'sum
   );
 }
 
+/** Stands in a stored state for a list that is the candidates once more, as verdicts and cohort nearly always are. */
+const CANDIDATES = '=candidates';
+
+const sameList = (a: readonly string[], b: readonly string[]): boolean =>
+  a === b || (a.length === b.length && a.every((item, i) => item === b[i]));
+
+function packLists(state: RoundState): object {
+  const { candidates, cohort, verdicts } = state;
+  const packed = (list: readonly string[]) =>
+    candidates !== null && sameList(list, candidates) ? CANDIDATES : list;
+  return {
+    ...state,
+    cohort: cohort === null ? null : packed(cohort),
+    verdicts: Object.fromEntries(Object.entries(verdicts).map(([holder, list]) => [holder, packed(list)])),
+  };
+}
+
+/** The state as it was saved, without what has rows of its own. */
+function parseState(text: string): RoundState {
+  const state = JSON.parse(text) as RoundState;
+  const full = (list: readonly string[] | string) => (list === CANDIDATES ? state.candidates! : list);
+  return {
+    ...state,
+    cohort: state.cohort === null ? null : (full(state.cohort) as readonly string[]),
+    verdicts: Object.fromEntries(
+      Object.entries(state.verdicts).map(([holder, list]) => [holder, full(list) as readonly string[]]),
+    ),
+  };
+}
+
+/** The cohort in a stored state, for tests and checks that read a database from outside. */
+export const storedCohort = (text: string): readonly string[] | null => parseState(text).cohort;
+
 export function saveRoundState(db: Database, plan: string, state: RoundState): void {
   // Invitations and uploads have rows of their own, written as they happen; they are not repeated here.
-  const text = JSON.stringify({ ...state, invited: [], uploaded: [] });
+  const text = JSON.stringify(packLists({ ...state, invited: [], uploaded: [] }));
   db.run(
     'UPDATE rounds SET phase = ?, state = ? WHERE plan = ? AND round = ?',
     state.phase,
@@ -220,6 +261,19 @@ export function saveRoundState(db: Database, plan: string, state: RoundState): v
 export function setRoundSummary(db: Database, plan: string, round: number, summary: string): void {
   db.run('UPDATE rounds SET summary = ? WHERE plan = ? AND round = ?', summary, plan, round);
 }
+
+/** Without state and configuration, which hold the cohort's names: asked after every round. */
+export const roundPhases = (db: Database, plan: string): Pick<RoundRow, 'round' | 'phase'>[] =>
+  db.all('SELECT round, phase FROM rounds WHERE plan = ? ORDER BY round', plan);
+
+/** What has been released, in the order of rounds. */
+export const roundSummaries = (db: Database, plan: string): string[] =>
+  db
+    .all<{ summary: string }>(
+      "SELECT summary FROM rounds WHERE plan = ? AND summary <> '' ORDER BY round",
+      plan,
+    )
+    .map(({ summary }) => summary);
 
 export const listRounds = (db: Database, plan: string): RoundRow[] =>
   db.all<RoundRow>('SELECT * FROM rounds WHERE plan = ? ORDER BY round', plan);
@@ -260,7 +314,7 @@ export const roundPhase = (db: Database, plan: string, round: number): string | 
 
 /** The stored state with everything that has rows of its own filled in. */
 export function loadRoundState(db: Database, plan: string, row: RoundRow): RoundState {
-  const state = JSON.parse(row.state) as RoundState;
+  const state = parseState(row.state);
   const signers = (kind: StatementKind) =>
     statementSignatures(db, plan, row.round, kind).map((s) => s.holderId);
   const partials: Record<string, string[]> = {};
@@ -278,87 +332,6 @@ export function loadRoundState(db: Database, plan: string, row: RoundRow): Round
     abortSigners: signers('abort'),
     partials,
   };
-}
-
-export function bindPseudonym(db: Database, epoch: string, device: string, pseudonym: string): string {
-  db.run(
-    'INSERT INTO pseudonyms (epoch, device, pseudonym) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-    epoch,
-    device,
-    pseudonym,
-  );
-  const row = db.get<{ pseudonym: string }>(
-    'SELECT pseudonym FROM pseudonyms WHERE epoch = ? AND device = ?',
-    epoch,
-    device,
-  );
-  return row?.pseudonym ?? '';
-}
-
-export function insertInvitation(
-  db: Database,
-  plan: string,
-  round: number,
-  device: string,
-  pseudonym: string,
-): void {
-  const { changes } = db.run(
-    'INSERT INTO invitations (plan, round, device, pseudonym) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING',
-    plan,
-    round,
-    device,
-    pseudonym,
-  );
-  // Counted here: a COUNT over the rows at every check-in would make a round quadratic in its devices.
-  if (changes > 0)
-    db.run('UPDATE rounds SET invited = invited + 1 WHERE plan = ? AND round = ?', plan, round);
-}
-
-export const invitationOf = (db: Database, plan: string, round: number, device: string): string | undefined =>
-  db.get<{ pseudonym: string }>(
-    'SELECT pseudonym FROM invitations WHERE plan = ? AND round = ? AND device = ?',
-    plan,
-    round,
-    device,
-  )?.pseudonym;
-
-export const invitedPseudonyms = (db: Database, plan: string, round: number): string[] =>
-  db
-    .all<{ pseudonym: string }>('SELECT pseudonym FROM invitations WHERE plan = ? AND round = ?', plan, round)
-    .map((row) => row.pseudonym);
-
-export const planPseudonyms = (db: Database, plan: string): string[] =>
-  db
-    .all<{ pseudonym: string }>('SELECT DISTINCT pseudonym FROM invitations WHERE plan = ?', plan)
-    .map((row) => row.pseudonym);
-
-export const countInvitations = (db: Database, plan: string, round: number): number =>
-  db.get<{ invited: number }>('SELECT invited FROM rounds WHERE plan = ? AND round = ?', plan, round)
-    ?.invited ?? 0;
-
-export const invitedDevices = (db: Database, plan: string, round: number): string[] =>
-  db
-    .all<{ device: string }>(
-      'SELECT device FROM invitations WHERE plan = ? AND round = ? ORDER BY device',
-      plan,
-      round,
-    )
-    .map((row) => row.device);
-
-export function pseudonymsOf(
-  db: Database,
-  plan: string,
-  round: number,
-  devices: ReadonlySet<string>,
-): string[] {
-  return db
-    .all<{ device: string; pseudonym: string }>(
-      'SELECT device, pseudonym FROM invitations WHERE plan = ? AND round = ? ORDER BY device',
-      plan,
-      round,
-    )
-    .filter((row) => devices.has(row.device))
-    .map((row) => row.pseudonym);
 }
 
 export function putLate(

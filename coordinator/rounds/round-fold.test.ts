@@ -87,6 +87,7 @@ function start(store: Store, shardCount: number): Process {
     ...at,
     bodyBytes: secagg.sizes(scheme).body,
     nowMs: () => clock.nowMs,
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
     openShards: () => {
       const opened = Array.from({ length: shardCount }, () => new FragileShard());
       shards.push(...opened);

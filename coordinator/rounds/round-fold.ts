@@ -16,8 +16,10 @@ import type { RoundServices } from './services.ts';
 
 /** Sums are committed no more often than this, apart from the freeze and the end. */
 const COMMIT_MS = 3000;
-/** Bodies of one request to a shard: their places wait in memory, the bodies themselves do not. */
-const BATCH = 32;
+/** Bodies of one request to a shard: their places wait in memory, the bodies themselves do not. Short ones go by more. */
+const BATCH_MIN = 32;
+const BATCH_MAX = 1024;
+const BATCH_BYTES = 256 * 1024;
 
 export interface RoundFoldParts {
   readonly store: Store;
@@ -26,6 +28,8 @@ export interface RoundFoldParts {
   readonly round: number;
   readonly bodyBytes: number;
   nowMs(): number;
+  /** Lets others have their turn. */
+  turn(): Promise<void>;
   /** Fresh and empty; may be none. */
   openShards(): readonly FoldShard[];
   openLocalShard(): FoldShard;
@@ -54,6 +58,7 @@ interface Base {
 
 export class RoundFold {
   readonly #parts: RoundFoldParts;
+  readonly #batchSize: number;
   #lanes: Lane[] = [];
   #bases: Base[] = [];
   #nextId = 1;
@@ -68,6 +73,8 @@ export class RoundFold {
 
   constructor(parts: RoundFoldParts) {
     this.#parts = parts;
+    const fitting = Math.floor(BATCH_BYTES / Math.max(1, parts.bodyBytes));
+    this.#batchSize = Math.min(BATCH_MAX, Math.max(BATCH_MIN, fitting));
     this.#load();
   }
 
@@ -230,9 +237,9 @@ export class RoundFold {
 
   async #drive(lane: Lane): Promise<void> {
     // One turn later, so that uploads that are accepted together go together.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#parts.turn();
     while (!this.#stopped) {
-      const batch = this.#queue.splice(0, BATCH);
+      const batch = this.#queue.splice(0, this.#batchSize);
       const isLast = batch.length === 0;
       try {
         if (!isLast) {

@@ -6,7 +6,6 @@
 import { toHex } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import { firstClip } from '../../protos/adaptive-clip.ts';
-import { initialWeights } from '../../protos/model.ts';
 import {
   committeeKeyCount,
   openersOf,
@@ -18,11 +17,13 @@ import { digitCountOf, schemeOf } from '../../protos/plan-scheme.ts';
 import { decodeReals } from '../../protos/reals.ts';
 import { encodeRoundConfig, parseRoundConfig, type RoundKind } from '../../protos/round-config.ts';
 import { weightsDigest } from '../../protos/statements.ts';
+import { initialBlob } from '../../protos/strategies/index.ts';
 import { initialOptimizer } from '../aggregation/release.ts';
 import { weightsToBytes } from '../aggregation/weights.ts';
 import type { Database } from '../storage/store.ts';
 import { ActiveRound } from './active-round.ts';
 import { runCeremony } from './ceremonies.ts';
+import { finishErasures } from './erasures.ts';
 import type { HolderPort } from './holder-port.ts';
 import { KeyEraser } from './key-eraser.ts';
 import { openRound, type RoundTerms } from './machine.ts';
@@ -78,11 +79,11 @@ export class PlanRunner {
     return new Promise((resolve) => {
       const done = () => {
         this.#waiters.delete(done);
-        clearTimeout(timer);
+        timer.stop();
         signal?.removeEventListener('abort', done);
         resolve();
       };
-      const timer = setTimeout(done, waitMs);
+      const timer = this.#services.clock.after(waitMs, done);
       signal?.addEventListener('abort', done, { once: true });
       this.#waiters.add(done);
     });
@@ -140,19 +141,20 @@ export class PlanRunner {
     this.#sweepSpool();
     const { rounds } = this.parsed.plan;
     while (!this.#stopped) {
-      const rows = store.read('rounds', (db) => repository.listRounds(db, plan));
+      const rows = store.read('rounds', (db) => repository.roundPhases(db, plan));
       const open = rows.find((row) => !FINAL_PHASES.includes(row.phase));
       const released = rows.filter((row) => row.phase === 'released').length;
       if (!open && released >= rounds.training + rounds.evaluation)
         return { status: 'finished', message: `${released} rounds released` };
       const active = open
-        ? this.#resume(open)
+        ? this.#resume(open.round)
         : this.#open(rows.length + 1, released < rounds.training ? 'training' : 'evaluation');
       this.#active = active;
       this.#wake();
       const end = await active.run();
       this.#active = null;
       this.#dropCiphertexts(end.round);
+      await finishErasures(this.#services);
       this.#eraser.sweep(false);
     }
     return { status: 'failed', message: 'stopped' };
@@ -201,7 +203,7 @@ export class PlanRunner {
             `key holder ${holder?.holderId ?? ''} does not answer; committee keys need all ${this.#holders.length}`,
             { cause: error },
           );
-        await new Promise((resolve) => setTimeout(resolve, HOLDER_RETRY_MS));
+        await new Promise<void>((resolve) => this.#services.clock.after(HOLDER_RETRY_MS, resolve));
       }
     }
   }
@@ -211,7 +213,7 @@ export class PlanRunner {
     const plan = this.parsed.hashHex;
     store.transaction('initial-model', (db) => {
       if (repository.getPlan(db, plan)?.model_hash) return;
-      const weights = weightsToBytes(initialWeights(this.parsed.plan.model, this.parsed.plan.seed));
+      const weights = weightsToBytes(initialBlob(this.parsed.plan));
       const hash = toHex(weightsDigest(suite, weights));
       repository.putBlob(db, hash, weights);
       repository.setPlanModel(db, plan, hash, initialOptimizer(this.parsed.plan));
@@ -266,13 +268,13 @@ export class PlanRunner {
   #clipOf(db: Database, kind: RoundKind): { clip?: string } {
     const first = firstClip(this.parsed.plan, kind);
     if (first === undefined) return {};
-    const rows = repository.listRounds(db, this.parsed.hashHex);
-    const clips = rows.flatMap(({ summary }) => (summary ? [releasedClip(summary)] : []));
+    const clips = repository.roundSummaries(db, this.parsed.hashHex).map(releasedClip);
     return { clip: clips.findLast((clip) => clip !== undefined) ?? first };
   }
 
-  #resume(row: repository.RoundRow): ActiveRound {
+  #resume(round: number): ActiveRound {
     const { store, suite } = this.#services;
+    const row = store.read('round', (db) => repository.getRound(db, this.parsed.hashHex, round))!;
     const config = parseRoundConfig(row.config, suite);
     const state = store.read('load-round', (db) => repository.loadRoundState(db, this.parsed.hashHex, row));
     this.#services.logger.info({ round: row.round, phase: row.phase }, 'resuming round');
@@ -284,7 +286,7 @@ export class PlanRunner {
     const { store, spool } = this.#services;
     const planHex = this.parsed.hashHex;
     const ended = store
-      .read('rounds', (db) => repository.listRounds(db, planHex))
+      .read('rounds', (db) => repository.roundPhases(db, planHex))
       .filter((row) => FINAL_PHASES.includes(row.phase));
     for (const { round } of ended) {
       const left = store.read('left', (db) => repository.hasCiphertexts(db, planHex, round));

@@ -42,12 +42,14 @@ export function chooseCohort(
     const chosen = indices.map((index) => lists[index - 1]!);
     return [...chosen[0]!].filter((id) => chosen.every((list) => list.has(id)));
   };
+  const byAll = common(holders.map((_, i) => i + 1));
+  // Nobody rejected anything that another accepted: there is nothing to choose.
+  if (lists.every((list) => list.size === byAll.length)) return byAll.sort();
   let best: string[] = [];
   for (const subset of activeSets(holders.length, quorum)) {
     const agreed = common(subset);
     if (agreed.length > best.length) best = agreed;
   }
-  const byAll = common(holders.map((_, i) => i + 1));
   // At least one device may always be left out: small cohorts have spoilers, too.
   const conceded = Math.max(1, Math.floor(CONCESSION * best.length));
   const cheap = byAll.length >= best.length - conceded && byAll.length >= Math.max(1, cohortMin);

@@ -20,6 +20,10 @@ export interface Clock {
   nowMs(): number;
   /** Calls `action` about every `periodMs` until stopped. */
   every(periodMs: number, action: () => void): { stop(): void };
+  /** Calls `action` once, `delayMs` from now, unless stopped before. */
+  after(delayMs: number, action: () => void): { stop(): void };
+  /** Resolves when whatever else is due in this process has had its turn. */
+  turn(): Promise<void>;
 }
 
 export const systemClock: Clock = {
@@ -28,6 +32,11 @@ export const systemClock: Clock = {
     const timer = setInterval(action, periodMs);
     return { stop: () => clearInterval(timer) };
   },
+  after(delayMs, action) {
+    const timer = setTimeout(action, delayMs);
+    return { stop: () => clearTimeout(timer) };
+  },
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
 };
 
 export interface RoundServices {

@@ -50,12 +50,12 @@ export class Drive {
     return this.feed({ type: 'tick' });
   }
   invite(count: number): this {
-    for (let i = 1; i <= count; i++) this.feed({ type: 'device_invited', deviceId: `d${i}` });
+    for (let i = 1; i <= count; i++) this.feed({ type: 'devices_invited', deviceIds: [`d${i}`] });
     return this;
   }
   upload(count: number): string[] {
     return Array.from({ length: count }, (_, i) =>
-      this.feed({ type: 'upload_acknowledged', deviceId: `d${i + 1}` }),
+      this.feed({ type: 'uploads_acknowledged', deviceIds: [`d${i + 1}`] }),
     ).flat();
   }
   /** To `accepting`, with d1 … d5 frozen. */

@@ -30,6 +30,21 @@ export interface ChunkRow extends SpoolPlace {
 export const getUpload = (db: Database, plan: string, round: number, device: string): UploadRow | undefined =>
   db.get<UploadRow>('SELECT * FROM uploads WHERE plan = ? AND round = ? AND device = ?', plan, round, device);
 
+/** The rows of those of `devices` that have one, complete or not. */
+export const uploadsAmong = (
+  db: Database,
+  plan: string,
+  round: number,
+  devices: readonly string[],
+): Pick<UploadRow, 'device' | 'digest' | 'acknowledged'>[] =>
+  db.all<Pick<UploadRow, 'device' | 'digest' | 'acknowledged'>>(
+    `SELECT u.device, u.digest, u.acknowledged FROM json_each(?3) j
+     CROSS JOIN uploads u ON u.plan = ?1 AND u.round = ?2 AND u.device = j.value`,
+    plan,
+    round,
+    JSON.stringify(devices),
+  );
+
 export function insertUpload(db: Database, plan: string, round: number, row: UploadRow): void {
   db.run(
     `INSERT INTO uploads (plan, round, device, digest, signature, certificate, body_bytes, holder_bytes, received_bytes, acknowledged, body_digest)
@@ -64,6 +79,47 @@ export function insertChunk(
     chunk.segment,
     chunk.position,
     chunk.length,
+  );
+}
+
+/** A whole upload of one piece without statement: what simulations acknowledge by the thousand. */
+export interface PlainUploadRow {
+  readonly device: string;
+  /** Hexadecimal, 64 digits each. */
+  readonly digest: string;
+  readonly bodyDigest: string;
+  readonly position: number;
+}
+
+/** Rows and places of many plain uploads whose bytes stand in one segment; all have the same sizes. */
+export function insertPlainUploads(
+  db: Database,
+  plan: string,
+  round: number,
+  uploads: readonly PlainUploadRow[],
+  at: { readonly segment: number; readonly bodyBytes: number; readonly holderBytes: number },
+): void {
+  const { segment, bodyBytes, holderBytes } = at;
+  const list = (textOf: (row: PlainUploadRow) => string) =>
+    `{${uploads.map((row) => `${JSON.stringify(row.device)}:${textOf(row)}`).join()}}`;
+  db.run(
+    `INSERT INTO uploads (plan, round, device, digest, signature, certificate, body_bytes, holder_bytes, received_bytes, acknowledged, body_digest)
+     SELECT ?1, ?2, key, substr(value, 1, 64), x'', x'', ?3, ?4, ?5, 1, substr(value, 65) FROM json_each(?6)`,
+    plan,
+    round,
+    bodyBytes,
+    holderBytes,
+    bodyBytes + holderBytes,
+    list(({ digest, bodyDigest }) => JSON.stringify(digest + bodyDigest)),
+  );
+  db.run(
+    `INSERT INTO upload_chunks (plan, round, device, offset, segment, position, length)
+     SELECT ?1, ?2, key, 0, ?3, value, ?4 FROM json_each(?5)`,
+    plan,
+    round,
+    segment,
+    bodyBytes + holderBytes,
+    list(({ position }) => String(position)),
   );
 }
 

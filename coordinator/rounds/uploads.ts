@@ -150,7 +150,7 @@ export async function putUpload(services: RoundServices, intake: Intake): Promis
   const statement = statementOf(intake);
   const outcome = await storeChunk(services, intake);
   if (outcome.kind === 'acknowledged')
-    target.active?.notify({ type: 'upload_acknowledged', deviceId: device.deviceId });
+    target.active?.notify({ type: 'uploads_acknowledged', deviceIds: [device.deviceId] });
   const { suite, signingKey } = services;
   if (outcome.kind === 'stored')
     return { nextOffset: outcome.nextOffset, acknowledged: false, late: false, signature: new Uint8Array(0) };

@@ -5,38 +5,69 @@
  */
 import type { Database } from '../storage/store.ts';
 
-/** Once accepted stays accepted; a holder may accept later what it could not check before. */
-export function putVerdict(
+/** One row per answer of a holder: a row per device and holder would cost more than everything else that is stored of it. */
+export function putVerdicts(
   db: Database,
   plan: string,
   round: number,
-  verdict: { holder: string; device: string; accepted: boolean },
+  verdict: { readonly holder: string; readonly devices: readonly string[]; readonly accepted: boolean },
 ): void {
+  if (verdict.devices.length === 0) return;
   db.run(
-    `INSERT INTO verdicts (plan, round, holder, device, accepted) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (plan, round, holder, device) DO UPDATE SET accepted = MAX(accepted, excluded.accepted)`,
+    'INSERT INTO verdict_lists (plan, round, holder, devices, accepted) VALUES (?, ?, ?, ?, ?)',
     plan,
     round,
     verdict.holder,
-    verdict.device,
+    JSON.stringify(verdict.devices),
     verdict.accepted ? 1 : 0,
   );
 }
 
-export const verdictsOf = (
+/** Once accepted stays accepted; a holder may accept later what it could not check before. */
+export function verdictsOf(db: Database, plan: string, round: number, holder: string): Map<string, boolean> {
+  const verdicts = new Map<string, boolean>();
+  for (const { devices, accepted } of db.all<{ devices: string; accepted: number }>(
+    'SELECT devices, accepted FROM verdict_lists WHERE plan = ? AND round = ? AND holder = ? ORDER BY rowid',
+    plan,
+    round,
+    holder,
+  ))
+    for (const device of JSON.parse(devices) as string[])
+      verdicts.set(device, verdicts.get(device) === true || accepted === 1);
+  return verdicts;
+}
+
+/** What each holder said of one device. */
+export const verdictsAbout = (
   db: Database,
   plan: string,
   round: number,
-  holder: string,
-): { readonly device: string; readonly accepted: boolean }[] =>
+  device: string,
+): { readonly holder: string; readonly accepted: boolean }[] =>
   db
-    .all<{ device: string; accepted: number }>(
-      'SELECT device, accepted FROM verdicts WHERE plan = ? AND round = ? AND holder = ?',
+    .all<{ holder: string; accepted: number }>(
+      `SELECT holder, MAX(accepted) AS accepted FROM verdict_lists
+       WHERE plan = ? AND round = ? AND instr(devices, ?) > 0 GROUP BY holder ORDER BY holder`,
       plan,
       round,
-      holder,
+      JSON.stringify(device),
     )
-    .map(({ device, accepted }) => ({ device, accepted: accepted === 1 }));
+    .map(({ holder, accepted }) => ({ holder, accepted: accepted === 1 }));
+
+/** Puts another name in the place of a device; returns in how many answers it stood. */
+export const renameInVerdicts = (
+  db: Database,
+  { plan, round, device }: { readonly plan: string; readonly round: number; readonly device: string },
+  name: string,
+): { changes: number } =>
+  db.run(
+    `UPDATE verdict_lists SET devices = replace(devices, ?3, ?4)
+     WHERE plan = ?1 AND round = ?2 AND instr(devices, ?3) > 0`,
+    plan,
+    round,
+    JSON.stringify(device),
+    JSON.stringify(name),
+  );
 
 export function putRejection(
   db: Database,

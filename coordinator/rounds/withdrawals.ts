@@ -28,6 +28,7 @@ export const WITHDRAWAL_MIGRATIONS = [
   `CREATE TABLE withdrawals (
      device TEXT NOT NULL, scope TEXT NOT NULL, plan TEXT NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL,
      receipt BLOB NOT NULL, PRIMARY KEY (device, scope)) STRICT, WITHOUT ROWID;`,
+  'ALTER TABLE withdrawals ADD COLUMN leaf INTEGER;',
 ];
 
 /** A statement is good for this long, both ways, like a check-in. */
@@ -38,6 +39,17 @@ const SCOPES_MAX = 1000;
 export interface WithdrawalReply {
   readonly receipt: Uint8Array;
   readonly signature: Uint8Array;
+}
+
+/** Those of `devices` that have withdrawn from this plan. */
+export function withdrawnAmong(db: Database, devices: readonly string[], parsed: ParsedPlan): Set<string> {
+  const rows = db.all<{ device: string }>(
+    `SELECT DISTINCT w.device FROM json_each(?1) j CROSS JOIN withdrawals w ON w.device = j.value
+     WHERE w.scope IN (SELECT value FROM json_each(?2))`,
+    JSON.stringify(devices),
+    JSON.stringify(scopesOfPlan(parsed)),
+  );
+  return new Set(rows.map(({ device }) => device));
 }
 
 /** Whether the device has withdrawn from this plan. */
@@ -114,16 +126,7 @@ function record(
     ...balance,
     note: PAST_SPEND_NOTE,
   });
-  db.run(
-    'INSERT INTO withdrawals VALUES (?, ?, ?, ?, ?, ?)',
-    deviceId,
-    scope,
-    parsed.hashHex,
-    statement,
-    signature,
-    receipt,
-  );
-  services.budget.append(db, {
+  const leaf = services.budget.append(db, {
     kind: 'withdrawal',
     commitment: toHex(services.suite.digest(statement, signature)),
     planHash: parsed.hashHex,
@@ -131,6 +134,16 @@ function record(
     scope,
     afterRound: standingRound,
   });
+  db.run(
+    'INSERT INTO withdrawals VALUES (?, ?, ?, ?, ?, ?, ?)',
+    deviceId,
+    scope,
+    parsed.hashHex,
+    statement,
+    signature,
+    receipt,
+    leaf,
+  );
   return receipt;
 }
 

@@ -28,6 +28,8 @@ export interface LogProofParts {
 /** Devices of a round ask for the same few proofs. */
 const KEPT_MAX = 256;
 const PAGE_ROWS = 500;
+/** Leaves of 800 pseudonyms for the largest cohort, and some. */
+const SETTLEMENT_PARTS_MAX = 64;
 
 export class LogProofs {
   readonly #parts: LogProofParts;
@@ -42,7 +44,33 @@ export class LogProofs {
   /** Undefined while the log says nothing of this round. `sizeSeen` is the device's word: it chooses, no more. */
   prove(planHash: string, round: number, sizeSeen: number): LogProof | undefined {
     const number = this.#numberOf(planHash, round);
-    if (number === undefined) return undefined;
+    return number === undefined ? undefined : this.proveLeaf(number, sizeSeen);
+  }
+
+  /**
+   * The settlement that charged a pseudonym in a round. Leaves of one settlement follow its certificate in one write:
+   * the mechanism, then the charged in ascending parts.
+   */
+  proveSettlement(planHash: string, round: number, pseudonym: string): LogProof | undefined {
+    const certificate = this.#numberOf(planHash, round);
+    if (certificate === undefined) return undefined;
+    const { log } = this.#parts;
+    const first = certificate + 2;
+    let [low, high] = [first, Math.min(first + SETTLEMENT_PARTS_MAX, log.size())];
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const leaf = log.leaf(middle);
+      const own = leaf.kind === 'settlement' && leaf.planHash === planHash && leaf.round === round;
+      if (own && leaf.outcome === 'charged' && (leaf.pseudonyms.at(-1) ?? '') < pseudonym) low = middle + 1;
+      else if (own && leaf.outcome === 'charged' && leaf.pseudonyms.includes(pseudonym))
+        return this.proveLeaf(middle);
+      else high = middle;
+    }
+    return undefined;
+  }
+
+  /** Leaf number `number`, which the caller knows to be there. */
+  proveLeaf(number: number, sizeSeen = 0): LogProof {
     const { cosignatures } = this.#parts;
     if (this.#version !== cosignatures.version) this.#proofs.clear();
     this.#version = cosignatures.version;

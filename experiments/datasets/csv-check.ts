@@ -23,7 +23,7 @@ export interface FeatureReport {
   /** Share of rows whose number was outside the range and was clamped to it; null for categories. */
   readonly clampedShare: number | null;
   /** Smallest and largest number; null for categories. */
-  readonly observed: readonly [number, number] | null;
+  readonly seen: readonly [number, number] | null;
   /** AUC of this column alone for a yes/no label, at least 0.5; null otherwise. */
   readonly aucAlone: number | null;
 }
@@ -131,7 +131,7 @@ function featureReport({ rows, labels, schema, csv }: CsvDataset, feature: Featu
       inputs: feature.values.length,
       rule: feature.values.join(' | '),
       clampedShare: null,
-      observed: null,
+      seen: null,
       aucAlone: null,
     };
   const values = rows.map((row) => Number(row.values[column]));
@@ -142,7 +142,7 @@ function featureReport({ rows, labels, schema, csv }: CsvDataset, feature: Featu
     inputs: 1,
     rule: `${feature.minimum} to ${feature.maximum}`,
     clampedShare: outside / values.length,
-    observed: extremes(values),
+    seen: extremes(values),
     aucAlone: Number.isNaN(alone) ? null : Math.max(alone, 1 - alone),
   };
 }

@@ -289,14 +289,18 @@ describe('between clients and coordinator:', () => {
     );
     await coordinator.ended;
     const { store } = coordinator.services;
-    const [sum, state] = store.read('end', (db) => [
-      repository.getSum(db, world.parsed.hashHex, 1)!,
-      JSON.parse(repository.getRound(db, world.parsed.hashHex, 1)!.state),
-    ]);
+    const [sum, cohort] = store.read(
+      'end',
+      (db) =>
+        [
+          repository.getSum(db, world.parsed.hashHex, 1)!,
+          repository.storedCohort(repository.getRound(db, world.parsed.hashHex, 1)!.state)!,
+        ] as const,
+    );
     const digits = new Int32Array(sum.digits.slice().buffer);
     await coordinator.stop();
     committee.close();
-    return { world, sum: digits, sealed, cohort: state.cohort, ends, outcomes };
+    return { world, sum: digits, sealed, cohort, ends, outcomes };
   }
   const cohortSum = ({ cohort, sealed }: Played) => add(cohort.map((id) => sealed.get(id)!));
 

@@ -8,6 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type LedgerEvent, replay } from '../../coordinator/ledger/ledger-events.ts';
+import { storedCohort } from '../../coordinator/rounds/repository.ts';
 import { centredResidue } from '../../crypto/dp/digits.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
@@ -83,7 +84,7 @@ const readRounds = (runDirectory: string): RoundExport[] =>
 
 function certifiedDigests(database: DatabaseSync, plan: string, round: number): string[] {
   const row = database.prepare('SELECT state FROM rounds WHERE plan = ? AND round = ?').get(plan, round);
-  const { cohort } = JSON.parse(String(row?.state)) as { cohort: string[] };
+  const cohort = storedCohort(String(row?.state)) ?? [];
   const find = database.prepare('SELECT digest FROM uploads WHERE plan = ? AND round = ? AND device = ?');
   return cohort.map((device) => String(find.get(plan, round, device)?.digest));
 }
@@ -153,7 +154,7 @@ function checkLedger(input: InvariantInput, rounds: readonly RoundExport[], data
     const state = database
       .prepare('SELECT state FROM rounds WHERE plan = ? AND round = ?')
       .get(input.parsed.hashHex, round.round);
-    const { cohort } = JSON.parse(String(state?.state)) as { cohort: string[] };
+    const cohort = storedCohort(String(state?.state)) ?? [];
     const find = database.prepare(
       'SELECT pseudonym FROM invitations WHERE plan = ? AND round = ? AND device = ?',
     );

@@ -32,6 +32,7 @@ import {
 const EXPERIMENT_COMMANDS = [
   'cli/commands/demo.ts',
   'cli/commands/data.ts',
+  'cli/commands/data-check.ts',
   // Simulations: all parties in one process, under keys that a seed makes (experiments/simulation).
   'cli/commands/simulate.ts',
   'cli/commands/compare.ts',
@@ -273,7 +274,7 @@ describe('configuration files', () => {
 });
 
 /** Who may make something that a seed predicts: batches and initial weights, which are public or harmless. */
-const MAY_SEED = ['client/training/tfjs-engine.ts', 'protos/model.ts'];
+const MAY_SEED = ['client/training/row-order.ts', 'client/training/tfjs-run.ts', 'protos/model.ts'];
 /** XOF expansion of transcripts and keys; named `seeded` because the stream is as public as its input. */
 const MAY_EXPAND = [
   'crypto/he/partial.ts',

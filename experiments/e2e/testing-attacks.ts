@@ -166,8 +166,8 @@ export interface RoundEnd {
 /** Shows the holders each entry as its device signed it, whatever that was, or as the attacker made it. */
 class MixedRound extends ActiveRound {
   shown = new Map<string, Partial<Entry>>();
-  override entries(devices: readonly string[]): ReturnType<ActiveRound['entries']> {
-    return super.entries(devices).map((entry) => ({ ...entry, ...this.shown.get(entry.deviceId) }));
+  protected override shownEntries(devices: readonly string[]): ReturnType<ActiveRound['entries']> {
+    return super.shownEntries(devices).map((entry) => ({ ...entry, ...this.shown.get(entry.deviceId) }));
   }
 }
 
@@ -245,11 +245,11 @@ export class AttackedRound {
       : signed.signature;
     const pseudonym = toHex(suite.digest(utf8(deviceId)));
     await this.services.store.enqueue('invite', (db) => {
-      const refusal = this.services.budget.reserve(db, parsed, this.#config, pseudonym);
+      const refusal = this.services.budget.reserve(db, parsed, this.#config, [pseudonym]).get(pseudonym);
       if (refusal) throw new PulsefoldError('BUDGET_EXCEEDED', refusal);
-      repository.insertInvitation(db, parsed.hashHex, binding.round, deviceId, pseudonym);
+      repository.insertInvitations(db, parsed.hashHex, binding.round, [{ deviceId, pseudonym }]);
     });
-    this.#active.notify({ type: 'device_invited', deviceId });
+    this.#active.notify({ type: 'devices_invited', deviceIds: [deviceId] });
     const { body, holderPart } = update;
     await putUpload(this.services, {
       target: { planHex: parsed.hashHex, binding, active: this.#active },

@@ -1,0 +1,94 @@
+/**
+ * A person's export (docs/person-export.md): what this device keeps, and what the coordinator says it holds.
+ *
+ * Trusts: whoever opened the vault. May be called by: client/agent/rights.ts.
+ */
+import { fromHex, fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
+import type { Suite } from '../../crypto/identity/suite.ts';
+import { PERSON_EXPORT_FORMAT, type PersonExport } from '../../protos/person-export.ts';
+import { parsePlanBytes } from '../../protos/plan.ts';
+import { parseReceipt } from '../../protos/receipt.ts';
+import { ledgerPseudonym } from '../../protos/statements.ts';
+import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
+import type { Keepsakes } from '../vault/keepsakes.ts';
+import type { ClientState, StoredReceipt } from './store.ts';
+import type { VerifiedReport } from './subject-access.ts';
+
+export interface ExportParts {
+  readonly identity: IdentityBundle;
+  readonly suite: Suite;
+  readonly state: ClientState;
+  readonly receipts: readonly StoredReceipt[];
+  readonly keepsakes: Keepsakes;
+  /** undefined: the coordinator was not asked. */
+  readonly report: VerifiedReport | undefined;
+  /** Local tables as they are read, by the names in the configuration. */
+  readonly data: readonly { readonly name: string; readonly text: string }[] | undefined;
+  readonly nowMs: number;
+}
+
+const decimal = (value: number): string => value.toFixed(45).replace(/\.?0+$/, '');
+
+export function personExportOf(p: ExportParts): PersonExport {
+  const { identity, suite, state, keepsakes, report, data } = p;
+  const secret = suite.mac(identity.signing.secretKey, utf8('pulsefold/v1/ledger-secret'));
+  const plans = keepsakes.plans.map(({ planHash, plan }) => {
+    const { name, purpose, epoch } = parsePlanBytes(utf8(plan)).plan;
+    return { planHash, name, purpose, epoch, plan };
+  });
+  const pseudonyms = [...new Set(plans.map(({ epoch }) => epoch))]
+    .sort()
+    .map((epoch) => ({ epoch, pseudonym: toHex(ledgerPseudonym(suite, secret, epoch)) }));
+  return {
+    format: PERSON_EXPORT_FORMAT,
+    version: 1,
+    madeMs: p.nowMs,
+    device: {
+      deviceId: identity.subjectId,
+      suite: identity.suite,
+      certificate: identity.certPem,
+      pseudonyms,
+    },
+    plans,
+    consents: [...state.consents],
+    withdrawals: state.withdrawals.map(({ scope, timeMs, receipt, signature }) => ({
+      scope,
+      timeMs,
+      ...(receipt && signature ? { receipt: fromUtf8(fromHex(receipt)), signature } : {}),
+    })),
+    receipts: p.receipts.map(({ receipt, signature }) => {
+      const { planHash, round } = parseReceipt(receipt);
+      return { planHash, round, receipt: fromUtf8(receipt), signature: toHex(signature) };
+    }),
+    logProofs: [
+      ...keepsakes.logProofs.map((proof) => ({ what: 'decision' as const, ...proof })),
+      ...(report?.report.logProofs ?? []),
+    ],
+    charges: Object.entries(state.accounts.charged).map(([pseudonym, { order, amount }]) => ({
+      pseudonym,
+      order,
+      amount: decimal(amount),
+    })),
+    alarms: [...state.accounts.alarms],
+    logs: Object.entries(state.log.seen).map(([coordinatorKey, { note }]) => {
+      const alarm = state.log.alarms[coordinatorKey]?.reason;
+      return { coordinatorKey, checkpoint: note, ...(alarm === undefined ? {} : { alarm }) };
+    }),
+    undecided: state.undecided.map(({ planHash, round, digest, progress }) => ({
+      planHash,
+      round,
+      digest,
+      progress,
+    })),
+    ...(report
+      ? {
+          coordinator: {
+            receipt: fromUtf8(report.receiptBytes),
+            signature: toHex(report.signature),
+            report: report.report,
+          },
+        }
+      : {}),
+    ...(data ? { data: data.map(({ name, text }) => ({ name, text })) } : {}),
+  };
+}
