@@ -1,5 +1,5 @@
 /**
- * Goal: some thousands of ops break nothing, over threshold BFV as well.
+ * Goal: some thousands of ops break nothing, over threshold BFV as well; workers play and count the same.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -20,4 +20,18 @@ it.each([
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
+});
+
+it('workers play the same stories and count the same', async () => {
+  const world = await createWorld();
+  const options = { ops: 30, seed: 'workers', bfvShare: 0, opsPerRun: 15, directory: tmpdir() };
+  const [here, there] = [
+    await runCampaign(world, options),
+    await runCampaign(world, { ...options, workers: 2 }),
+  ];
+  const facts = ({ ops, runs, rounds, faults, invariants, messages }: typeof here) => ({
+    ...{ ops, runs, rounds, faults, invariants, messages },
+  });
+  expect(here.failure).toBeNull();
+  expect(facts(there)).toEqual(facts(here));
 });

@@ -75,21 +75,6 @@ describe('a campaign', () => {
   });
 });
 
-describe('workers', () => {
-  it('play the same stories and count the same', SLOW, async () => {
-    const options = { ops: 30, seed: 'workers', bfvShare: 0, opsPerRun: 15, directory: tmpdir() };
-    const [here, there] = [
-      await runCampaign(world, options),
-      await runCampaign(world, { ...options, workers: 2 }),
-    ];
-    const facts = ({ ops, runs, rounds, faults, invariants, messages }: typeof here) => ({
-      ...{ ops, runs, rounds, faults, invariants, messages },
-    });
-    expect(here.failure).toBeNull();
-    expect(facts(there)).toEqual(facts(here));
-  });
-});
-
 describe('reproductions', () => {
   const directory = join(import.meta.dirname, 'reproductions');
   const files = readdirSync(directory).filter((name) => name.endsWith('.json'));
