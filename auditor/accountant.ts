@@ -30,7 +30,7 @@ export function tau(shareVariance: number, shares: number): number {
   return 10 * total;
 }
 
-/** Unsampled RDP at any order α > 1: the smaller of the two bounds of arXiv 2102.06387 Corollary 12. */
+/** Unsampled RDP at any order α > 1: the smaller of the two bounds of arXiv 2102.06387, Theorem 1. */
 function gaussianRdp(terms: MechanismTerms, order: number): number {
   const ratio = terms.sensitivitySquared / (terms.shares * terms.shareVariance);
   const distance = tau(terms.shareVariance, terms.shares);

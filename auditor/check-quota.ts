@@ -98,6 +98,11 @@ export function checkWithdrawals({ parsed, findings }: RoundContext, leaves: rea
       const until = leaf.planHash === parsed.hashHex ? (leaf.afterRound ?? 0) : 0;
       withdrawn.set(leaf.pseudonym, Math.min(until, withdrawn.get(leaf.pseudonym) ?? until));
     }
+    // An erasure ends everything, like a withdrawal from it.
+    if (leaf.kind === 'erasure') {
+      const until = leaf.planHash === parsed.hashHex ? leaf.afterRound : 0;
+      withdrawn.set(leaf.pseudonym, Math.min(until, withdrawn.get(leaf.pseudonym) ?? until));
+    }
     if (leaf.kind !== 'settlement' || leaf.outcome !== 'charged' || leaf.planHash !== parsed.hashHex)
       continue;
     for (const pseudonym of leaf.pseudonyms) {
@@ -105,7 +110,7 @@ export function checkWithdrawals({ parsed, findings }: RoundContext, leaves: rea
       findings.require(
         until === undefined || leaf.round <= until,
         'SETTLEMENT_MISMATCH',
-        `round ${leaf.round} charges a participant who had withdrawn`,
+        `round ${leaf.round} charges a participant who had withdrawn or been erased`,
         { leaf: number, round: leaf.round },
       );
     }

@@ -8,7 +8,6 @@ import { fromHex, toHex } from '../crypto/bytes.ts';
 import { getSuite, type Suite } from '../crypto/identity/suite.ts';
 import { MerkleTree } from '../crypto/log/merkle.ts';
 import { type Approver, emptySeats, SEATS } from '../protos/approval-policy.ts';
-import { initialWeights } from '../protos/model.ts';
 import { openersOf, type ParsedPlan, quorumOf } from '../protos/plan.ts';
 import {
   abortStatement,
@@ -17,6 +16,7 @@ import {
   committeeKeyStatement,
   weightsDigest,
 } from '../protos/statements.ts';
+import { initialBlob } from '../protos/strategies/index.ts';
 import { checkGroups } from './check-groups.ts';
 import type { Findings } from './findings.ts';
 import { openedLength } from './plan-terms.ts';
@@ -360,7 +360,7 @@ export function checkModels(
   book: PlanBook,
   model: ModelFile | undefined,
 ): void {
-  let current = float32Digest(suite, initialWeights(parsed.plan.model, parsed.plan.seed));
+  let current = float32Digest(suite, initialBlob(parsed.plan));
   for (const { round, round_opened: opened, release } of book.rounds) {
     for (const { number, leaf } of opened)
       findings.require(
@@ -375,7 +375,7 @@ export function checkModels(
   findings.require(
     model.planHash === parsed.hashHex &&
       model.modelHash === current &&
-      float32Digest(suite, model.weights) === current,
+      float32Digest(suite, [...model.weights, ...model.companion]) === current,
     'MODEL_MISMATCH',
     'model.json is not the last released model',
   );

@@ -18,6 +18,7 @@ export type FindingCode =
   | 'WITNESS_QUORUM'
   | 'TRUST_NOT_PINNED'
   | 'NOT_CHECKED'
+  | 'BUDGET_DISAGREEMENT'
   // plan and rounds
   | 'PLAN_NOT_APPROVED'
   | 'KEY_NOT_SIGNED'
@@ -39,7 +40,9 @@ export type FindingCode =
   | 'CHARGE_MISMATCH'
   | 'EPSILON_MISMATCH'
   | 'BUDGET_EXCEEDED'
-  | 'LEDGER_MISMATCH';
+  | 'LEDGER_MISMATCH'
+  // people's rights
+  | 'CONSENT_MISSING';
 
 export interface Finding {
   /** An error means the run must not be believed; a warning, that something could not be checked. */

@@ -4,7 +4,7 @@
  *
  * Trusts: the parsed plan. May be called by: auditor/.
  */
-import { parameterCount } from '../protos/model.ts';
+import { modelLayout, parameterCount } from '../protos/model.ts';
 import type { Plan } from '../protos/plan.ts';
 import type { MechanismTerms } from './accountant.ts';
 import { groupCountOf, type RoundPurpose, smallestGroupShares } from './group-terms.ts';
@@ -19,8 +19,8 @@ export function squareRoot(n: bigint): bigint {
 }
 
 /**
- * D²: the smaller of ⌊(G+√d)²⌋ and ⌊G² + G + (d + 2√d)/4⌋ (conditional rounding, arXiv 2102.06387 Prop.
- * 22).
+ * D²: the smaller of ⌊(G+√d)²⌋ and ⌊G² + G + (d + 2√d)/4⌋ (conditional rounding, arXiv 2102.06387,
+ * Theorem 1).
  */
 export function normBoundSquared(unitsPerClip: number, dimension: number): bigint {
   const g = BigInt(unitsPerClip);
@@ -30,10 +30,26 @@ export function normBoundSquared(unitsPerClip: number, dimension: number): bigin
   return always < conditional ? always : conditional;
 }
 
+/** Numbers that a device's strategy sums (docs/strategies.md, "What is summed"). */
+function summedLength({ model, training }: Plan): number {
+  const parameters = parameterCount(model);
+  switch (training.strategy) {
+    case 'scaffold':
+      return 2 * parameters;
+    case 'fednova':
+    case 'qfedavg':
+      return parameters + 1;
+    case 'fedper':
+      return modelLayout(model).at(-(training.personalLayers ?? 1))?.weightsAt ?? 0;
+    default:
+      return parameters;
+  }
+}
+
 export function dimensionOf(plan: Plan, purpose: RoundPurpose): number {
   if (purpose === 'evaluation') return 2 * plan.evaluation.bins;
   const clipBit = plan.mechanism.adaptiveClip === undefined ? 0 : 1;
-  return parameterCount(plan.model) + (plan.training.weighting === 'records' ? 1 : 0) + clipBit;
+  return summedLength(plan) + (plan.training.weighting === 'records' ? 1 : 0) + clipBit;
 }
 
 /**

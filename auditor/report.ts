@@ -15,7 +15,7 @@ const place = (finding: AuditResult['findings'][number]): string => {
 
 /** Verdict, numbers, then each finding on its own line, errors first. */
 export function formatAudit(result: AuditResult): string[] {
-  const { rounds, budget } = result;
+  const { rounds, budget, rights } = result;
   const lines = [
     result.ok ? 'OK: the run agrees with itself and its signatures' : 'FAILED: do not rely on this run',
     `log       ${result.leaves} leaves, root ${result.root}`,
@@ -30,6 +30,17 @@ export function formatAudit(result: AuditResult): string[] {
     );
   else if (result.planHash !== undefined)
     lines.push('privacy   none: this plan runs without differential privacy');
+  if (rights !== undefined) {
+    const asked =
+      rights.consenting === undefined
+        ? 'this plan asks for no consent'
+        : `${rights.consenting} consented to this plan's purpose`;
+    const { consents, withdrawals, accesses, erasures } = rights;
+    lines.push(
+      `rights    ${asked}; in the log: ${consents} consents, ${withdrawals} withdrawals, ${accesses} reports to people, ` +
+        `${erasures} erasures`,
+    );
+  }
   const sorted = [...result.findings].sort((a, b) => a.severity.localeCompare(b.severity));
   return [...lines, ...sorted.map((f) => `${f.severity.padEnd(9)} ${f.code}: ${f.message}${place(f)}`)];
 }

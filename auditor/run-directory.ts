@@ -17,6 +17,8 @@ const JSON_BYTES_MAX = 256 * 1024 * 1024;
 const SMALL_BYTES_MAX = 256 * 1024;
 const ROUND_FILES_MAX = 10_000;
 const CHUNK_BYTES = 1 << 20;
+/** As many as a plan's cohort may have. */
+const PEOPLE_MAX = 1_000_000;
 const GROUPS_MAX = 64;
 const HOLDERS_MAX = 16;
 /** Slots that a plan may let one round open (protos/plan-privacy.ts). */
@@ -27,7 +29,7 @@ const roundFileSchema = z.object({
   planHash: hex32,
   round: z.int().min(1).max(100_000),
   /** Hashes of the cohort tree's leaves, by device id: they name nobody and let the root be recomputed. */
-  cohortLeafHashes: z.array(hex32).max(10_000).optional(),
+  cohortLeafHashes: z.array(hex32).max(PEOPLE_MAX).optional(),
   sum: z
     .object({
       digits: z
@@ -43,7 +45,7 @@ const roundFileSchema = z.object({
     .nullable(),
   groups: z
     .object({
-      sizes: z.array(z.int().min(0).max(10_000)).max(GROUPS_MAX),
+      sizes: z.array(z.int().min(0).max(PEOPLE_MAX)).max(GROUPS_MAX),
       valid: z.array(z.boolean()).max(GROUPS_MAX),
     })
     .optional(),
@@ -58,6 +60,10 @@ const roundFileSchema = z.object({
     )
     .max(HOLDERS_MAX)
     .optional(),
+  /** What the coordinator published: of it, the clip that the next training round opens with. */
+  summary: z
+    .object({ clip: z.object({ fractionWithin: z.number(), next: z.string().max(64) }).optional() })
+    .nullish(),
 });
 export type RoundFile = z.output<typeof roundFileSchema>;
 
@@ -65,10 +71,12 @@ const modelFileSchema = z.object({
   planHash: hex32,
   modelHash: hex32,
   weights: z.array(z.number()).max(10_000_000),
+  /** What the strategy sends with the model; the hash is of both. */
+  companion: z.array(z.number()).max(10_000_000).default([]),
 });
 export type ModelFile = z.output<typeof modelFileSchema>;
 
-const pseudonyms = z.array(z.string().max(128)).max(10_000);
+const pseudonyms = z.array(z.string().max(128)).max(PEOPLE_MAX);
 const ledgerFileSchema = z.object({
   events: z
     .array(
@@ -103,6 +111,21 @@ const ledgerFileSchema = z.object({
     .max(10_000_000),
 });
 export type LedgerFile = z.output<typeof ledgerFileSchema>;
+
+const alarmsFileSchema = z.object({
+  alarms: z
+    .array(
+      z.object({
+        round: z.int().min(1).max(100_000),
+        said: z.string().max(64),
+        ledger: z.string().max(64),
+        timeMs: z.int().min(0),
+      }),
+    )
+    .max(PEOPLE_MAX),
+});
+/** Devices whose receipts add up to more than the ledger charged them; without a name (coordinator/rounds/reconcile.ts). */
+export type AlarmsFile = z.output<typeof alarmsFileSchema>;
 
 /** Reads a file up to a cap; undefined (and a finding) if it is missing or too long. */
 export function readCapped(
@@ -186,6 +209,12 @@ export const readModel = (directory: string, findings: Findings): ModelFile | un
   readJson(directory, 'model.json', modelFileSchema, findings);
 export const readLedger = (directory: string, findings: Findings): LedgerFile | undefined =>
   readJson(directory, 'ledger.json', ledgerFileSchema, findings);
+
+/** undefined where there is none: runs of earlier versions. */
+export const readAlarms = (directory: string, findings: Findings): AlarmsFile | undefined =>
+  existsSync(join(directory, 'alarms.json'))
+    ? readJson(directory, 'alarms.json', alarmsFileSchema, findings)
+    : undefined;
 
 export interface NumberedLeaf {
   readonly number: number;

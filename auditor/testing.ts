@@ -35,6 +35,8 @@ export interface FixtureOptions {
   readonly grouped?: boolean;
   /** privacy.quota of the plan. */
   readonly quota?: Readonly<Record<string, unknown>>;
+  /** The plan's `consent`. */
+  readonly consent?: Readonly<Record<string, unknown>>;
 }
 
 const GROUPS = 3;
@@ -82,14 +84,14 @@ export class RunFixture {
   #spent = 0;
 
   constructor(options: FixtureOptions = {}) {
-    const { suite = 'intl', unit = 'person', shaky = false, grouped = false, quota } = options;
+    const { suite = 'intl', unit = 'person', shaky = false, grouped = false, quota, consent } = options;
     this.#grouped = grouped;
     this.#people = peopleOf(grouped);
     this.suite = getSuite(suite);
     this.approver = this.suite.generateSigningKey();
     this.coordinator = this.suite.generateSigningKey();
     this.holders = [1, 2, 3, 4].map((i) => ({ id: `holder-${i}`, signing: this.suite.generateSigningKey() }));
-    this.parsed = this.#plan(unit, shaky, quota);
+    this.parsed = this.#plan(unit, shaky, quota, consent);
     this.weights = initialWeights(this.parsed.plan.model, this.parsed.plan.seed);
     this.signer = {
       name: 'pulsefold.example/log',
@@ -112,12 +114,18 @@ export class RunFixture {
     return this.#people.length - 1;
   }
 
-  #plan(unit: 'person' | 'record' | 'none', shaky: boolean, quota: FixtureOptions['quota']): ParsedPlan {
+  #plan(
+    unit: 'person' | 'record' | 'none',
+    shaky: boolean,
+    quota: FixtureOptions['quota'],
+    consent: FixtureOptions['consent'],
+  ): ParsedPlan {
     const publicKey = (pair: KeyPair) => toHex(pair.publicKey);
     return finishPlan({
       version: 1,
       name: 'heart-risk',
       purpose: 'A test of the auditor.',
+      ...(consent ? { consent } : {}),
       aggregation: this.#grouped
         ? { transport: 'shares', groups: { count: GROUPS, combine: 'median' } }
         : { transport: 'bfv' },

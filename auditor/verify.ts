@@ -20,6 +20,7 @@ import {
   checkMechanisms,
   checkSettlements,
 } from './check-budget.ts';
+import { checkConsents, type RightsSummary } from './check-consent.ts';
 import { checkTiles, checkWitnesses, hasTiles } from './check-log-files.ts';
 import { checkWithdrawals } from './check-quota.ts';
 import { type ApprovalTrust, checkApprovals, checkModels, checkRounds, contextOf } from './check-rounds.ts';
@@ -27,6 +28,7 @@ import { type Finding, Findings } from './findings.ts';
 import { bookOf } from './round-book.ts';
 import {
   type NumberedLeaf,
+  readAlarms,
   readLeaves,
   readLedger,
   readLine,
@@ -58,6 +60,8 @@ export interface AuditResult {
   readonly rounds: { readonly certified: number; readonly aborted: number; readonly released: number };
   /** Absent for a plan without DP. */
   readonly budget: BudgetSummary | undefined;
+  /** Absent where the plan cannot be read. */
+  readonly rights: RightsSummary | undefined;
 }
 
 export { noteVerifierOf };
@@ -68,7 +72,7 @@ export function verifyRunDirectory(directory: string, trust: AuditTrust = {}): A
   const parsed = readPlan(directory, findings);
   const checkpoint = readCheckpoint(directory, parsed, trust, findings);
   const { leaves, count, root } = readLog(directory, checkpoint, trust, findings);
-  if (parsed === undefined) return resultOf(findings, count, root, undefined, [], undefined);
+  if (parsed === undefined) return resultOf(findings, count, root, undefined, []);
   if (trust.planHash !== undefined)
     findings.require(
       parsed.hashHex === trust.planHash,
@@ -89,8 +93,19 @@ export function verifyRunDirectory(directory: string, trust: AuditTrust = {}): A
   checkSettlements(context, book);
   const budget = checkEpsilon(context, leaves);
   checkWithdrawals(context, leaves);
+  const rights = checkConsents(context, leaves);
   checkLedger(context, book, readLedger(directory, findings));
-  return resultOf(findings, count, root, parsed, book.rounds, budget);
+  warnOfAlarms(findings, readAlarms(directory, findings)?.alarms.length ?? 0);
+  return resultOf(findings, count, root, parsed, book.rounds, { budget, rights });
+}
+
+/** Attested by the coordinator against itself, so a warning: the log alone cannot tell who is right. */
+function warnOfAlarms(findings: Findings, count: number): void {
+  if (count > 0)
+    findings.warn(
+      'BUDGET_DISAGREEMENT',
+      `${count} devices have receipts for more than the ledger charged: charges were lost, or they lie`,
+    );
 }
 
 function resultOf(
@@ -99,7 +114,7 @@ function resultOf(
   root: Uint8Array,
   parsed: ParsedPlan | undefined,
   rounds: ReturnType<typeof bookOf>['rounds'],
-  budget: BudgetSummary | undefined,
+  { budget, rights }: Partial<Pick<AuditResult, 'budget' | 'rights'>> = {},
 ): AuditResult {
   const count = (kind: 'round_certificate' | 'abort' | 'release') =>
     rounds.filter((round) => round[kind].length > 0).length;
@@ -112,6 +127,7 @@ function resultOf(
     planName: parsed?.plan.name,
     rounds: { certified: count('round_certificate'), aborted: count('abort'), released: count('release') },
     budget,
+    rights,
   };
 }
 

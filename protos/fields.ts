@@ -36,7 +36,8 @@ export const CHUNK_BYTES_MAX = 256 * 1024;
 export const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 export const CERTIFICATE_BYTES_MAX = 4096;
 export const ENTRIES_PER_MESSAGE_MAX = 200;
-export const COHORT_MAX = 10_000;
+/** A certificate names its devices in one message: 34 bytes each, below MESSAGE_BYTES_MAX. */
+export const COHORT_MAX = 100_000;
 /** A committee key up to this length travels in the invitation. */
 export const INVITED_KEY_BYTES_MAX = 8 * 1024;
 export const BLOB_PAGE_BYTES = 512 * 1024;

@@ -167,7 +167,7 @@ describe('requests', () => {
     ['a short hash', () => parse(certifyRequestSchema, { ...certify, modelHash: new Uint8Array(31) })],
     [
       'a cohort beyond the cap',
-      () => parse(certifyRequestSchema, { ...certify, deviceIds: Array(10_001).fill('0'.repeat(32)) }),
+      () => parse(certifyRequestSchema, { ...certify, deviceIds: Array(100_001).fill('0'.repeat(32)) }),
     ],
     [
       'a device id in capitals',

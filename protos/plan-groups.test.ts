@@ -186,7 +186,7 @@ describe('is refused: a plan with', () => {
     ['two groups', { ...eight, count: 2 }, {}, `${groups}.count`, ''],
     ['65 groups', { ...eight, count: 65 }, {}, `${groups}.count`, ''],
     ['a half group', { ...eight, count: 3.5 }, {}, `${groups}.count`, ''],
-    ['another rule', { count: 8, combine: 'krum' }, {}, `${groups}.combine`, ''],
+    ['another rule', { count: 8, combine: 'bulyan' }, {}, `${groups}.combine`, ''],
     ['no rule', { count: 8 }, {}, `${groups}.combine`, ''],
     ['an unknown field', { ...eight, seed: 1 }, {}, groups, ''],
     [

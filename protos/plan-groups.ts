@@ -35,6 +35,8 @@ export const sumClientsMax = (plan: Plan, kind: RoundKind): number =>
 /** Largest fraction cut off at each end by `trimmed-mean`. */
 export const trimOf = (terms: GroupTerms): Rational =>
   terms.trim === undefined ? TRIM_DEFAULT : parseRational(terms.trim);
+/** krum: groups that may be spoiled, the most that 2f + 3 ≤ G allows where the plan does not say. */
+export const faultyMaxOf = ({ count, faultyMax }: GroupTerms): number => faultyMax ?? (count - 3) >> 1;
 /** `norm-filter` drops groups above this multiple of the median norm. */
 export const normFactorOf = (terms: GroupTerms): Rational =>
   terms.normFactor === undefined ? NORM_FACTOR_DEFAULT : parseRational(terms.normFactor);
@@ -125,5 +127,24 @@ function ruleIssues(terms: GroupTerms) {
       issue('normFactor', `combine: ${combine} filters nothing; only norm-filter does`);
     else if (!fits) issue('normFactor', 'at least 1: the median itself must stay');
   }
+  return [...issues, ...krumIssues(terms)];
+}
+
+/** Blanchard et al. 2017 (arXiv 1703.02757): 2f + 2 < G; multi-Krum averages at most G − f − 2 (El Mhamdi et al. 2018). */
+function krumIssues(terms: GroupTerms) {
+  const { combine, count, faultyMax, keptCount } = terms;
+  const issues: { path: string[]; message: string }[] = [];
+  const issue = (field: string, message: string) =>
+    issues.push({ path: ['aggregation', 'groups', field], message });
+  if (combine !== 'krum') {
+    for (const field of ['faultyMax', 'keptCount'] as const)
+      if (terms[field] !== undefined) issue(field, `combine: ${combine} has no such setting; krum has`);
+    return issues;
+  }
+  if (faultyMax !== undefined && 2 * faultyMax + 3 > count)
+    issue('faultyMax', `krum needs 2·faultyMax + 3 groups, and there are ${count}`);
+  const keptMost = count - faultyMaxOf(terms) - 2;
+  if (keptCount !== undefined && keptCount > keptMost)
+    issue('keptCount', `at most ${keptMost} of ${count} groups with faultyMax ${faultyMaxOf(terms)}`);
   return issues;
 }

@@ -18,12 +18,12 @@ import { isConcentrated } from '../crypto/dp/zcdp.ts';
 import { ensure } from '../crypto/error.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
 import { adaptiveClipOf, clipOfRound } from './adaptive-clip.ts';
-import { parameterCount } from './model.ts';
 import type { ParsedPlan, Plan, PrivacyTerms } from './plan.ts';
 import { accountingDelta, sumClientsMax, sumNoiseShares } from './plan-groups.ts';
 import { familyLimit } from './plan-quota.ts';
 import type { RoundConfig, RoundKind } from './round-config.ts';
 import { publicRotationSeed } from './statements.ts';
+import { updateLength } from './strategies/index.ts';
 
 export { accountingDelta } from './plan-groups.ts';
 
@@ -31,11 +31,11 @@ const ZERO = parseRational('0');
 const ONE = parseRational('1');
 const NO_ROTATION = new Uint8Array(32);
 
-/** Entries of the summed vector: the model's parameters (and a weight, and a clip bit), or 2 × bins histogram counts. */
+/** Entries of the summed vector: what the strategy sums (and a weight, and a clip bit), or 2 × bins histogram counts. */
 export function vectorLength(plan: Plan, kind: RoundKind): number {
   if (kind === 'evaluation') return 2 * plan.evaluation.bins;
   const weight = plan.training.weighting === 'records' ? 1 : 0;
-  return parameterCount(plan.model) + weight + (adaptiveClipOf(plan, kind) ? 1 : 0);
+  return updateLength(plan) + weight + (adaptiveClipOf(plan, kind) ? 1 : 0);
 }
 
 /** The integer mechanism of a round (crypto/dp/mechanism.ts), at the plan's clip. */

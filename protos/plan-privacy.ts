@@ -111,7 +111,8 @@ function quotaIssues(plan: Plan, { quota, samplingRate }: PrivacyTerms): PlanIss
   if (groupTermsOf(plan) !== undefined)
     issue(
       [],
-      'plans with aggregation.groups have a budget of their own in this version; state one or the other',
+      'a filter that plans share cannot know how much of its delta partitions into groups will use up (docs/adr/0040): ' +
+        'give a plan with aggregation.groups an epoch of its own, without a quota',
     );
   return issues;
 }

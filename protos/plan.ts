@@ -8,12 +8,16 @@ import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { fromHex, fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { contributionsMax } from '../crypto/he/parameters.ts';
 import { getSuite, type SuiteName } from '../crypto/identity/suite.ts';
 import { canonicalJson } from '../crypto/log/canonical-json.ts';
 import { APPROVALS_MAX, type ApprovalPolicy, emptySeats } from './approval-policy.ts';
+import { consentTermsSchema } from './consent.ts';
 import { featureSchema } from './features.ts';
 import { modelSpecSchema } from './model.ts';
+import { modelIssues } from './plan-model.ts';
 import { privacyIssues } from './plan-privacy.ts';
+import { trainingIssues, trainingSchema } from './plan-training.ts';
 import { decodeReals, encodeReals } from './reals.ts';
 import { approvalStatement } from './statements.ts';
 
@@ -40,21 +44,6 @@ const publicKey = z
  * costs accuracy, never privacy.
  */
 const coherence = rational.default('1');
-
-export const trainingSchema = z.strictObject({
-  strategy: z.enum(['fedavg', 'fedprox', 'fedavgm', 'fedadam']),
-  epochs: z.int().min(1).max(1000),
-  batchSize: z.int().min(1).max(100_000),
-  learningRate: z.number().positive().max(1000),
-  proximalMu: z.number().min(0).max(1000).default(0),
-  l2: z.number().min(0).max(10).default(0),
-  serverLearningRate: z.number().positive().max(10_000).default(1),
-  serverMomentum: z.number().min(0).max(0.9999).default(0),
-  beta2: z.number().min(0).max(0.99999).default(0.99),
-  tau: z.number().positive().max(1).default(0.001),
-  /** `records` weighs a client by its record count (a second, clipped coordinate); refused under DP. */
-  weighting: z.enum(['equal', 'records']).default('equal'),
-});
 
 export const privacySchema = z.strictObject({
   unit: z.enum(['person', 'record']),
@@ -89,11 +78,15 @@ export const privacySchema = z.strictObject({
 export const groupsSchema = z.strictObject({
   count: z.int().min(3).max(64),
   /** How the groups' means become one update. */
-  combine: z.enum(['mean', 'median', 'trimmed-mean', 'norm-filter']),
+  combine: z.enum(['mean', 'median', 'trimmed-mean', 'norm-filter', 'krum']),
   /** trimmed-mean: fraction of the groups dropped at each end, per coordinate; 1/4 where absent. */
   trim: rational.optional(),
   /** norm-filter: groups above this multiple of the median norm are dropped; 2 where absent. */
   normFactor: rational.optional(),
+  /** krum: groups that may be spoiled, 2·faultyMax + 3 ≤ count; as many as that allows where absent. */
+  faultyMax: z.int().min(0).max(30).optional(),
+  /** krum: how many of the best groups are averaged (multi-Krum); 1 where absent. */
+  keptCount: z.int().min(1).max(62).optional(),
 });
 export type GroupTerms = z.output<typeof groupsSchema>;
 
@@ -102,6 +95,8 @@ export const planSchema = z
     version: z.literal(1),
     name: slug,
     purpose: z.string().min(1).max(500),
+    /** Who takes part must have consented to this purpose (protos/consent.ts, docs/adr/0037). */
+    consent: consentTermsSchema.optional(),
     suite: z.enum(['intl', 'gm']),
     seed: z.string().min(1).max(64),
     /** Budget epoch: data of one window share one filter; see docs/protocol.md. */
@@ -114,9 +109,10 @@ export const planSchema = z
       evaluation: z.int().min(0).max(20).default(0),
       /** Extra committee keys for rounds that end in an abort. */
       spare: z.int().min(0).max(100).default(2),
-      cohortMin: z.int().min(2).max(10_000),
-      cohortTarget: z.int().min(2).max(10_000),
-      cohortMax: z.int().min(2).max(10_000),
+      /** A coordinator of processes takes at most 10,000 (coordinator/coordinator.ts); larger cohorts are simulated. */
+      cohortMin: z.int().min(2).max(1_000_000),
+      cohortTarget: z.int().min(2).max(1_000_000),
+      cohortMax: z.int().min(2).max(1_000_000),
       checkInWindowMs: z.int().min(100).max(86_400_000),
       deadlineMs: z.int().min(1000).max(604_800_000),
       /** Once cohortMin uploads are in: how long to wait for the next one before the cohort is frozen. */
@@ -203,6 +199,11 @@ export const planSchema = z
     const { cohortMin, cohortTarget, cohortMax } = plan.rounds;
     if (!(cohortMin <= cohortTarget && cohortTarget <= cohortMax))
       issue(['rounds'], 'expected cohortMin ≤ cohortTarget ≤ cohortMax');
+    if (plan.aggregation.transport === 'bfv' && cohortMax > contributionsMax)
+      issue(
+        ['rounds', 'cohortMax'],
+        `a bfv sum holds at most ${contributionsMax} uploads: use transport shares for larger cohorts`,
+      );
     if (new Set(plan.holders.map((h) => h.id)).size !== plan.holders.length)
       issue(['holders'], 'holder ids repeat');
     if (new Set(plan.holders.map((h) => h.signingPublicKey)).size !== plan.holders.length)
@@ -211,7 +212,9 @@ export const planSchema = z
       issue(['evaluation', 'path'], 'rounds.evaluation > 0 needs evaluation.path: federated');
     if (plan.aggregation.transport === 'shares' && plan.aggregation.kem !== 'x25519' && plan.suite !== 'intl')
       issue(['aggregation', 'kem'], 'the hybrid with ML-KEM-768 exists in suite intl only');
-    for (const { path, message } of privacyIssues(plan)) issue(path, message);
+    // Lengths of sums are derived from terms that make sense.
+    const terms = [...modelIssues(plan), ...trainingIssues(plan)];
+    for (const { path, message } of terms.length > 0 ? terms : privacyIssues(plan)) issue(path, message);
   });
 
 export type Plan = z.output<typeof planSchema>;
@@ -227,6 +230,7 @@ export {
   quorumOf,
   thresholdOf,
 } from './plan-numbers.ts';
+export { trainingSchema };
 
 export interface ParsedPlan {
   readonly plan: Plan;

@@ -15,6 +15,13 @@ import {
 } from '../crypto/identity/certificate.ts';
 import { signRevocationList } from '../crypto/identity/revocation.ts';
 import { getSuite } from '../crypto/identity/suite.ts';
+import { parse } from '../protos/fields.ts';
+import {
+  forgetReceiptRecord,
+  forgetReceiptStatement,
+  forgetRequest,
+  forgetStatement,
+} from '../protos/forget.ts';
 import {
   checkProofs,
   type EnrolRequest,
@@ -26,6 +33,9 @@ import {
 } from '../protos/transport/enrolment-messages.ts';
 import { CLOCK_SKEW_MS, type OpenAuthority } from './authority.ts';
 import type { IssuedCertificate } from './store.ts';
+
+/** A request is good for this long, both ways. */
+const FORGET_SKEW_MS = 600_000;
 
 export interface EnrolmentOptions {
   readonly certificateLifetimeMs: number;
@@ -104,6 +114,51 @@ export class EnrolmentDesk {
     });
     const { role, subjectId } = claims;
     return { serial, subjectId, role, hosts, der, issuedAtMs, notAfterMs };
+  }
+
+  /**
+   * Revokes the caller's enrolment and erases what that does not need. Throws MALFORMED_MESSAGE, BAD_SIGNATURE. A device
+   * whose certificate is revoked already cannot call: its receipt is made once.
+   */
+  forget(message: unknown, identity: Identity) {
+    const request = parse(forgetRequest, message);
+    const { store, bundle } = this.#authority;
+    const nowMs = this.#options.now();
+    ensure(
+      Math.abs(nowMs - request.timeMs) <= FORGET_SKEW_MS,
+      'BAD_SIGNATURE',
+      'the request is too old; set the clock',
+    );
+    const suite = getSuite(identity.suite);
+    const statement = forgetStatement(identity.serial, request.timeMs);
+    ensure(
+      suite.verify(identity.signingPublicKey, statement, request.signature),
+      'BAD_SIGNATURE',
+      'the request is not signed by the key in the certificate',
+    );
+    ensure(identity.role === 'client', 'WRONG_ROLE', 'only a client is forgotten; an operator revokes roles');
+    const serials = store.forget(identity.subjectId, nowMs);
+    const receipt = forgetReceiptRecord.encode({
+      version: 1,
+      kind: 'forgotten',
+      deviceId: identity.subjectId,
+      timeMs: request.timeMs,
+      forgottenMs: nowMs,
+      serials: serials.slice(0, 1000),
+      erased: ['certificates with the public keys in them', 'device id', 'which token the device came with'],
+      kept: [
+        {
+          what: 'serial numbers and ends of the revoked certificates',
+          why: 'the revocation list names them until they would have expired',
+        },
+        {
+          what: 'a one-way hash of the device id',
+          why: 'so that the key, should anybody still have it, cannot be enrolled again',
+        },
+      ],
+    });
+    const signature = suite.sign(bundle.signing.secretKey, forgetReceiptStatement(receipt));
+    return { receipt, signature, certificate: certificateDer(bundle.certPem) };
   }
 
   isRevoked(serial: string): boolean {

@@ -81,6 +81,10 @@ export async function startRegistrar(options: StartRegistrarOptions): Promise<Ru
         ensure(context.identity, 'UNAUTHENTICATED', 'a certificate is required');
         return desk.renew(request, context.identity);
       },
+      forget(request: unknown, context: CallContext) {
+        ensure(context.identity, 'UNAUTHENTICATED', 'a certificate is required');
+        return desk.forget(request, context.identity);
+      },
       getRevocationList: async () => desk.revocationList(),
     };
     const mutual = await startServer({
@@ -90,6 +94,7 @@ export async function startRegistrar(options: StartRegistrarOptions): Promise<Ru
       address: options.address,
       authorise: {
         '/pulsefold.v1.Registrar/Renew': enrolledRoles,
+        '/pulsefold.v1.Registrar/Forget': ['client'],
         '/pulsefold.v1.Registrar/GetRevocationList': enrolledRoles,
       },
       messageBytesMax: LIST_MESSAGE_BYTES_MAX,

@@ -4,6 +4,7 @@
  * For: registrar/ only. Trusts: the file. Several processes may have it open (the server, `mint`, `revoke`): every
  * change is one immediate transaction. Holds no secret: tokens only as hashes, no keys.
  */
+import { createHash } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';
 import { equalBytes } from '../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../crypto/error.ts';
@@ -40,6 +41,10 @@ export interface IssuedCertificate {
 
 type Row = Record<string, unknown>;
 
+/** One-way: recognises a key that comes back, names nobody who does not. */
+const forgottenName = (subjectId: string): string =>
+  createHash('sha256').update(`pulsefold/v1/forgotten/${subjectId}`).digest('hex').slice(0, 32);
+
 export class RegistrarStore {
   readonly #database: DatabaseSync;
 
@@ -47,6 +52,8 @@ export class RegistrarStore {
   constructor(path: string) {
     this.#database = new DatabaseSync(path);
     this.#database.exec('PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    // What `forget` erases must not live on in free pages.
+    this.#database.exec('PRAGMA secure_delete = ON');
     this.#database.exec(SCHEMA);
   }
 
@@ -148,11 +155,11 @@ export class RegistrarStore {
       .run(serial, subjectId, role, JSON.stringify(hosts), der, issuedAtMs, notAfterMs);
   }
 
-  /** A revoked key stays revoked: a new token does not bring it back. */
+  /** A revoked key stays revoked: a new token does not bring it back, also after it was forgotten. */
   #ensureNotRevoked(subjectId: string): void {
     const revoked = this.#database
-      .prepare('SELECT 1 FROM certificates WHERE subject_id = ? AND revoked_at IS NOT NULL')
-      .get(subjectId);
+      .prepare('SELECT 1 FROM certificates WHERE subject_id IN (?, ?) AND revoked_at IS NOT NULL')
+      .get(subjectId, forgottenName(subjectId));
     if (revoked) {
       throw new PulsefoldError('CERTIFICATE_REVOKED', 'this signing key was revoked: enrol with new keys');
     }
@@ -183,6 +190,34 @@ export class RegistrarStore {
         this.#database.exec("UPDATE counters SET value = value + 1 WHERE name = 'revocation_number'");
       }
       return revoked.map((entry) => String(entry.serial));
+    });
+  }
+
+  /**
+   * Revokes all certificates of a subject and keeps nothing of them but serial numbers and ends, which the revocation
+   * list needs, under a one-way name. Returns the serials; again: the same.
+   */
+  forget(subjectId: string, nowMs: number): string[] {
+    return this.#transaction(() => {
+      const name = forgottenName(subjectId);
+      const fresh = this.#database
+        .prepare('SELECT serial FROM certificates WHERE subject_id = ? AND revoked_at IS NULL')
+        .all(subjectId) as Row[];
+      const serials = this.#database
+        .prepare(
+          `UPDATE certificates SET subject_id = ?, hosts = '[]', der = x'', revoked_at = COALESCE(revoked_at, ?)
+           WHERE subject_id IN (?, ?) RETURNING serial`,
+        )
+        .all(name, nowMs, subjectId, name) as Row[];
+      for (const { serial } of serials)
+        this.#database
+          .prepare(
+            "UPDATE tokens SET request_digest = x'', serial = NULL, hosts = '[]', created_at = 0, used_at = 0 WHERE serial = ?",
+          )
+          .run(String(serial));
+      if (fresh.length > 0)
+        this.#database.exec("UPDATE counters SET value = value + 1 WHERE name = 'revocation_number'");
+      return serials.map(({ serial }) => String(serial)).sort();
     });
   }
 

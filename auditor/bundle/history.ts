@@ -10,7 +10,8 @@
 import { fromHex, toHex } from '../../crypto/bytes.ts';
 import { isPulsefoldError } from '../../crypto/error.ts';
 import { getSuite } from '../../crypto/identity/suite.ts';
-import { leafHash, verifyInclusion } from '../../crypto/log/merkle.ts';
+import type { LeafOf } from '../../crypto/log/leaves.ts';
+import { leafHash, MerkleTree, verifyInclusion } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { parseReceipt, type Receipt, type ReceiptOutcome } from '../../protos/receipt.ts';
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
@@ -21,6 +22,15 @@ import { real } from '../numbers.ts';
 import { bookOf, type Numbered, type RoundLeaves } from '../round-book.ts';
 import { readLeaves } from '../run-directory.ts';
 import type { AuditResult, AuditTrust } from '../verify.ts';
+import {
+  charges,
+  checkOwnConsent,
+  checkOwnProof,
+  hasForgedConsents,
+  type OwnConsent,
+  type OwnFile,
+  type OwnProof,
+} from './own-proofs.ts';
 import type { SignedReceipt } from './receipts-file.ts';
 import { planOf } from './run-files.ts';
 import { auditRun } from './verify.ts';
@@ -30,15 +40,23 @@ export interface HistoryRun {
   readonly parsed: ParsedPlan;
   readonly result: AuditResult;
   readonly rounds: ReadonlyMap<number, RoundLeaves>;
+  /** The log as its leaves hash. */
+  readonly log: MerkleTree;
+  /** Consents in the log. */
+  readonly consents: readonly LeafOf<'consent_commitment'>[];
+  /** Time of the last leaf, by the coordinator's clock. */
+  readonly lastMs: number;
 }
 
 /** Audits a run directory and keeps its rounds. Throws PLAN_INVALID where its plan cannot be read. */
 export function openHistoryRun(directory: string, trust: AuditTrust): HistoryRun {
   const parsed = planOf(directory);
   const { result } = auditRun(directory, trust, 2);
-  const leaves = readLeaves(directory, new Findings(), () => undefined);
+  const log = new MerkleTree();
+  const leaves = readLeaves(directory, new Findings(), (hash) => void log.appendHash(hash));
   const rounds = new Map(bookOf(leaves, parsed.hashHex).rounds.map((round) => [round.round, round]));
-  return { parsed, result, rounds };
+  const consents = leaves.flatMap(({ leaf }) => (leaf.kind === 'consent_commitment' ? [leaf] : []));
+  return { parsed, result, rounds, log, consents, lastMs: leaves.at(-1)?.leaf.timeMs ?? 0 };
 }
 
 export type HistoryProblem =
@@ -53,7 +71,11 @@ export type HistoryProblem =
   | 'NOT_CHARGED_IN_LOG'
   | 'CHARGE_DIFFERS'
   | 'CHARGED_WITHOUT_RECEIPT'
-  | 'CHARGED_AGAINST_RECEIPT';
+  | 'CHARGED_AGAINST_RECEIPT'
+  | 'LOG_PROOF_INVALID'
+  | 'LOG_FORKED'
+  | 'CONSENT_NOT_IN_LOG'
+  | 'CONSENT_FORGED';
 
 export interface HistoryEntry {
   readonly planName: string;
@@ -74,6 +96,8 @@ export interface HistoryEntry {
   readonly leaf: number | undefined;
   /** Receipt, certificate, inclusion and charge all proven. */
   readonly proven: boolean;
+  /** Leaves of this round that the participant's own proofs show to stand in the log: the deciding one, the charge. */
+  readonly logProofs: readonly ('decision' | 'settlement')[];
   readonly problems: readonly HistoryProblem[];
 }
 
@@ -90,6 +114,10 @@ export interface History {
   /** Every receipt proven, no alarm, all runs sound. */
   readonly ok: boolean;
   readonly receipts: number;
+  /** The participant's own proofs of logging: how many were given, how many agree with the logs of the bundles. */
+  readonly logProofs: { readonly given: number; readonly agree: number };
+  /** The participant's consents: how many were given, how many stand in the logs of the bundles. */
+  readonly consents: { readonly given: number; readonly proven: number };
   readonly entries: readonly HistoryEntry[];
   readonly epochs: readonly EpochTotal[];
   /** Over all epochs, one per unit of privacy. */
@@ -167,6 +195,7 @@ function entryOf(
   pseudonym: string,
   outcome: HistoryEntry['outcome'],
   problems: readonly HistoryProblem[],
+  logProofs: HistoryEntry['logProofs'] = [],
 ): HistoryEntry {
   const { plan, hashHex } = run.parsed;
   const round = run.rounds.get(number);
@@ -190,15 +219,58 @@ function entryOf(
     epsilonAlone: cost === undefined ? 0 : alone.epsilonAt(conversionDelta(plan)),
     leaf: charge?.settlement.number,
     proven: problems.length === 0,
+    logProofs,
     problems,
   };
 }
 
+/** What an export has beside receipts. */
+export interface OwnKeepsakes {
+  readonly logProofs?: readonly OwnProof[];
+  readonly consents?: readonly OwnConsent[];
+  /** Who wrote the consents, and when; without it foreign ones under the same pseudonym are not looked for. */
+  readonly writer?: Omit<OwnFile, 'consents'>;
+}
+
+/** Checks every proof whose run is there, and hands them out by receipt. */
+function checkProofs(logProofs: readonly OwnProof[], byPlan: ReadonlyMap<string, HistoryRun>) {
+  const verdicts = logProofs.flatMap((proof) => {
+    const run = byPlan.get(proof.planHash);
+    return run === undefined ? [] : [{ proof, ...checkOwnProof(run, proof) }];
+  });
+  const of = (receipt: Receipt) => {
+    const own = verdicts.filter(
+      ({ proof }) => proof.planHash === receipt.planHash && proof.round === receipt.round,
+    );
+    const shown = new Set<'decision' | 'settlement'>();
+    for (const { proof, problem, leaf } of own)
+      if (problem === undefined && proof.what === 'decision') shown.add('decision');
+      else if (problem === undefined && charges(leaf, receipt.pseudonym)) shown.add('settlement');
+    // A charge that is proven to somebody whose receipt says they were not in.
+    const against = shown.has('settlement') && receipt.outcome !== 'certified';
+    const problems: HistoryProblem[] = own.flatMap(({ problem }) => problem ?? []);
+    if (against) problems.push('CHARGED_AGAINST_RECEIPT');
+    return { shown: [...shown].sort(), problems: [...new Set(problems)] };
+  };
+  return {
+    of,
+    agree: verdicts.filter(({ problem }) => problem === undefined).length,
+    loose: verdicts.flatMap(({ problem }) => problem ?? []),
+  };
+}
+
 /** Proves what the receipts and logs allow to be proven. Never throws for a bad receipt: it becomes a problem. */
-export function proveHistory(receipts: readonly SignedReceipt[], runs: readonly HistoryRun[]): History {
+export function proveHistory(
+  receipts: readonly SignedReceipt[],
+  runs: readonly HistoryRun[],
+  { logProofs = [], consents = [], writer }: OwnKeepsakes = {},
+): History {
   const byPlan = new Map(runs.map((run) => [run.parsed.hashHex, run]));
+  const proofs = checkProofs(logProofs, byPlan);
+  const given = consents.map((consent) => checkOwnConsent(byPlan, consent));
   const entries: HistoryEntry[] = [];
-  const loose: HistoryProblem[] = [];
+  const forged = writer !== undefined && runs.some((run) => hasForgedConsents(run, { ...writer, consents }));
+  const loose: HistoryProblem[] = forged ? ['CONSENT_FORGED'] : [];
   const seen = new Map<string, string>();
   const pseudonyms = new Set<string>();
   for (const { receipt: bytes, signature } of receipts) {
@@ -235,18 +307,25 @@ export function proveHistory(receipts: readonly SignedReceipt[], runs: readonly 
     pseudonyms.add(receipt.pseudonym);
     const problems = problemsOf(run, receipt, run.rounds.get(receipt.round));
     if (!run.result.ok) problems.push('RUN_NOT_SOUND');
-    entries.push(entryOf(run, receipt.round, receipt.pseudonym, receipt.outcome, problems));
+    const own = proofs.of(receipt);
+    problems.push(...own.problems);
+    entries.push(entryOf(run, receipt.round, receipt.pseudonym, receipt.outcome, problems, own.shown));
   }
   entries.push(...unreceipted(runs, pseudonyms, seen));
   entries.sort(
     (a, b) => (a.timeMs ?? 0) - (b.timeMs ?? 0) || a.planHash.localeCompare(b.planHash) || a.round - b.round,
   );
-  const problems = [...new Set([...loose, ...entries.flatMap((entry) => entry.problems)])];
+  const unproven = given.filter((one) => one !== 'proven' && one !== 'unknown');
+  const problems = [
+    ...new Set([...loose, ...proofs.loose, ...unproven, ...entries.flatMap((entry) => entry.problems)]),
+  ];
   // The same receipt given twice harms nobody.
   const harmless = problems.every((problem) => problem === 'RECEIPT_TWICE');
   return {
     ok: harmless && entries.length > 0,
     receipts: receipts.length,
+    logProofs: { given: logProofs.length, agree: proofs.agree },
+    consents: { given: given.length, proven: given.filter((one) => one === 'proven').length },
     entries,
     ...totalsOf(entries, byPlan),
     problems,

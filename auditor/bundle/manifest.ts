@@ -27,7 +27,7 @@ export const PIECE_HASH_DIGITS = 16;
 const memberName = z
   .string()
   .regex(
-    /^[a-z0-9][a-z0-9-]{0,80}\/((plan|approvals|model|ledger)\.json|rounds\/[1-9][0-9]{0,5}\.json|log\/([a-zA-Z0-9_-][a-zA-Z0-9._-]{0,60}\/){0,6}[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,60})$/,
+    /^[a-z0-9][a-z0-9-]{0,80}\/((plan|approvals|model|ledger|alarms)\.json|rounds\/[1-9][0-9]{0,5}\.json|log\/([a-zA-Z0-9_-][a-zA-Z0-9._-]{0,60}\/){0,6}[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,60})$/,
   );
 const manifestSchema = z.strictObject({
   format: z.literal('pulsefold-audit-bundle'),

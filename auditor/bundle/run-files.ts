@@ -10,7 +10,7 @@ import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts'
 import { type ParsedPlan, PLAN_BYTES_MAX, parsePlanBytes } from '../../protos/plan.ts';
 import { BUNDLE_MEMBERS_MAX, BUNDLE_RUNS_MAX, isMemberName } from './manifest.ts';
 
-const ROOT_FILES = ['approvals.json', 'ledger.json', 'model.json', 'plan.json'];
+const ROOT_FILES = ['alarms.json', 'approvals.json', 'ledger.json', 'model.json', 'plan.json'];
 const DEPTH_MAX = 8;
 
 const kindOf = (path: string): 'file' | 'directory' | undefined => {

@@ -31,10 +31,15 @@ export const pinnedOf = (trust: AuditTrust): Pinned => ({
   witnesses: trust.policy !== undefined,
 });
 
-/** Statements in the order of a report. `dp`, `sampled`: whether any plan has them. */
+/** Statements in the order of a report. `dp`, `sampled`, `consent`: whether any plan has them. */
 export function basisIds(
   pinned: Pinned,
-  { ok, dp, sampled }: { readonly ok: boolean; readonly dp: boolean; readonly sampled: boolean },
+  {
+    ok,
+    dp,
+    sampled,
+    consent,
+  }: { readonly ok: boolean; readonly dp: boolean; readonly sampled: boolean; readonly consent: boolean },
 ): { id: keyof typeof BASIS_TEXT; basis: Basis }[] {
   const list: { id: keyof typeof BASIS_TEXT; basis: Basis }[] = [];
   const add = (id: keyof typeof BASIS_TEXT, basis: Basis) => list.push({ id, basis });
@@ -50,10 +55,12 @@ export function basisIds(
     add('certificates', 'checked');
     add('sums', 'checked');
     if (dp) add('charges', 'checked');
+    if (consent) add('consents', 'checked');
     if (pinned.earlier) add('viewEarlier', 'checked');
     if (pinned.witnesses) add('viewWitnessed', 'checked');
   }
   add('people', 'attested');
+  if (consent) add('consentText', 'attested');
   if (sampled) add('sampling', 'attested');
   if (dp) add('code', 'attested');
   add('time', 'attested');
@@ -73,7 +80,8 @@ export function basisOf(
 ): BasisStatement[] {
   const ok = results.every((result) => result.ok);
   const dp = results.some((result) => result.budget !== undefined);
-  return basisIds(pinnedOf(trust), { ok, dp, sampled }).map(({ id, basis }) => ({
+  const consent = results.some(({ rights }) => rights?.consenting !== undefined);
+  return basisIds(pinnedOf(trust), { ok, dp, sampled, consent }).map(({ id, basis }) => ({
     id,
     basis,
     statement: fill(basisText(id), language),

@@ -10,6 +10,7 @@ import type { ParsedPlan, Plan } from '../../protos/plan.ts';
 import { type AccountOrder, epsilonOf } from '../accountant.ts';
 import { planOf } from '../bundle/run-files.ts';
 import { auditRun, type EvidenceFacts } from '../bundle/verify.ts';
+import { countRights } from '../check-consent.ts';
 import { amountAt, costOf, type RoundCost } from '../costs.ts';
 import { type Finding, Findings } from '../findings.ts';
 import { conversionDelta, groupCountOf, type RoundPurpose } from '../group-terms.ts';
@@ -17,9 +18,11 @@ import { real } from '../numbers.ts';
 import { dimensionOf, termsOf } from '../plan-terms.ts';
 import { bookOf, type PlanBook, type RoundLeaves } from '../round-book.ts';
 import { type NumberedLeaf, readLeaves } from '../run-directory.ts';
+import { TightSums } from '../tight-account.ts';
 import type { AuditResult, AuditTrust } from '../verify.ts';
 import type { Pinned } from './basis.ts';
 import { fingerprint, scrub, scrubName } from './mask.ts';
+import { type AdaptiveClipFacts, adaptiveClipOf, type Published, publishedIn } from './published.ts';
 
 /** A calendar month in UTC, from its first millisecond to the first of the next. */
 export interface Period {
@@ -71,6 +74,8 @@ export interface PrivacyFacts {
   /** Of the most-charged participant of this plan, over all that its log shows, at the start and end of the month. */
   readonly epsilonStart: number;
   readonly epsilonEnd: number;
+  /** The same charges at the end of the month by the privacy loss itself (auditor/tight-account.ts): reported, never a gate. */
+  readonly epsilonEndTight: number | undefined;
   /** At the end of the log. Equals the audit's own figure. */
   readonly epsilonLatest: number;
   /** Participants charged up to the end of the month, and in it. */
@@ -115,6 +120,11 @@ export interface PlanFacts {
   /** Rounds opened in the month. */
   readonly rounds: readonly RoundFacts[];
   readonly releases: number;
+  /** What the plan says to those whose consent it asks for; undefined: it asks for none. */
+  readonly consent: { readonly controller: string; readonly retentionDays: number } | undefined;
+  /** Devices whose receipts add up to more than the ledger charged them; undefined where the run does not say. */
+  readonly budgetAlarms: number | undefined;
+  readonly adaptiveClip: AdaptiveClipFacts | undefined;
   /** Leaves of the month by kind. */
   readonly leafCounts: Readonly<Partial<Record<LeafKind, number>>>;
 }
@@ -130,6 +140,15 @@ export interface ReportFacts {
   /** Distinct pseudonyms charged in the plans shown, in the month and up to its end. */
   readonly participants: { readonly inMonth: number; readonly total: number };
   readonly plans: readonly PlanFacts[];
+  /** Entries of the month about people's rights, over the logs of the evidence, each log once. */
+  readonly rights: Rights;
+}
+
+export interface Rights {
+  readonly consents: number;
+  readonly withdrawals: number;
+  readonly accesses: number;
+  readonly erasures: number;
 }
 
 /** A run as the report reads it. */
@@ -137,13 +156,15 @@ export interface ReportRun {
   readonly parsed: ParsedPlan;
   readonly result: AuditResult;
   readonly leaves: readonly NumberedLeaf[];
+  readonly published: Published;
 }
 
 /** Audits one directory and keeps its leaves. Throws PLAN_INVALID where there is no readable plan. */
 export function openReportRun(directory: string, trust: AuditTrust, runs: number): ReportRun {
   const parsed = planOf(directory);
   const { result } = auditRun(directory, trust, runs);
-  return { parsed, result, leaves: readLeaves(directory, new Findings(), () => undefined) };
+  const leaves = readLeaves(directory, new Findings(), () => undefined);
+  return { parsed, result, leaves, published: publishedIn(directory) };
 }
 
 export function planFactsOf(run: ReportRun, runs: readonly ReportRun[], period: Period): PlanFacts {
@@ -167,6 +188,8 @@ export function planFactsOf(run: ReportRun, runs: readonly ReportRun[], period: 
     root: result.root,
     privacy: walked?.facts,
     rounds,
+    budgetAlarms: run.published.budgetAlarms,
+    adaptiveClip: adaptiveClipOf(plan, run.published),
     releases: rounds.filter(({ outcome }) => outcome === 'released').length,
     leafCounts,
   };
@@ -201,6 +224,10 @@ function termsOfPlan(parsed: ParsedPlan, book: PlanBook) {
     coordinator: fingerprint(plan.coordinatorPublicKey),
     registrar: fingerprint(plan.registrarSha256),
     approvedMs: book.approvals[0]?.leaf.timeMs,
+    consent: plan.consent && {
+      controller: scrub(plan.consent.controller),
+      retentionDays: plan.consent.retentionDays,
+    },
   };
 }
 
@@ -227,6 +254,21 @@ function roundFactsOf(plan: Plan, leaves: RoundLeaves, epsilonAfter: number): Ro
       .reduce((total, { leaf }) => total + leaf.pseudonyms.length, 0),
     epsilonAfter,
   };
+}
+
+/** Rights that were exercised in the month; runs that show one log count it once, the longest view of it. */
+export function rightsOf(runs: readonly ReportRun[], { fromMs, toMs }: Period): Rights {
+  const logs = new Map<string, ReportRun>();
+  for (const run of runs) {
+    // The first leaf tells logs apart: it carries the first plan and its time.
+    const key = JSON.stringify(run.leaves[0]?.leaf ?? run.result.root);
+    const known = logs.get(key);
+    if (!known || known.leaves.length < run.leaves.length) logs.set(key, run);
+  }
+  const inMonth = [...logs.values()].flatMap(({ leaves }) =>
+    leaves.filter(({ leaf }) => leaf.timeMs >= fromMs && leaf.timeMs < toMs),
+  );
+  return countRights(inMonth);
 }
 
 /** Distinct pseudonyms that these plans charged; one stands for a participant in one budget epoch. */
@@ -271,6 +313,7 @@ function walkCharges(
   let order = 'zcdp';
   let stated = 0;
   let [atStart, atEnd, latest] = [0, 0, 0];
+  const tight = new TightSums();
   for (const { leaf } of leaves) {
     if (leaf.kind !== 'settlement') continue;
     const own = leaf.planHash === parsed.hashHex;
@@ -279,6 +322,7 @@ function walkCharges(
     const amount = cost === undefined ? real(leaf.charge) : amountAt(cost, orderOf(leaf.order));
     if (leaf.outcome !== 'charged') continue;
     if (cost === undefined) stated++;
+    if (leaf.timeMs < toMs) tight.add(leaf.pseudonyms, cost);
     for (const pseudonym of leaf.pseudonyms) {
       spent.set(pseudonym, (spent.get(pseudonym) ?? 0) + amount);
       if (!own) continue;
@@ -307,6 +351,7 @@ function walkCharges(
       order,
       epsilonStart: atStart,
       epsilonEnd: atEnd,
+      epsilonEndTight: tight.epsilonAt(mine, delta, atEnd),
       epsilonLatest: latest,
       chargedTotal: charged.total.size,
       chargedInMonth: charged.month.size,

@@ -87,6 +87,7 @@ export function basisBlocks(writer: Writer, facts: ReportFacts): Block[] {
   const ok = facts.ok;
   const dp = facts.plans.some(({ privacy }) => privacy !== undefined);
   const sampled = facts.plans.some((plan) => applies('sampled', plan));
+  const consent = facts.plans.some((plan) => plan.consent !== undefined);
   return [
     { type: 'heading', level: 1, text: say(CORE.basis) },
     {
@@ -95,7 +96,7 @@ export function basisBlocks(writer: Writer, facts: ReportFacts): Block[] {
         { title: say(CORE.reason), width: 0.17 },
         { title: say(CORE.statement), width: 0.83 },
       ],
-      rows: basisIds(facts.pinned, { ok, dp, sampled }).map(({ id, basis }) => [
+      rows: basisIds(facts.pinned, { ok, dp, sampled, consent }).map(({ id, basis }) => [
         badge(writer, basis, ok),
         say(basisText(id)),
       ]),
@@ -183,11 +184,10 @@ export const registryFields = (
     ]),
   );
 
-function legalValues({ say, language }: Writer, { plans, participants }: ReportFacts): Values {
+function legalValues({ say, language }: Writer, { plans, participants, rights }: ReportFacts): Values {
   const comma = language === 'zh' ? '、' : ', ';
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   const distinct = (values: readonly string[]) => [...new Set(values)];
-  const byLog = new Map(plans.map((plan) => [plan.root, plan]));
   const epsilons = plans.flatMap(({ privacy }) => (privacy === undefined ? [] : [privacy.epsilonEnd]));
   return {
     ...(epsilons.length === 0 ? {} : { epsilon: epsilonText(Math.max(...epsilons)) }),
@@ -196,9 +196,13 @@ function legalValues({ say, language }: Writer, { plans, participants }: ReportF
     cohortMin: plans.length === 0 ? 0 : Math.min(...plans.map(({ cohortMin }) => cohortMin)),
     releases: sum(plans.map(({ releases }) => releases)),
     holders: Math.max(0, ...plans.map(({ holders }) => holders.length)),
-    consents: sum(plans.map(({ leafCounts }) => leafCounts.consent_commitment ?? 0)),
-    // Withdrawals name no plan, so two plans of one log would count them twice.
-    withdrawals: sum([...byLog.values()].map(({ leafCounts }) => leafCounts.withdrawal ?? 0)),
+    ...rights,
+    controllers:
+      distinct(plans.flatMap(({ consent }) => consent?.controller ?? [])).join(comma) || say(CORE.none),
+    retention:
+      distinct(plans.flatMap(({ consent }) => (consent ? [String(consent.retentionDays)] : []))).join(
+        comma,
+      ) || say(CORE.none),
     charged: participants.total,
     suites: distinct(plans.map(({ suite }) => SUITE_TEXT[suite])).join('; ') || say(CORE.none),
     plans: plans.length,

@@ -18,6 +18,7 @@ import {
   planFactsOf,
   type ReportFacts,
   type ReportRun,
+  rightsOf,
 } from './facts.ts';
 import {
   basisBlocks,
@@ -84,6 +85,7 @@ export function gatherFacts({ evidence, period, trust, madeMs }: ReportRequest):
     damage: damage.map(scrub),
     participants: participantsOf(damage.length > 0 ? [] : runs, period),
     plans,
+    rights: rightsOf(damage.length > 0 ? [] : runs, period),
   };
 }
 

@@ -191,6 +191,7 @@ export function privacyBlocks(writer: Writer, { plans, period }: ReportFacts): B
   const blocks: Block[] = [{ type: 'heading', level: 1, text: say(CORE.privacy) }];
   if (priced.length > 0) {
     blocks.push({ type: 'paragraph', text: say(CORE.privacyLead) }, privacyTable(writer, priced));
+    blocks.push({ type: 'paragraph', text: say(CORE.tightText) });
     for (const { label, plan, privacy } of priced) {
       if (!plan.ok) {
         blocks.push({ type: 'paragraph', strong: true, text: say(CORE.privacyDoubt, { plan: label }) });
@@ -203,6 +204,7 @@ export function privacyBlocks(writer: Writer, { plans, period }: ReportFacts): B
         delta: smallText(privacy.delta),
       };
       blocks.push({ type: 'paragraph', text: say(CORE.privacyPlain, values) });
+      blocks.push(...alarmBlocks(writer, plan, label));
       if (privacy.statedCharges > 0)
         blocks.push({ type: 'paragraph', text: say(CORE.statedCharges, { count: privacy.statedCharges }) });
     }
@@ -223,6 +225,34 @@ export function privacyBlocks(writer: Writer, { plans, period }: ReportFacts): B
   return blocks;
 }
 
+function alarmBlocks({ say }: Writer, { budgetAlarms }: PlanFacts, label: string): Block[] {
+  if (budgetAlarms === undefined) return [];
+  const values = { plan: label, count: budgetAlarms };
+  const some = budgetAlarms > 0;
+  return [{ type: 'paragraph', strong: some, text: say(some ? CORE.alarmsSome : CORE.alarmsNone, values) }];
+}
+
+const CLIPS_SHOWN = 40;
+
+/** Where the clip adapts: its bounds, and what was released. */
+function clipBlocks({ say, language }: Writer, plan: PlanFacts): Block[] {
+  if (plan.adaptiveClip === undefined) return [];
+  const { quantile, clipMin: least, clipMax: most, released } = plan.adaptiveClip;
+  const bounds = say(CORE.clipAdapts, { plan: planLabel(plan), quantile, least, most, first: plan.clip });
+  const shown = released
+    .slice(-CLIPS_SHOWN)
+    .map(({ round, clip }) => `${round}: ${decimalOf(clip)}`)
+    .join(language === 'zh' ? '，' : ', ');
+  const clips = shown === '' ? '' : say(CORE.clipsReleased, { clips: shown });
+  return [{ type: 'paragraph', text: language === 'zh' ? bounds + clips : `${bounds} ${clips}`.trim() }];
+}
+
+/** A rational as four digits. */
+const decimalOf = (text: string): string => {
+  const [numerator, denominator = '1'] = text.split('/');
+  return String(Number((Number(numerator) / Number(denominator)).toPrecision(4)));
+};
+
 type Priced = { plan: PlanFacts; privacy: NonNullable<PlanFacts['privacy']>; label: string };
 
 function privacyTable(writer: Writer, priced: readonly Priced[]): Block {
@@ -230,20 +260,22 @@ function privacyTable(writer: Writer, priced: readonly Priced[]): Block {
   return {
     type: 'table',
     columns: [
-      { title: say(CORE.plan), width: 0.29, strong: true },
+      { title: say(CORE.plan), width: 0.23, strong: true },
       { title: say(CORE.unit), width: 0.1 },
-      { title: say(CORE.start), width: 0.1, align: 'right' },
-      { title: say(CORE.end), width: 0.1, align: 'right', strong: true },
+      { title: say(CORE.start), width: 0.09, align: 'right' },
+      { title: say(CORE.end), width: 0.09, align: 'right', strong: true },
+      { title: say(CORE.tight), width: 0.11, align: 'right' },
       { title: say(CORE.budget), width: 0.09, align: 'right' },
       { title: 'δ', width: 0.1, align: 'right' },
       { title: 'γ', width: 0.07, align: 'right' },
-      { title: say(CORE.charged), width: 0.15, align: 'right' },
+      { title: say(CORE.charged), width: 0.12, align: 'right' },
     ],
     rows: priced.map(({ label, privacy }) => [
       label,
       say(privacy.unit === 'person' ? CORE.unitPersonLabel : CORE.unitRecordLabel),
       epsilonText(privacy.epsilonStart),
       epsilonText(privacy.epsilonEnd),
+      privacy.epsilonEndTight === undefined ? '–' : epsilonText(privacy.epsilonEndTight),
       String(privacy.epsilonBudget),
       smallText(privacy.delta),
       privacy.gamma,
@@ -304,6 +336,7 @@ export function roundBlocks(writer: Writer, { plans }: ReportFacts): Block[] {
       blocks.push({ type: 'paragraph', text: say(CORE.roundsNone) });
       continue;
     }
+    blocks.push(...clipBlocks(writer, plan));
     const shown = plan.rounds.slice(0, ROUNDS_SHOWN);
     blocks.push({
       type: 'paragraph',

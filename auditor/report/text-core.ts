@@ -28,8 +28,8 @@ export const CORE = {
     '凡可重新计算的签名、哈希、求和与扣费均已重新计算，未发现任何矛盾。{trust}',
   ),
   verdictTrust: pair(
-    '{count} points rest on keys or statements that were not pinned; they are listed below.',
-    '另有 {count} 项依赖未经固定的密钥或陈述，已列于下文。',
+    '{count} warnings are listed below: what rests on keys or statements that were not pinned, and alarms.',
+    '另有 {count} 项警告列于下文：依赖未经固定的密钥或陈述之处，以及警报。',
   ),
   verdictBad: pair('The evidence does not hold.', '证据不成立。'),
   verdictBadText: pair(
@@ -106,6 +106,27 @@ export const CORE = {
   unit: pair('Unit', '隐私单位'),
   start: pair('ε before', '月初 ε'),
   end: pair('ε after', '月末 ε'),
+  tight: pair('ε after, by PLD', '月末 ε（PLD）'),
+  tightText: pair(
+    'The gate adds rounds up at one Rényi order (or as zCDP), which can only overstate. "By PLD" is the same charges by their privacy loss distribution, the tightest account that is known; it is reported and decides nothing. A dash: not known, because rounds are sampled or another plan\'s charges count.',
+    '预算判定按单一 Rényi 阶（或 zCDP）累加各轮，其结果只会偏高。“PLD”一栏是同样的扣费按隐私损失分布核算的结果，是目前已知最紧的核算；该值仅供报告，不参与任何判定。“–”表示未知：有抽样轮次，或计入了其他计划的扣费。',
+  ),
+  alarmsNone: pair(
+    'Plan {plan}: no device has shown receipts for more than the ledger charged it.',
+    '计划 {plan}：没有设备出示的收据合计超过账本对其的扣费。',
+  ),
+  alarmsSome: pair(
+    'Plan {plan}: {count} devices hold signed receipts that add up to more than the ledger charged them. Either charges were lost on the coordinator, so that the ledger allows more than the budget, or those devices lie. Compare their receipts (pulsefold audit prove) with this log before any further round.',
+    '计划 {plan}：{count} 台设备持有的签名收据合计超过账本对其的扣费。或是协调方丢失了扣费记录（账本因而会放行超出预算的消耗），或是这些设备说谎。在进行下一轮之前，请用 pulsefold audit prove 将其收据与本日志核对。',
+  ),
+  clipAdapts: pair(
+    'Plan {plan}: the clip follows the {quantile} quantile of the update norms, from {first} on, never below {least} or above {most}. ε does not depend on it.',
+    '计划 {plan}：裁剪值自 {first} 起跟随更新范数的 {quantile} 分位数，始终不低于 {least}、不高于 {most}。ε 与之无关。',
+  ),
+  clipsReleased: pair(
+    'Released for the next round (as published, not checked): {clips}.',
+    '为下一轮发布的裁剪值（按发布所示，未经核验）：{clips}。',
+  ),
   budget: pair('Budget', '预算'),
   charged: pair('Charged', '被扣费人数'),
   noDp: pair('no differential privacy', '无差分隐私'),
@@ -179,15 +200,15 @@ export const CORE = {
   field: pair('Field', '字段'),
   value: pair('Value', '内容'),
 
-  gdpr: pair('GDPR: records of processing and impact assessment', 'GDPR：处理活动记录与影响评估'),
+  gdpr: pair('GDPR: consent, rights, records and assessment', 'GDPR：同意、权利、处理活动记录与影响评估'),
   gdprLead: pair(
-    'What this evidence can contribute to the record under Article 30 and the assessment under Article 35. The mapping is not legal advice: have counsel check it.',
-    '本证据可为第 30 条的处理活动记录及第 35 条的影响评估提供的内容。该对应关系不构成法律意见，请由律师审核。',
+    'What this evidence can contribute to showing consent (Articles 6, 7, 9) and rights (15, 17, 20), to the record under Article 30 and the assessment under Article 35. The mapping is not legal advice: have counsel check it.',
+    '本证据可为证明同意（第 6、7、9 条）与权利（第 15、17、20 条）、第 30 条的处理活动记录及第 35 条的影响评估提供的内容。该对应关系不构成法律意见，请由律师审核。',
   ),
   pipl: pair('PIPL and GB/T 35273', '《个人信息保护法》与 GB/T 35273'),
   piplLead: pair(
-    'Articles 51 and 54 to 56 of the Personal Information Protection Law, with GB/T 35273-2020 and the Compliance Audit Measures in force since 1 May 2025. The mapping is not legal advice: have counsel check it.',
-    '对应《个人信息保护法》第五十一条、第五十四条至第五十六条，GB/T 35273-2020 以及自 2025 年 5 月 1 日起施行的《个人信息保护合规审计管理办法》。该对应关系不构成法律意见，请由律师审核。',
+    'Articles 13 to 15, 44 to 47, 51 and 54 to 56 of the Personal Information Protection Law, with GB/T 35273-2020 and the Compliance Audit Measures in force since 1 May 2025. The mapping is not legal advice: have counsel check it.',
+    '对应《个人信息保护法》第十三条至第十五条、第四十四条至第四十七条、第五十一条、第五十四条至第五十六条，GB/T 35273-2020 以及自 2025 年 5 月 1 日起施行的《个人信息保护合规审计管理办法》。该对应关系不构成法律意见，请由律师审核。',
   ),
   counsel: pair('Have counsel check', '请律师审核'),
   provision: pair('Provision', '条款'),

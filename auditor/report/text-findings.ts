@@ -24,6 +24,10 @@ export const FINDING_TEXT: Readonly<Partial<Record<FindingCode, Pair>>> = {
     'A key was taken from the evidence itself, as none was given from elsewhere.',
     '未从其他渠道提供密钥，因此采用了证据自带的密钥。',
   ),
+  BUDGET_DISAGREEMENT: pair(
+    'Devices have receipts for more than the ledger charged them.',
+    '有设备持有的收据合计超过账本对其的扣费。',
+  ),
   NOT_CHECKED: pair('Something was not checked.', '有内容未核验。'),
   PLAN_NOT_APPROVED: pair('The plan lacks a valid approval.', '计划缺少有效审批。'),
   KEY_NOT_SIGNED: pair('A committee key is not signed by all holders.', '委员会密钥未经全部持有方签署。'),
@@ -48,6 +52,10 @@ export const FINDING_TEXT: Readonly<Partial<Record<FindingCode, Pair>>> = {
   CHARGE_MISMATCH: pair('A charge is not what the mechanism costs.', '扣费与机制的实际消耗不符。'),
   EPSILON_MISMATCH: pair('The ε that was stated is not the one recomputed.', '所述 ε 与重新计算的结果不符。'),
   BUDGET_EXCEEDED: pair('Somebody was brought past the budget.', '有参与者的预算被超支。'),
+  CONSENT_MISSING: pair(
+    'Somebody took part whose consent to this purpose is not in the log.',
+    '有参与者参与了训练，但日志中没有其对该目的的同意。',
+  ),
   LEDGER_MISMATCH: pair('The ledger and the log tell different stories.', '账本与日志不一致。'),
   TILE_MISMATCH: pair('The tiles of the log are not those of its entries.', '日志的分块文件与其条目不一致。'),
   WITNESS_QUORUM: pair('Too few witnesses have cosigned the log.', '联署日志的见证方不足。'),

@@ -1,6 +1,7 @@
 /**
- * Rows on GDPR Articles 30 and 35, on PIPL Articles 51 and 54 to 56 and GB/T 35273-2020, English and 简体中文. What the
- * evidence can contribute to each, and what only the controller can write. Not legal advice.
+ * Rows on GDPR Articles 6, 7, 15, 17, 20, 30 and 35, on PIPL Articles 13 to 15, 44 to 47, 51 and 54 to 56 and GB/T
+ * 35273-2020, English and 简体中文. What the evidence can contribute to each, and what only the controller can write. Not
+ * legal advice.
  *
  * Sources: Regulation (EU) 2016/679; 中华人民共和国个人信息保护法; GB/T 35273-2020; 个人信息保护合规审计管理办法 (CAC Order 18).
  * Trusts: nothing. May be called by: auditor/report/.
@@ -11,6 +12,45 @@ import type { Row } from './text-technical.ts';
 const controller = pair('To be completed by the controller.', '由个人信息处理者填写。');
 
 export const GDPR_ROWS: readonly Row[] = [
+  {
+    id: '7-consent',
+    label: pair(
+      'Art. 6(1)(a), 7, 9(2)(a)\nConsent to a purpose',
+      '第 6(1)(a)、7、9(2)(a) 条\n针对目的的同意',
+    ),
+    text: pair(
+      "{consents} consents stand in this month's log, each bound to one purpose, controller and budget epoch. Where a plan asks for consent, nobody is invited without one. The signed text, with columns, retention and privacy, is with the participants and the coordinator. Controllers named: {controllers}.",
+      '本月日志载有 {consents} 条同意，每条均限定于一个目的、一个控制者与一个预算周期。要求同意的计划不会邀请未同意者。签名文本（含字段、保存期限与隐私保护）由参与者与协调方持有。所列控制者：{controllers}。',
+    ),
+    basis: 'attested',
+  },
+  {
+    id: '7-3',
+    label: pair('Art. 7(3)\nWithdrawal of consent', '第 7(3) 条\n撤回同意'),
+    text: pair(
+      "{withdrawals} withdrawals stand in this month's log. None of these participants is charged after the round that the withdrawal allows; what was released is not taken back.",
+      '本月日志载有 {withdrawals} 次撤回。撤回所允许的轮次之后，未再对这些参与者扣费；已发布的内容不会收回。',
+    ),
+    basis: 'checked',
+  },
+  {
+    id: '15-20',
+    label: pair('Art. 15, 20\nAccess and portability', '第 15、20 条\n访问权与数据可携权'),
+    text: pair(
+      "{accesses} reports to participants stand in this month's log, as commitments. Each holds all that the coordinator has about a device, signed, in a documented open format; raw data are with the participant anyway. Key holders and the registrar are to be asked apart.",
+      '本月日志以承诺形式载有 {accesses} 次向参与者提供的报告。每份报告包含协调方持有的关于该设备的全部信息，经签名，采用公开的格式；原始数据本就由参与者持有。密钥持有方与登记方须另行询问。',
+    ),
+    basis: 'attested',
+  },
+  {
+    id: '17',
+    label: pair('Art. 17\nErasure', '第 17 条\n删除权'),
+    text: pair(
+      "{erasures} erasures stand in this month's log. The coordinator forgets device id, certificate, upload signatures and the link to the pseudonym; what was charged stays under the pseudonym, as others' guarantees rest on it. Entries and proofs of the log do not change by it.",
+      '本月日志载有 {erasures} 次删除。协调方删除设备标识、证书、上传签名以及与假名的关联；扣费记录以假名保留，因为他人的隐私保证依赖于此。日志条目与证明不因删除而改变。',
+    ),
+    basis: 'attested',
+  },
   {
     id: '30a',
     label: pair(
@@ -57,8 +97,8 @@ export const GDPR_ROWS: readonly Row[] = [
     id: '30f',
     label: pair('Art. 30(1)(f)\nTime limits for erasure', '第 30(1)(f) 条\n删除期限'),
     text: pair(
-      'Raw data are not collected centrally. The log holds keyed pseudonyms; a person who destroys the device key makes its entries unlinkable, and all proofs stay valid. Time limits are to be completed by the controller.',
-      '不集中收集原始数据。日志仅含带密钥的假名；销毁设备密钥即可使其条目无法关联，且所有证明仍然有效。期限由控制者填写。',
+      'Raw data are not collected centrally. The log holds keyed pseudonyms; a person who destroys the device key makes its entries unlinkable, and all proofs stay valid. Days after the end of a plan that who took part is kept, as its consent terms state: {retention}. Other limits are to be completed by the controller.',
+      '不集中收集原始数据。日志仅含带密钥的假名；销毁设备密钥即可使其条目无法关联，且所有证明仍然有效。计划结束后保留参与记录的天数（以同意条款为准）：{retention}。其他期限由控制者填写。',
     ),
     basis: 'open',
   },
@@ -160,8 +200,8 @@ export const PIPL_ROWS: readonly Row[] = [
       '《个保法》第十三、二十九条；GB/T 35273 5.4\n合法性基础与单独同意',
     ),
     text: pair(
-      "Health data are sensitive personal information and need separate consent. {consents} consent commitments stand in this month's log; their content is with the participants.",
-      '健康数据属于敏感个人信息，须取得单独同意。本月日志载有 {consents} 条同意承诺，其内容由参与者持有。',
+      "Health data are sensitive personal information and need separate consent. {consents} consents stand in this month's log, each to one purpose; their signed text is with the participants and the coordinator.",
+      '健康数据属于敏感个人信息，须取得单独同意。本月日志载有 {consents} 条同意，每条针对一个目的；其签名文本由参与者与协调方持有。',
     ),
     basis: 'attested',
   },
@@ -173,6 +213,18 @@ export const PIPL_ROWS: readonly Row[] = [
       '本月日志载有 {withdrawals} 次撤回。撤回后不再扣费；已发布的内容不会收回。',
     ),
     basis: 'checked',
+  },
+  {
+    id: '44-46',
+    label: pair(
+      'PIPL Art. 44, 45, 46; GB/T 35273 8.1, 8.2, 8.6\nTo know, access, copy, transfer, correct',
+      '《个保法》第四十四、四十五、四十六条；GB/T 35273 8.1、8.2、8.6\n知情、查阅、复制、转移与更正',
+    ),
+    text: pair(
+      "{accesses} reports to participants stand in this month's log: all that the coordinator has about a device, signed, in a documented open format. Data are corrected where they are: with the participant.",
+      '本月日志载有 {accesses} 次向参与者提供的报告：包含协调方持有的关于该设备的全部信息，经签名，采用公开的格式。数据由参与者在本地更正。',
+    ),
+    basis: 'attested',
   },
   {
     id: '6',
@@ -327,8 +379,8 @@ export const PIPL_ROWS: readonly Row[] = [
       '《个保法》第十九、四十七条；GB/T 35273 6.1、8.3\n保存期限与删除',
     ),
     text: pair(
-      'As under GDPR Art. 30(1)(f): destroying a device key makes its pseudonyms unlinkable. Periods are to be completed by the controller.',
-      '同 GDPR 第 30(1)(f) 条：销毁设备密钥即可使其假名无法关联。期限由个人信息处理者填写。',
+      "{erasures} erasures stand in this month's log; retention in days after the end of a plan: {retention}. As under GDPR Art. 17 and 30(1)(f): destroying a device key makes its pseudonyms unlinkable. Other periods are to be completed by the controller.",
+      '本月日志载有 {erasures} 次删除；计划结束后的保存天数：{retention}。同 GDPR 第 17 条与第 30(1)(f) 条：销毁设备密钥即可使其假名无法关联。其他期限由个人信息处理者填写。',
     ),
     basis: 'open',
   },

@@ -224,6 +224,14 @@ export const BASIS_TEXT = {
     'That devices ran the published code on real data is their word; at most a fraction γ may be lying for ε to hold.',
     '设备在真实数据上运行所公布的代码，由设备证明；ε 成立的前提是说谎者比例不超过 γ。',
   ),
+  consents: pair(
+    "Of every participant whom the log names, the log has a leaf for a consent to the plan's purpose before that participant's first round. That the participant signed what the leaf stands for is attested by the coordinator; participants can check their own (audit prove).",
+    '日志中出现的每位参与者，在其首轮之前日志均载有其对计划目的之同意的条目。该条目所对应的内容确由参与者签名，由协调方证明；参与者可自行核对本人条目（audit prove）。',
+  ),
+  consentText: pair(
+    "That a person was shown the purpose and meant yes, and the columns and periods agreed to, is the device's signed word; the log has its hash.",
+    '个人已获知目的并表示同意，以及所同意的字段与期限，由设备签名证明；日志仅载其哈希。',
+  ),
   time: pair(
     "Times are those of the coordinator's clock; their order in the log is proven.",
     '时间以协调方时钟为准；其在日志中的顺序已得到证明。',

@@ -9,42 +9,40 @@ import { forgetEndedPlans } from './retention.ts';
 import type { RoundServices } from './services.ts';
 import { dropReports } from './subject-access.ts';
 
-const LOOK_MS = 3_600_000;
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
 
-/** Now and every hour. One that fails does not keep the others, and is tried again. */
+/** Now and again: each once an hour, reports every minute. One that fails does not keep the others, and is tried again. */
 export function keepPromises(services: RoundServices): { stop(): void } {
   const { store, clock, logger } = services;
-  const looks: [string, () => unknown][] = [
-    [
-      'retention',
-      () => {
-        for (const plan of forgetEndedPlans(services))
-          logger.info({ plan }, 'retention has passed: device ids are gone from the rounds of this plan');
-      },
-    ],
-    // The runner does so after each round; after a crash or a last round nobody would.
-    ['erasures', () => finishErasures(services)],
-    ['reports', () => store.transaction('subject-reports', (db) => dropReports(db, clock.nowMs()))],
-  ];
-  let looking: Promise<void> = Promise.resolve();
   let stopped = false;
-  const look = (): void => {
-    looking = looking.then(async () => {
-      for (const [name, keep] of looks)
-        try {
-          if (!stopped) await keep();
-        } catch (error) {
-          if (stopped) return;
-          logger.error({ err: error }, `${name}: could not be kept up; tried again within an hour`);
-        }
+  let last: Promise<void> = Promise.resolve();
+  const keep = (what: string, promise: () => unknown): void => {
+    last = last.then(async () => {
+      try {
+        if (!stopped) await promise();
+      } catch (error) {
+        if (!stopped) logger.error({ err: error }, `${what}: could not be kept up; tried again later`);
+      }
     });
   };
-  look();
-  const timer = clock.every(LOOK_MS, look);
+  const retention = (): void => {
+    for (const plan of forgetEndedPlans(services))
+      logger.info({ plan }, 'retention has passed: device ids are gone from the rounds of this plan');
+  };
+  const reports = (): void => store.transaction('subject-reports', (db) => dropReports(db, clock.nowMs()));
+  const hourly = (): void => {
+    keep('retention', retention);
+    // The runner does so after each round; after a crash or a last round nobody would.
+    keep('erasures', () => finishErasures(services));
+  };
+  hourly();
+  keep('reports', reports);
+  const timers = [clock.every(HOUR_MS, hourly), clock.every(MINUTE_MS, () => keep('reports', reports))];
   return {
     stop() {
       stopped = true;
-      timer.stop();
+      for (const timer of timers) timer.stop();
     },
   };
 }

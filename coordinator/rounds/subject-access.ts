@@ -2,7 +2,7 @@
  * Subject access: everything that this coordinator holds about one device, in one signed report.
  *
  * Made once and kept until its last page was fetched or ten minutes have passed, so that its pages fit together; asking
- * again within a minute gets the same one. The next report, or the hourly look, empties it (`dropReports`). A device gets 24 a day, and all devices together 30 a minute, one at a time and
+ * again within a minute gets the same one. It is emptied then within a minute (promises.ts). A device gets 24 a day, and all devices together 30 a minute, one at a time and
  * round by round, because rounds go on in the same thread. The log gets a commitment and no more. Trusts: the device id and key that the transport took from
  * the certificate. May be called by: coordinator/rounds, coordinator/grpc.
  */
@@ -156,7 +156,8 @@ const rowOf = ({ store }: RoundServices, deviceId: string): Stored | undefined =
 function storedReport(services: RoundServices, deviceId: string, offset: number): Stored | undefined {
   const row = rowOf(services, deviceId);
   if (row === undefined || row.report.length === 0) return undefined;
-  return offset > 0 || services.clock.nowMs() - row.made_ms < SAME_MS ? row : undefined;
+  const ageMs = services.clock.nowMs() - row.made_ms;
+  return ageMs < (offset > 0 ? KEPT_MS : SAME_MS) ? row : undefined;
 }
 
 /** The last page has gone out: the report goes when the minute is over in which the same one is given again. */

@@ -106,7 +106,18 @@ const payment = {
 export const LEAF_FIELDS = {
   plan_approved: { planHash: hash, approvals },
   enrolment_commitment: { commitment: hash, registrarSha256: hash },
-  consent_commitment: { commitment: hash, planHash: hash },
+  /**
+   * commitment = H(signed statement ‖ signature), as in the three kinds below. planHash: the plan that was shown;
+   * purposeDigest: of purpose and controller; expiresMs: no new round from then on.
+   */
+  consent_commitment: {
+    commitment: hash,
+    planHash: hash,
+    pseudonym: optional(hash),
+    scope: optional(pattern(/^(plan:[0-9a-f]{64}|family:[a-z0-9][a-z0-9-]{0,62})$/, 'a scope of consent')),
+    purposeDigest: optional(hash),
+    expiresMs: optional(count),
+  },
   ceremony: { ...binding, ceremonyId: hash, committeeKeyId: hash, signatures },
   round_opened: { ...roundBinding, purpose: oneOf('training', 'evaluation') },
   reservation: { ...binding, ...part, ...payment, pseudonyms },
@@ -149,6 +160,10 @@ export const LEAF_FIELDS = {
     scope: optional(pattern(/^(\*|plan:[0-9a-f]{64}|family:[a-z0-9][a-z0-9-]{0,62})$/, 'a scope')),
     afterRound: optional(integer(0, 100_000)),
   },
+  /** A person got what the coordinator holds about their device. */
+  subject_access: { commitment: hash },
+  /** The coordinator forgets a device; afterRound as in a withdrawal from everything. */
+  erasure: { commitment: hash, planHash: hash, pseudonym: hash, afterRound: integer(0, 100_000) },
   late: { ...binding, digest: hash, signature },
 } as const satisfies Record<string, Fields>;
 

@@ -4,7 +4,9 @@
  *
  * Started by the demo; told over the IPC channel which clients to run. Not reachable from the role commands.
  */
+import type { ClientAgent } from '../../client/agent/agent.ts';
 import { readClientConfig } from '../../client/agent/config.ts';
+import { giveConsent } from '../../client/agent/consent.ts';
 import { openClient } from '../../client/agent/join.ts';
 import type { Sealer } from '../../client/agent/seal.ts';
 import { loadTrainEngine, type TrainEngine } from '../../client/training/engine.ts';
@@ -70,6 +72,7 @@ async function startClient(
     const opened = await openClient(config, { engine, logger, ...(sealer ? { sealer } : {}) });
     return async () => {
       try {
+        await consentForThem(opened.agent);
         const summary = await opened.agent.join();
         report({ summary });
       } catch (error) {
@@ -82,6 +85,12 @@ async function startClient(
     report({ error: describe(error) });
     return null;
   }
+}
+
+/** These people are pretended, and public data have asked nobody: only here does a program say yes for a person. */
+async function consentForThem(agent: ClientAgent): Promise<void> {
+  const rights = await agent.rights();
+  if (rights.session.parsed.plan.consent) await giveConsent(rights);
 }
 
 const describe = (error: unknown): string =>

@@ -53,7 +53,7 @@ function clientConfig(options: PopulationOptions, client: ClientRows, deployment
     suite: deployment.options.suite,
     directory: 'vault',
     coordinator: { address: addresses.coordinator },
-    registrar: { ca: join(deployment.options.directory, 'ca.pem') },
+    registrar: { ca: join(deployment.options.directory, 'ca.pem'), address: addresses.registrar },
     enrolment: { address: addresses.enrolment, token: deployment.clientToken() },
     passphrase: { keyFile: 'vault.key' },
     data: { train: 'train.csv', ...(client.evaluation ? { evaluation: 'evaluation.csv' } : {}) },

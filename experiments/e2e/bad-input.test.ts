@@ -304,12 +304,14 @@ async function identityRows(): Promise<Row[]> {
       'PERMISSION_DENIED',
       'WRONG_ROLE',
     ],
-    ...['Consent', 'SubjectAccess', 'EraseDevice'].map((method): (typeof cases)[number] => [
-      `a researcher who wants ${method}`,
-      () => researcher.call(method, {}),
-      'PERMISSION_DENIED',
-      'WRONG_ROLE',
-    ]),
+    ...['Consent', 'SubjectAccess', 'EraseDevice'].map(
+      (method): Row => [
+        `a researcher who wants ${method}`,
+        () => researcher.call(method, {}),
+        'PERMISSION_DENIED',
+        'WRONG_ROLE',
+      ],
+    ),
     ['a consent that is none', () => newcomer.call('Consent', {}), 'INVALID_ARGUMENT', 'FIELD_OUT_OF_RANGE'],
     ['a revoked certificate', () => shutOut.call('GetPlan', {}), 'UNAUTHENTICATED', 'CERTIFICATE_REVOKED'],
     // These end in the TLS handshake: there is no call that a code could belong to.

@@ -4,6 +4,7 @@ import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import type { AbortRoundReply as _pulsefold_v1_AbortRoundReply, AbortRoundReply__Output as _pulsefold_v1_AbortRoundReply__Output } from './pulsefold/v1/AbortRoundReply.ts';
 import type { AbortRoundRequest as _pulsefold_v1_AbortRoundRequest, AbortRoundRequest__Output as _pulsefold_v1_AbortRoundRequest__Output } from './pulsefold/v1/AbortRoundRequest.ts';
 import type { AdminClient as _pulsefold_v1_AdminClient, AdminDefinition as _pulsefold_v1_AdminDefinition } from './pulsefold/v1/Admin.ts';
+import type { BudgetAlarm as _pulsefold_v1_BudgetAlarm, BudgetAlarm__Output as _pulsefold_v1_BudgetAlarm__Output } from './pulsefold/v1/BudgetAlarm.ts';
 import type { GetStatusReply as _pulsefold_v1_GetStatusReply, GetStatusReply__Output as _pulsefold_v1_GetStatusReply__Output } from './pulsefold/v1/GetStatusReply.ts';
 import type { GetStatusRequest as _pulsefold_v1_GetStatusRequest, GetStatusRequest__Output as _pulsefold_v1_GetStatusRequest__Output } from './pulsefold/v1/GetStatusRequest.ts';
 import type { RoundStatus as _pulsefold_v1_RoundStatus, RoundStatus__Output as _pulsefold_v1_RoundStatus__Output } from './pulsefold/v1/RoundStatus.ts';
@@ -21,6 +22,7 @@ export interface ProtoGrpcType {
       AbortRoundReply: MessageTypeDefinition<_pulsefold_v1_AbortRoundReply, _pulsefold_v1_AbortRoundReply__Output>
       AbortRoundRequest: MessageTypeDefinition<_pulsefold_v1_AbortRoundRequest, _pulsefold_v1_AbortRoundRequest__Output>
       Admin: SubtypeConstructor<typeof grpc.Client, _pulsefold_v1_AdminClient> & { service: _pulsefold_v1_AdminDefinition }
+      BudgetAlarm: MessageTypeDefinition<_pulsefold_v1_BudgetAlarm, _pulsefold_v1_BudgetAlarm__Output>
       GetStatusReply: MessageTypeDefinition<_pulsefold_v1_GetStatusReply, _pulsefold_v1_GetStatusReply__Output>
       GetStatusRequest: MessageTypeDefinition<_pulsefold_v1_GetStatusRequest, _pulsefold_v1_GetStatusRequest__Output>
       RoundStatus: MessageTypeDefinition<_pulsefold_v1_RoundStatus, _pulsefold_v1_RoundStatus__Output>

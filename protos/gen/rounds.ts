@@ -4,6 +4,10 @@ import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import type { Approval as _pulsefold_v1_Approval, Approval__Output as _pulsefold_v1_Approval__Output } from './pulsefold/v1/Approval.ts';
 import type { CheckInReply as _pulsefold_v1_CheckInReply, CheckInReply__Output as _pulsefold_v1_CheckInReply__Output } from './pulsefold/v1/CheckInReply.ts';
 import type { CheckInRequest as _pulsefold_v1_CheckInRequest, CheckInRequest__Output as _pulsefold_v1_CheckInRequest__Output } from './pulsefold/v1/CheckInRequest.ts';
+import type { ConsentReply as _pulsefold_v1_ConsentReply, ConsentReply__Output as _pulsefold_v1_ConsentReply__Output } from './pulsefold/v1/ConsentReply.ts';
+import type { ConsentRequest as _pulsefold_v1_ConsentRequest, ConsentRequest__Output as _pulsefold_v1_ConsentRequest__Output } from './pulsefold/v1/ConsentRequest.ts';
+import type { EraseDeviceReply as _pulsefold_v1_EraseDeviceReply, EraseDeviceReply__Output as _pulsefold_v1_EraseDeviceReply__Output } from './pulsefold/v1/EraseDeviceReply.ts';
+import type { EraseDeviceRequest as _pulsefold_v1_EraseDeviceRequest, EraseDeviceRequest__Output as _pulsefold_v1_EraseDeviceRequest__Output } from './pulsefold/v1/EraseDeviceRequest.ts';
 import type { Finished as _pulsefold_v1_Finished, Finished__Output as _pulsefold_v1_Finished__Output } from './pulsefold/v1/Finished.ts';
 import type { GetBlobReply as _pulsefold_v1_GetBlobReply, GetBlobReply__Output as _pulsefold_v1_GetBlobReply__Output } from './pulsefold/v1/GetBlobReply.ts';
 import type { GetBlobRequest as _pulsefold_v1_GetBlobRequest, GetBlobRequest__Output as _pulsefold_v1_GetBlobRequest__Output } from './pulsefold/v1/GetBlobRequest.ts';
@@ -18,6 +22,8 @@ import type { Invitation as _pulsefold_v1_Invitation, Invitation__Output as _pul
 import type { PutUploadReply as _pulsefold_v1_PutUploadReply, PutUploadReply__Output as _pulsefold_v1_PutUploadReply__Output } from './pulsefold/v1/PutUploadReply.ts';
 import type { PutUploadRequest as _pulsefold_v1_PutUploadRequest, PutUploadRequest__Output as _pulsefold_v1_PutUploadRequest__Output } from './pulsefold/v1/PutUploadRequest.ts';
 import type { RoundsClient as _pulsefold_v1_RoundsClient, RoundsDefinition as _pulsefold_v1_RoundsDefinition } from './pulsefold/v1/Rounds.ts';
+import type { SubjectAccessReply as _pulsefold_v1_SubjectAccessReply, SubjectAccessReply__Output as _pulsefold_v1_SubjectAccessReply__Output } from './pulsefold/v1/SubjectAccessReply.ts';
+import type { SubjectAccessRequest as _pulsefold_v1_SubjectAccessRequest, SubjectAccessRequest__Output as _pulsefold_v1_SubjectAccessRequest__Output } from './pulsefold/v1/SubjectAccessRequest.ts';
 import type { UploadHeader as _pulsefold_v1_UploadHeader, UploadHeader__Output as _pulsefold_v1_UploadHeader__Output } from './pulsefold/v1/UploadHeader.ts';
 import type { Wait as _pulsefold_v1_Wait, Wait__Output as _pulsefold_v1_Wait__Output } from './pulsefold/v1/Wait.ts';
 import type { WithdrawReply as _pulsefold_v1_WithdrawReply, WithdrawReply__Output as _pulsefold_v1_WithdrawReply__Output } from './pulsefold/v1/WithdrawReply.ts';
@@ -33,6 +39,10 @@ export interface ProtoGrpcType {
       Approval: MessageTypeDefinition<_pulsefold_v1_Approval, _pulsefold_v1_Approval__Output>
       CheckInReply: MessageTypeDefinition<_pulsefold_v1_CheckInReply, _pulsefold_v1_CheckInReply__Output>
       CheckInRequest: MessageTypeDefinition<_pulsefold_v1_CheckInRequest, _pulsefold_v1_CheckInRequest__Output>
+      ConsentReply: MessageTypeDefinition<_pulsefold_v1_ConsentReply, _pulsefold_v1_ConsentReply__Output>
+      ConsentRequest: MessageTypeDefinition<_pulsefold_v1_ConsentRequest, _pulsefold_v1_ConsentRequest__Output>
+      EraseDeviceReply: MessageTypeDefinition<_pulsefold_v1_EraseDeviceReply, _pulsefold_v1_EraseDeviceReply__Output>
+      EraseDeviceRequest: MessageTypeDefinition<_pulsefold_v1_EraseDeviceRequest, _pulsefold_v1_EraseDeviceRequest__Output>
       Finished: MessageTypeDefinition<_pulsefold_v1_Finished, _pulsefold_v1_Finished__Output>
       GetBlobReply: MessageTypeDefinition<_pulsefold_v1_GetBlobReply, _pulsefold_v1_GetBlobReply__Output>
       GetBlobRequest: MessageTypeDefinition<_pulsefold_v1_GetBlobRequest, _pulsefold_v1_GetBlobRequest__Output>
@@ -47,6 +57,8 @@ export interface ProtoGrpcType {
       PutUploadReply: MessageTypeDefinition<_pulsefold_v1_PutUploadReply, _pulsefold_v1_PutUploadReply__Output>
       PutUploadRequest: MessageTypeDefinition<_pulsefold_v1_PutUploadRequest, _pulsefold_v1_PutUploadRequest__Output>
       Rounds: SubtypeConstructor<typeof grpc.Client, _pulsefold_v1_RoundsClient> & { service: _pulsefold_v1_RoundsDefinition }
+      SubjectAccessReply: MessageTypeDefinition<_pulsefold_v1_SubjectAccessReply, _pulsefold_v1_SubjectAccessReply__Output>
+      SubjectAccessRequest: MessageTypeDefinition<_pulsefold_v1_SubjectAccessRequest, _pulsefold_v1_SubjectAccessRequest__Output>
       UploadHeader: MessageTypeDefinition<_pulsefold_v1_UploadHeader, _pulsefold_v1_UploadHeader__Output>
       Wait: MessageTypeDefinition<_pulsefold_v1_Wait, _pulsefold_v1_Wait__Output>
       WithdrawReply: MessageTypeDefinition<_pulsefold_v1_WithdrawReply, _pulsefold_v1_WithdrawReply__Output>

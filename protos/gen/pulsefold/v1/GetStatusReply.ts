@@ -1,6 +1,7 @@
 // Original file: protos/pulsefold/v1/admin.proto
 
 import type { RoundStatus as _pulsefold_v1_RoundStatus, RoundStatus__Output as _pulsefold_v1_RoundStatus__Output } from '../../pulsefold/v1/RoundStatus.ts';
+import type { BudgetAlarm as _pulsefold_v1_BudgetAlarm, BudgetAlarm__Output as _pulsefold_v1_BudgetAlarm__Output } from '../../pulsefold/v1/BudgetAlarm.ts';
 
 export interface GetStatusReply {
   'planHash'?: (Buffer | Uint8Array | string);
@@ -13,6 +14,8 @@ export interface GetStatusReply {
   'rounds'?: (_pulsefold_v1_RoundStatus)[];
   'epsilonSpent'?: (string);
   'epsilonAllowed'?: (string);
+  'budgetAlarms'?: (_pulsefold_v1_BudgetAlarm)[];
+  'budgetAlarmCount'?: (number);
 }
 
 export interface GetStatusReply__Output {
@@ -26,4 +29,6 @@ export interface GetStatusReply__Output {
   'rounds': (_pulsefold_v1_RoundStatus__Output)[];
   'epsilonSpent': (string);
   'epsilonAllowed': (string);
+  'budgetAlarms': (_pulsefold_v1_BudgetAlarm__Output)[];
+  'budgetAlarmCount': (number);
 }
