@@ -109,8 +109,8 @@ export const consentReceiptRecord = canonicalRecord(
 
 export const CONSENT_NOTE =
   'It can be withdrawn at any time (pulsefold client withdraw). What is released until then is not unlearned. ' +
-  'Retention ends the device id, certificate and signed uploads in rounds of a plan; which pseudonym a device has, and with ' +
-  'the log so which rounds it was charged for, stays known to the coordinator until the device is erased.';
+  'Retention ends the device id, certificate and uploads in rounds of a plan; which pseudonym a device has, and so which ' +
+  'rounds it was invited to or charged for, stays known to the coordinator until the device is erased.';
 
 /** What `retentionDays` means for a person: what goes by itself, and what stays, for how long. */
 export const retentionInWords = (
@@ -122,8 +122,8 @@ export const retentionInWords = (
   },
   {
     what:
-      'which pseudonym this device has in each budget epoch, at the coordinator: with the log that still shows in which ' +
-      'rounds it was charged; and its withdrawals and consents to families of plans',
+      'which pseudonym this device has in each budget epoch, at the coordinator, which still shows in which rounds it ' +
+      'was charged or invited; and its withdrawals and consents to families of plans',
     howLong: 'until this device is erased (pulsefold client erase)',
   },
   { what: "this device's enrolment, at the registrar", howLong: 'until this device is erased' },

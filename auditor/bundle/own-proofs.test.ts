@@ -17,7 +17,7 @@ import {
 } from '../../protos/consent.ts';
 import { RunFixture } from '../testing.ts';
 import { openHistoryRun, proveHistory } from './history.ts';
-import type { OwnConsent, OwnProof } from './own-proofs.ts';
+import { hasForgedConsents, type OwnConsent, type OwnProof } from './own-proofs.ts';
 import { DEVICE, PSEUDONYM, signed, takePart } from './testing.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'pulsefold-own-proofs-test-'));
@@ -186,6 +186,17 @@ describe('own consents', () => {
     const history = proveHistory(receipts, [opened], { consents: unanswered, writer });
     expect(history.problems).toEqual(forged ? ['CONSENT_FORGED'] : []);
     expect(history.ok).toBe(!forged);
+  });
+
+  it.each<[string, Partial<LeafOf<'consent_commitment'>>]>([
+    ['another scope', { scope: 'family:all' }],
+    ['another purpose', { purposeDigest: '8'.repeat(64) }],
+    ['another end', { expiresMs: 5 }],
+  ])('whose commitment stands in a leaf with %s are found', (_name, changes) => {
+    const given = { pseudonyms: [PSEUDONYM], consents: [own], madeMs: AT + 3_600_000 };
+    const changed = opened.consents.map((leaf) => ({ ...leaf, ...changes }));
+    expect(hasForgedConsents(opened, given)).toBe(false);
+    expect(hasForgedConsents({ ...opened, consents: changed }, given)).toBe(true);
   });
 
   it('that the coordinator never receipted, or of a plan without a bundle, say nothing', () => {

@@ -3,9 +3,8 @@
  *
  * A .tlog-proof says: this leaf stood in the log whose tree the coordinator signed then. Here it is compared with the log
  * that the bundle shows: the same leaf at the same place, under a root that is a prefix of it. If not, the person was shown
- * another log than the auditor. A consent must stand in the log as its commitment, and no other
- * under the person's pseudonym. Trusts: the plans' coordinator keys.
- * May be called by: auditor/bundle/history.ts.
+ * another log than the auditor. A consent must stand in the log as its commitment, and no other under the person's
+ * pseudonym. Trusts: the plans' coordinator keys. May be called by: auditor/bundle/history.ts.
  */
 import { equalBytes, fromHex, utf8 } from '../../crypto/bytes.ts';
 import { isPulsefoldError } from '../../crypto/error.ts';

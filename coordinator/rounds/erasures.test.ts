@@ -25,10 +25,8 @@ import { Bench, bindingOf, signUpload } from '../testing-bench.ts';
 import { createHolders } from '../testing-holder.ts';
 import { accessOf, asking, consentOf, consentTo, erase, everythingIn, leavesOf } from '../testing-rights.ts';
 import { digitsOf } from '../testing-round.ts';
-import { rowsOfDevice } from './device-report.ts';
 import { keepPromises } from './promises.ts';
 import { compareAccounts } from './reconcile.ts';
-import { dropReports } from './subject-access.ts';
 
 const UPDATE = Float64Array.of(0.1, 0.2, 0.3);
 const coded = (code: string) => expect.objectContaining({ code });
@@ -336,72 +334,6 @@ describe('subject access', () => {
     expect((await accessOf(bench, others[0]!, parsed)).report.deviceId).toBe(others[0]!.deviceId);
     bench.clock.jump(86_400_000);
     expect((await accessOf(bench, device, parsed)).report.consents).toHaveLength(1);
-  });
-});
-
-describe('the desk for reports', () => {
-  shared();
-  const ask = (one: TestDevice) => accessOf(bench, one, parsed).then(({ report }) => report.deviceId);
-
-  it('makes one at a time, a device’s once, and refuses the crowd with a code to come back', async () => {
-    const order: string[] = [];
-    const crowd = await createDevices(world, 10);
-    const all = [device, device, ...crowd].map((one) =>
-      ask(one).then(
-        (id) => order.push(id),
-        (error) => order.push(error.code),
-      ),
-    );
-    await Promise.all(all);
-    // Eight wait; the ninth and later are told to come back.
-    expect(order.filter((id) => id === 'UNAVAILABLE')).toHaveLength(3);
-    expect(order.filter((id) => id === device.deviceId)).toHaveLength(2);
-    expect(leavesOf(bench, 'subject_access')).toHaveLength(8);
-    const more = await createDevices(world, 24);
-    const codes: string[] = [];
-    for (const one of more) codes.push(await ask(one).catch((error) => error.code));
-    // Thirty a minute of all devices together.
-    expect(codes.filter((code) => code !== 'UNAVAILABLE')).toHaveLength(22);
-    bench.clock.jump(61_000);
-    expect(await ask(more[23]!)).toBe(more[23]!.deviceId);
-  });
-
-  it('keeps no report that was fetched, nor one that nobody fetches', async () => {
-    const stored = () =>
-      bench.store.read('t', (db) =>
-        db.all<{ n: number }>('SELECT length(report) AS n FROM subject_access').filter(({ n }) => n > 0),
-      );
-    const [one, two] = await createDevices(world, 2);
-    bench.clock.jump(3_600_000);
-    await ask(one!);
-    bench.clock.jump(61_000);
-    await ask(two!);
-    // The first was fetched to its end and its minute is over.
-    expect(stored()).toHaveLength(1);
-    bench.store.transaction('t', (db) => db.run('UPDATE subject_access SET fetched = 0'));
-    const look = () => bench.store.transaction('t', (db) => dropReports(db, bench.clock.nowMs()));
-    bench.clock.jump(500_000);
-    look();
-    expect(stored()).toHaveLength(1);
-    bench.clock.jump(200_000);
-    look();
-    expect(stored()).toHaveLength(0);
-  });
-
-  it('lets others have their turn between two rounds', async () => {
-    const many = Array.from({ length: 60 }, (_, i) => i);
-    const turns: string[] = [];
-    const { clock } = bench.services;
-    const services = {
-      ...bench.services,
-      clock: { ...clock, turn: async () => void turns.push('turn') },
-      store: {
-        read: (name: string) =>
-          name === 'subject-rounds' ? many.map((round) => ({ plan: 'p', round })) : void turns.push(name),
-      },
-    } as never;
-    await rowsOfDevice(services, device.deviceId, () => parsed);
-    expect(turns).toEqual([...many.flatMap(() => ['subject-round', 'turn']), 'subject-rows']);
   });
 });
 

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { toHex } from '../../crypto/bytes.ts';
 import { CONSENT_NOTE, retentionInWords } from '../../protos/consent.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { openMemoryStore } from '../storage/sqlite-store.ts';
 import {
   createDevices,
   createWorld,
@@ -19,6 +20,7 @@ import { Bench, bindingOf, signUpload } from '../testing-bench.ts';
 import { createHolders } from '../testing-holder.ts';
 import { asking, consentOf, consentTo, erase, everythingIn, TERMS } from '../testing-rights.ts';
 import { digitsOf } from '../testing-round.ts';
+import { ROUNDS_MIGRATIONS } from './repository.ts';
 import { forgetEndedPlans } from './retention.ts';
 
 const DAY_MS = 86_400_000;
@@ -92,11 +94,11 @@ describe('retention', () => {
     expect(roundsOf(device)).toEqual([{ round: 1 }]);
     const told = retentionInWords(TERMS.retentionDays);
     const link = told.find(({ what }) => what.includes('pseudonym this device has'))!;
-    expect(link.what).toMatch(/in which rounds it was charged/);
+    expect(link.what).toMatch(/in which rounds it was charged or invited/);
     expect(link.howLong).toMatch(/^until this device is erased/);
     expect(told[0]).toMatchObject({ howLong: 'until 30 days after the plan ends' });
     expect(CONSENT_NOTE).toMatch(
-      /which rounds it was charged for, stays known .* until the device is erased/,
+      /which rounds it was invited to or charged for, stays known .* until the device is erased/,
     );
     await erase(bench, device, parsed);
     expect(roundsOf(device)).toEqual([]);
@@ -116,6 +118,20 @@ describe('retention', () => {
     const services = { store, clock: bench.clock, logger } as never;
     expect(forgetEndedPlans(services)).toEqual(['due']);
     expect(errors).toMatchObject([{ plan: 'damaged' }]);
+  });
+
+  it('an ended plan that cannot be read does not stop the queue at the next start', async () => {
+    const { world } = bench;
+    const store = openMemoryStore();
+    store.migrate('rounds', ROUNDS_MIGRATIONS);
+    store.transaction('t', (db) =>
+      db.run("INSERT INTO plans VALUES ('damaged', x'01', '[]', 1, 'finished', '', '', '')"),
+    );
+    const restarted = new Bench(world, createHolders(world), { store, clock: new TestClock() }).start();
+    restarted.submit(parsed);
+    await until('the next plan runs', () => restarted.coordinator.find(parsed.hash) !== null);
+    expect(restarted.complaints).toContain('an ended plan could not be taken up again');
+    await restarted.stop();
   });
 
   it('of a plan that promises nothing changes nothing', () => {

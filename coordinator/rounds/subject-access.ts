@@ -1,10 +1,11 @@
 /**
  * Subject access: everything that this coordinator holds about one device, in one signed report.
  *
- * Made once and kept until its last page was fetched or ten minutes have passed, so that its pages fit together; asking
- * again within a minute gets the same one. It is emptied then within a minute (promises.ts). A device gets 24 a day, and all devices together 30 a minute, one at a time and
- * round by round, because rounds go on in the same thread. The log gets a commitment and no more. Trusts: the device id and key that the transport took from
- * the certificate. May be called by: coordinator/rounds, coordinator/grpc.
+ * Made once and kept until its last page was fetched or ten minutes have passed, so that its pages fit together; it is
+ * emptied then within a minute (promises.ts). Asking again within a minute gets the same one. A device gets 24 a day, and
+ * all devices together 30 a minute, one at a time and round by round, because rounds go on in the same thread. The log
+ * gets a commitment and no more. Trusts: the device id and key that the transport took from the certificate. May be
+ * called by: coordinator/rounds, coordinator/grpc.
  */
 import { fromUtf8, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
