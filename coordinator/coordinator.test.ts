@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { toHex } from '../crypto/bytes.ts';
 import { approvePlan, finishPlan, type ParsedPlan } from '../protos/plan.ts';
-import { CHECK_IN_SKEW_MS } from './rounds/check-in.ts';
+import { STATEMENT_SKEW_MS } from './rounds/skew.ts';
 import {
   codeOf,
   createDevice,
@@ -196,8 +196,8 @@ describe('check-in', () => {
     expect(again.invitation).toBeDefined();
     const nowMs = bench.clock.nowMs();
     const stale = (ms: number) => codeOf(() => bench.checkIn(second!, parsed, { timeMs: nowMs + ms }));
-    expect(await stale(-CHECK_IN_SKEW_MS - 1000)).toBe('BAD_SIGNATURE');
-    expect(await stale(CHECK_IN_SKEW_MS + 60_000)).toBe('BAD_SIGNATURE');
+    expect(await stale(-STATEMENT_SKEW_MS - 1000)).toBe('BAD_SIGNATURE');
+    expect(await stale(STATEMENT_SKEW_MS + 60_000)).toBe('BAD_SIGNATURE');
     // Charging somebody else, or starting a fresh budget under a new name:
     const theirs = { pseudonym: first!.pseudonym('1') };
     expect(await codeOf(() => bench.checkIn(second!, parsed, theirs))).toBe('BUDGET_EXCEEDED');

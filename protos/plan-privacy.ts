@@ -14,11 +14,7 @@ import { groupIssues } from './plan-groups.ts';
 import { groupsOf, groupTermsOf } from './plan-numbers.ts';
 import { schemeOfPlan } from './plan-scheme.ts';
 import type { RoundKind } from './round-config.ts';
-
-export interface PlanIssue {
-  readonly path: string[];
-  readonly message: string;
-}
+import type { PlanIssue } from './strategies/index.ts';
 
 /** Beyond it "δ" is no small probability any more, and conversions are vacuous. */
 const DELTA_MAX = parseRational('1/100');

@@ -15,10 +15,8 @@ import type { StatementSignature } from './holder-port.ts';
 import * as repository from './repository.ts';
 import type { PlanRunner } from './runner.ts';
 import type { RoundServices } from './services.ts';
+import { requireFresh } from './skew.ts';
 import { withdrawnAmong } from './withdrawals.ts';
-
-/** A check-in signature is good for this long, both ways: phones' clocks are off. */
-export const CHECK_IN_SKEW_MS = 600_000;
 
 export interface CheckIn {
   readonly planHash: Uint8Array;
@@ -54,11 +52,7 @@ export async function checkIn(
     'this coordinator runs another plan; fetch it again',
   );
   const nowMs = services.clock.nowMs();
-  ensure(
-    Math.abs(nowMs - request.timeMs) <= CHECK_IN_SKEW_MS,
-    'BAD_SIGNATURE',
-    'the check-in is too old; set the clock',
-  );
+  requireFresh(nowMs, request.timeMs, 'the check-in is too old; set the clock');
   const statement = checkInStatement({ ...request, deviceId: device.deviceId });
   ensure(
     services.suite.verify(device.signingPublicKey, statement, request.signature),

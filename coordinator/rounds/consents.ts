@@ -27,6 +27,7 @@ import { planQuotaName } from '../../protos/plan-quota.ts';
 import type { Database } from '../storage/store.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
+import { requireFresh } from './skew.ts';
 import { hasWithdrawn } from './withdrawals.ts';
 
 export const CONSENT_MIGRATIONS = [
@@ -37,8 +38,6 @@ export const CONSENT_MIGRATIONS = [
      PRIMARY KEY (device, epoch, scope, purpose, sequence)) STRICT, WITHOUT ROWID;`,
 ];
 
-/** A statement is good for this long, both ways, like a check-in. */
-const SKEW_MS = 600_000;
 /** Consents kept of one device for one purpose, scope and epoch: one a month for a year, and some changes of mind. */
 export const REPEATS_MAX = 16;
 /** ... of which so many in 24 hours: each is a leaf that the log keeps for good. */
@@ -127,11 +126,7 @@ export function consent(
   );
   const stored = store.read('consent', (db) => storedReceipt(db, given, request.consent));
   if (!stored) {
-    ensure(
-      Math.abs(nowMs - given.timeMs) <= SKEW_MS,
-      'BAD_SIGNATURE',
-      'the consent is too old; set the clock and consent again',
-    );
+    requireFresh(nowMs, given.timeMs, 'the consent is too old; set the clock and consent again');
     const gap = consentGap(given, parsed, nowMs);
     ensure(gap === undefined, 'WRONG_PLAN', `the consent does not cover the plan that it names: it ${gap}`);
     // Nobody was shown others; and the plan, not the device, decides how long a stored statement can be.

@@ -22,9 +22,8 @@ import { requireOwnPseudonym } from './consents.ts';
 import { type DeviceRound, Erased, eraseFromRecords, eraseFromRound, roundsOfDevice } from './device-rows.ts';
 import { markErased, wasErased } from './erased-devices.ts';
 import type { RoundServices } from './services.ts';
+import { requireFresh } from './skew.ts';
 
-/** A statement is good for this long, both ways, like a check-in. */
-const SKEW_MS = 600_000;
 const STANDING_MAX = 16;
 
 /** What is kept, and why: in every receipt. */
@@ -81,11 +80,7 @@ export async function eraseDevice(
   const { suite, clock, store, signingKey } = services;
   const { deviceId } = device;
   const statement = erasureStatement({ ...request, deviceId });
-  ensure(
-    Math.abs(clock.nowMs() - request.timeMs) <= SKEW_MS,
-    'BAD_SIGNATURE',
-    'the request is too old; set the clock',
-  );
+  requireFresh(clock.nowMs(), request.timeMs, 'the request is too old; set the clock');
   ensure(
     suite.verify(device.signingPublicKey, statement, request.signature),
     'BAD_SIGNATURE',

@@ -40,21 +40,6 @@ export function bindPseudonyms(
   return unbound().map(({ device }) => device);
 }
 
-export function bindPseudonym(db: Database, epoch: string, device: string, pseudonym: string): string {
-  db.run(
-    'INSERT INTO pseudonyms (epoch, device, pseudonym) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
-    epoch,
-    device,
-    pseudonym,
-  );
-  const row = db.get<{ pseudonym: string }>(
-    'SELECT pseudonym FROM pseudonyms WHERE epoch = ? AND device = ?',
-    epoch,
-    device,
-  );
-  return row?.pseudonym ?? '';
-}
-
 export function insertInvitations(
   db: Database,
   plan: string,

@@ -26,6 +26,7 @@ import { requireOwnPseudonym } from './consents.ts';
 import { type Found, rowsOfDevice } from './device-report.ts';
 import { wasErased } from './erased-devices.ts';
 import type { RoundServices } from './services.ts';
+import { requireFresh } from './skew.ts';
 
 export const SUBJECT_ACCESS_MIGRATIONS = [
   `CREATE TABLE subject_access (
@@ -33,8 +34,6 @@ export const SUBJECT_ACCESS_MIGRATIONS = [
      receipt BLOB NOT NULL, report BLOB NOT NULL, fetched INTEGER NOT NULL) STRICT;`,
 ];
 
-/** A statement is good for this long, both ways, like a check-in. */
-const SKEW_MS = 600_000;
 const SAME_MS = 60_000;
 const KEPT_MS = 600_000;
 const DAY_MS = 86_400_000;
@@ -125,11 +124,7 @@ export async function subjectAccess(
   const { deviceId } = device;
   const nowMs = clock.nowMs();
   const statement = subjectAccessStatement({ ...request, deviceId });
-  ensure(
-    Math.abs(nowMs - request.timeMs) <= SKEW_MS,
-    'BAD_SIGNATURE',
-    'the request is too old; set the clock',
-  );
+  requireFresh(nowMs, request.timeMs, 'the request is too old; set the clock');
   ensure(
     suite.verify(device.signingPublicKey, statement, request.signature),
     'BAD_SIGNATURE',

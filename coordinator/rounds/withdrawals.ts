@@ -23,6 +23,7 @@ import type { Database } from '../storage/store.ts';
 import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
+import { requireFresh } from './skew.ts';
 
 export const WITHDRAWAL_MIGRATIONS = [
   `CREATE TABLE withdrawals (
@@ -31,8 +32,6 @@ export const WITHDRAWAL_MIGRATIONS = [
   'ALTER TABLE withdrawals ADD COLUMN leaf INTEGER;',
 ];
 
-/** A statement is good for this long, both ways, like a check-in. */
-const SKEW_MS = 600_000;
 /** Scopes of one device; each plan has at most three. */
 const SCOPES_MAX = 1000;
 
@@ -72,11 +71,7 @@ export function withdraw(
 ): WithdrawalReply {
   const { suite, clock, store, signingKey } = services;
   const statement = withdrawalStatement({ ...request, deviceId: device.deviceId });
-  ensure(
-    Math.abs(clock.nowMs() - request.timeMs) <= SKEW_MS,
-    'BAD_SIGNATURE',
-    'the withdrawal is too old; set the clock',
-  );
+  requireFresh(clock.nowMs(), request.timeMs, 'the withdrawal is too old; set the clock');
   ensure(
     suite.verify(device.signingPublicKey, statement, request.signature),
     'BAD_SIGNATURE',
@@ -109,9 +104,9 @@ function record(
   )!;
   ensure(known < SCOPES_MAX, 'FIELD_OUT_OF_RANGE', `a device withdraws from at most ${SCOPES_MAX} scopes`);
   const pseudonym = toHex(request.pseudonym);
-  const bound = repository.bindPseudonym(db, parsed.plan.epoch, deviceId, pseudonym);
+  const foreign = repository.bindPseudonyms(db, parsed.plan.epoch, [{ deviceId, pseudonym }]);
   const message = 'this device is charged under another pseudonym in this epoch';
-  ensure(bound === pseudonym, 'BUDGET_EXCEEDED', message);
+  ensure(foreign.length === 0, 'BUDGET_EXCEEDED', message);
   const standingRound = scopesOfPlan(parsed).includes(scope) ? roundUnderWay(db, parsed, deviceId) : 0;
   const balance = services.budget.withdraw(db, pseudonym, scope);
   const receipt = encodeWithdrawalReceipt({
