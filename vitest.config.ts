@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 const exclude = ['**/node_modules/**', '**/*.slow.test.ts'];
-const common = { exclude, testTimeout: 30_000, hookTimeout: 60_000, pool: 'forks' as const };
+const common = {
+  exclude,
+  setupFiles: 'cli/checks/property-seed.ts',
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+  pool: 'forks' as const,
+};
 
 // Shows what is not loaded yet.
 const NEEDS_A_FRESH_PROCESS = 'crypto/secagg/open-secagg.test.ts';

@@ -7,6 +7,7 @@ export default defineConfig({
       '{protos,crypto,client,coordinator,registrar,keyholder,auditor,experiments,cli}/**/*.slow.test.ts',
     ],
     exclude: ['**/node_modules/**'],
+    setupFiles: 'cli/checks/property-seed.ts',
     testTimeout: 300_000,
     hookTimeout: 300_000,
     pool: 'forks',

@@ -104,9 +104,16 @@ test('training, record gradients and predictions are the twin’s, bit for bit',
   );
 });
 
+/** 1e-5 is for what rounding does in a few steps; over many, each step's difference is an input to the next one. */
+const STEPS_MAX = 12;
+const stepsOf = ({ data, options }: { data: TrainingData; options: TrainOptions }): number =>
+  options.epochs * Math.ceil(data.count / options.batchSize);
+
 test('training, record gradients and predictions are tfjs’ to 1e-5', async () => {
   await fc.assert(
-    fc.asyncProperty(cases, async ({ spec, data, weights, options }) => {
+    fc.asyncProperty(cases, async ({ spec, data, weights, options: drawn }) => {
+      const options = { ...drawn };
+      while (stepsOf({ data, options }) > STEPS_MAX) options.batchSize *= 2;
       const all = async (engine: TrainEngine): Promise<Float32Array[]> => [
         await engine.train(spec, weights, data, options),
         await engine.recordGradients(spec, weights, data),
