@@ -16,7 +16,7 @@ export function writeAttackPlot(rows: readonly AttackRow[], directory: string): 
   const line = (name: string, colour: string, pick: (row: AttackRow) => number): Line => ({
     name,
     colour,
-    points: rows.map((row, x) => ({ x, y: pick(row), spread: [pick(row), pick(row)] as const })),
+    points: rows.map((row, x) => ({ x, y: pick(row) })),
   });
   const svg = linePlot({
     title: 'What each layer buys',

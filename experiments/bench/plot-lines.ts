@@ -35,7 +35,10 @@ export interface LinePlot {
 }
 
 const PLOT = { left: 70, right: 24, height: 300 };
-const LEGEND_COLUMNS = 3;
+const INNER_WIDTH = FIGURE_WIDTH - PLOT.left - PLOT.right;
+const LEGEND_COLUMNS_MAX = 3;
+/** Width of a letter at 12 px on the average, a little generous. */
+const LETTER = 6.8;
 const LEGEND_ROW = 20;
 
 interface Frame {
@@ -46,8 +49,7 @@ interface Frame {
 
 function frameOf({ xTicks, yRange }: LinePlot, top: number): Frame {
   const [low, high] = yRange;
-  const inner = FIGURE_WIDTH - PLOT.left - PLOT.right;
-  const step = inner / xTicks.length;
+  const step = INNER_WIDTH / xTicks.length;
   return {
     top,
     x: (index) => PLOT.left + (index + 0.5) * step,
@@ -107,12 +109,19 @@ function drawn({ colour, dash, points, name }: Line, frame: Frame): string {
   return `${band}<polyline points="${at.join(' ')}" fill="none" stroke="${colour}" stroke-width="2.2"${dashes}/>${dots.join('')}`;
 }
 
+/** As many columns as the longest name leaves room for. */
+function legendColumns(lines: readonly Line[]): number {
+  const widest = 50 + LETTER * Math.max(0, ...lines.map(({ name }) => name.length));
+  return Math.min(LEGEND_COLUMNS_MAX, Math.max(1, Math.floor(INNER_WIDTH / widest)));
+}
+
 function legend(lines: readonly Line[], top: number): string {
-  const column = (FIGURE_WIDTH - PLOT.left - PLOT.right) / LEGEND_COLUMNS;
+  const columns = legendColumns(lines);
+  const column = INNER_WIDTH / columns;
   return lines
     .map(({ name, colour, dash }, i) => {
-      const x = PLOT.left + (i % LEGEND_COLUMNS) * column;
-      const y = top + Math.floor(i / LEGEND_COLUMNS) * LEGEND_ROW;
+      const x = PLOT.left + (i % columns) * column;
+      const y = top + Math.floor(i / columns) * LEGEND_ROW;
       const dashes = dash === undefined ? '' : ` stroke-dasharray="${dash}"`;
       return (
         `<line x1="${x.toFixed(1)}" x2="${(x + 26).toFixed(1)}" y1="${y}" y2="${y}" stroke="${colour}" ` +
@@ -125,7 +134,7 @@ function legend(lines: readonly Line[], top: number): string {
 /** The figure as an SVG document. */
 export function linePlot(plot: LinePlot): string {
   const legendTop = 68;
-  const top = legendTop + Math.ceil(plot.lines.length / LEGEND_COLUMNS) * LEGEND_ROW + 8;
+  const top = legendTop + Math.ceil(plot.lines.length / legendColumns(plot.lines)) * LEGEND_ROW + 8;
   const notes = plot.note === undefined ? [] : lines(plot.note, 135);
   const height = top + PLOT.height + 52 + notes.length * 15;
   const frame = frameOf(plot, top);
