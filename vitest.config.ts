@@ -1,4 +1,8 @@
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+// Packages, and sources that tests run in processes and threads of their own, are compiled once for all of them.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules', '.cache', 'pulsefold-tests');
 
 const exclude = ['**/node_modules/**', '**/*.slow.test.ts'];
 const common = {
@@ -22,19 +26,15 @@ export default defineConfig({
         test: {
           ...common,
           name: 'together',
-          include: ['{protos,crypto,client,coordinator,registrar,keyholder,auditor}/**/*.test.ts'],
+          include: [
+            '{protos,crypto,client,coordinator,registrar,keyholder,auditor,experiments,cli}/**/*.test.ts',
+          ],
           exclude: [...exclude, NEEDS_A_FRESH_PROCESS],
           // One process for many files: each would load node-seal, TLS and gRPC again. What they share they do not change.
           isolate: false,
         },
       },
-      {
-        test: {
-          ...common,
-          name: 'apart',
-          include: ['{experiments,cli}/**/*.test.ts', NEEDS_A_FRESH_PROCESS],
-        },
-      },
+      { test: { ...common, name: 'apart', include: [NEEDS_A_FRESH_PROCESS] } },
     ],
   },
 });

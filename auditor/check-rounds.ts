@@ -1,5 +1,5 @@
 /**
- * Rounds: approvals, committee keys, quorums, cohort sizes, opened sums, the chain of models.
+ * Rounds: approvals, committee keys, quorums, cohort sizes, opened sums. The chain of models: check-versions.ts.
  *
  * Trusts: the public keys in the plan, whose hash the approvers signed. May be called by: auditor/.
  */
@@ -14,14 +14,12 @@ import {
   approvalStatement,
   certificateStatement,
   committeeKeyStatement,
-  weightsDigest,
 } from '../protos/statements.ts';
-import { initialBlob } from '../protos/strategies/index.ts';
 import { checkGroups } from './check-groups.ts';
 import type { Findings } from './findings.ts';
 import { openedLength } from './plan-terms.ts';
 import type { Numbered, PlanBook, RoundLeaves } from './round-book.ts';
-import type { ModelFile, RoundFile } from './run-directory.ts';
+import type { RoundFile } from './run-directory.ts';
 
 type HolderSignatures = readonly { readonly holderId: string; readonly signature: string }[];
 
@@ -343,40 +341,4 @@ function checkOrder({ findings }: RoundContext, leaves: RoundLeaves): void {
       { round },
     );
   }
-}
-
-const float32Digest = (suite: Suite, weights: readonly number[] | Float32Array): string => {
-  const bytes = new Uint8Array(weights.length * 4);
-  const view = new DataView(bytes.buffer);
-  weights.forEach((weight, i) => {
-    view.setFloat32(4 * i, weight, true);
-  });
-  return toHex(weightsDigest(suite, bytes));
-};
-
-/** Each round trains the model that the release before it made; model.json is the last one. */
-export function checkModels(
-  { parsed, suite, findings }: RoundContext,
-  book: PlanBook,
-  model: ModelFile | undefined,
-): void {
-  let current = float32Digest(suite, initialBlob(parsed.plan));
-  for (const { round, round_opened: opened, release } of book.rounds) {
-    for (const { number, leaf } of opened)
-      findings.require(
-        leaf.modelHash === current,
-        'MODEL_MISMATCH',
-        `round ${round} started from a model that no release made`,
-        { leaf: number, round },
-      );
-    for (const { leaf } of release) if (leaf.what === 'model') current = leaf.contentHash;
-  }
-  if (model === undefined) return;
-  findings.require(
-    model.planHash === parsed.hashHex &&
-      model.modelHash === current &&
-      float32Digest(suite, [...model.weights, ...model.companion]) === current,
-    'MODEL_MISMATCH',
-    'model.json is not the last released model',
-  );
 }

@@ -11,6 +11,7 @@ it('audit verify catches a flipped bit and a deletion at leaf positions all over
   const log = new LargeLog(mkdtempSync(join(tmpdir(), 'pulsefold-large-')));
   try {
     expect(log.auditOf(log.lines)).toEqual([]);
+    expect(log.flipsUnseen(8)).toEqual([]);
     const missed: string[] = [];
     for (let position = 0; position < LEAVES; position += STRIDE) {
       if (log.auditOf(log.flipped(position, position * 7_919 + 3)).length === 0)

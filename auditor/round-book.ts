@@ -20,6 +20,7 @@ const ROUND_KINDS = [
   'round_certificate',
   'abort',
   'opened_sum',
+  'unopened',
   'mechanism',
   'settlement',
   'release',

@@ -5,9 +5,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cosignNote } from '../crypto/log/checkpoint.ts';
+import { cosignNote, openCheckpoint } from '../crypto/log/checkpoint.ts';
 import type { Leaf } from '../crypto/log/leaves.ts';
-import { cosignerAt, generateCosignerKey } from '../crypto/log/note-keys.ts';
+import { leafHash, MerkleTree, verifyInclusion } from '../crypto/log/merkle.ts';
+import { cosignerAt, generateCosignerKey, noteVerifier } from '../crypto/log/note-keys.ts';
 import { encodeTlogPolicy } from '../crypto/log/tlog-policy.ts';
 import { RunFixture } from './testing.ts';
 import { type AuditTrust, verifyRunDirectory } from './verify.ts';
@@ -74,5 +75,28 @@ export class LargeLog {
     const at = bit % ((line.length - 1) * 8);
     line[at >> 3]! ^= 1 << (at & 7);
     return this.lines.toSpliced(position, 1, line) as Buffer[];
+  }
+
+  /** Flips `bitsEach` bits of every leaf, one at a time, under the signed root; names the flips that pass as the leaf. */
+  flipsUnseen(bitsEach: number): string[] {
+    const data = this.lines.map((line) => new Uint8Array(line.subarray(0, -1)));
+    const tree = MerkleTree.fromLeafHashes(data.map((leaf) => leafHash(leaf)));
+    const note = readFileSync(join(this.directory, 'log', 'checkpoint'), 'utf8');
+    const { root, size } = openCheckpoint(note, [noteVerifier(this.fixture.signer)]);
+    const unseen: string[] = [];
+    for (const [index, leaf] of data.entries()) {
+      const claim = { index, size, root, proof: tree.inclusionProof(index) };
+      if (!verifyInclusion({ ...claim, leafHash: leafHash(leaf) })) unseen.push(`leaf ${index} is missing`);
+      // Another bit of another byte for every leaf and every try.
+      for (let attempt = 0; attempt < bitsEach; attempt++) {
+        const at = (index * 131 + attempt * 977) % leaf.length;
+        const mask = 1 << ((index + attempt) % 8);
+        leaf[at]! ^= mask;
+        if (verifyInclusion({ ...claim, leafHash: leafHash(leaf) }))
+          unseen.push(`mask ${mask} of byte ${at} of leaf ${index}`);
+        leaf[at]! ^= mask;
+      }
+    }
+    return unseen;
   }
 }

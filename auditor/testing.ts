@@ -9,14 +9,14 @@ import { join } from 'node:path';
 import { fromHex, toHex, utf8 } from '../crypto/bytes.ts';
 import { formatEvent } from '../crypto/dp/events.ts';
 import { roundEvent } from '../crypto/dp/plan-accounting.ts';
-import { getSuite, type KeyPair, type SuiteName } from '../crypto/identity/suite.ts';
+import { getSuite, type KeyPair } from '../crypto/identity/suite.ts';
 import type { JsonObject } from '../crypto/log/canonical-json.ts';
 import { canonicalJson } from '../crypto/log/canonical-json.ts';
 import { encodeVerifierKey, type NoteSigner, signCheckpoint } from '../crypto/log/checkpoint.ts';
 import { type Leaf, type LeafKind, type LeafOf, pseudonymParts } from '../crypto/log/leaves.ts';
 import { MerkleTree, merkleRoot } from '../crypto/log/merkle.ts';
 import { initialWeights } from '../protos/model.ts';
-import { approvePlan, finishPlan, type ParsedPlan } from '../protos/plan.ts';
+import { approvePlan, type ParsedPlan } from '../protos/plan.ts';
 import { accountPlan, epsilonOfAmount, realisedCharge, roundMechanismOf } from '../protos/plan-mechanism.ts';
 import {
   abortStatement,
@@ -25,34 +25,12 @@ import {
   partitionDrawStatement,
   weightsDigest,
 } from '../protos/statements.ts';
+import { type FixtureOptions, fixturePlan } from './testing-plan.ts';
 
-export interface FixtureOptions {
-  readonly suite?: SuiteName;
-  readonly unit?: 'person' | 'record' | 'none';
-  /** The least noise a plan may have, where the formula charges more for four clients than for three. */
-  readonly shaky?: boolean;
-  /** Three groups by median, under transport shares: cohorts of 17. */
-  readonly grouped?: boolean;
-  /** privacy.quota of the plan. */
-  readonly quota?: Readonly<Record<string, unknown>>;
-  /** The plan's `consent`. */
-  readonly consent?: Readonly<Record<string, unknown>>;
-}
-
-const GROUPS = 3;
 const peopleOf = (grouped: boolean): string[] =>
   grouped
     ? Array.from({ length: 18 }, (_, i) => (16 + i).toString(16).repeat(32))
     : ['1', '2', '3', '4', '5'].map((digit) => digit.repeat(64));
-const feature = (column: string) => ({ column, kind: 'number', minimum: 0, maximum: 200 });
-const privacyOf = (unit: 'person' | 'record') => ({
-  unit,
-  epsilon: '3',
-  delta: '0.00001',
-  gamma: '1/4',
-  samplingRate: unit === 'record' ? '1/10' : '1',
-  noiseVariance: unit === 'record' ? '12000.5' : '20000',
-});
 
 /**
  * Rounds 1 and 3 are certified with all people but one, round 2 is aborted. Mutate `leaves` and files, then
@@ -84,14 +62,18 @@ export class RunFixture {
   #spent = 0;
 
   constructor(options: FixtureOptions = {}) {
-    const { suite = 'intl', unit = 'person', shaky = false, grouped = false, quota, consent } = options;
+    const { suite = 'intl', grouped = false } = options;
     this.#grouped = grouped;
     this.#people = peopleOf(grouped);
     this.suite = getSuite(suite);
     this.approver = this.suite.generateSigningKey();
     this.coordinator = this.suite.generateSigningKey();
     this.holders = [1, 2, 3, 4].map((i) => ({ id: `holder-${i}`, signing: this.suite.generateSigningKey() }));
-    this.parsed = this.#plan(unit, shaky, quota, consent);
+    const { suite: theirs, holders, coordinator } = this;
+    this.parsed = fixturePlan(
+      { suite: theirs, holders, coordinator, cohortCount: this.#cohortCount },
+      options,
+    );
     this.weights = initialWeights(this.parsed.plan.model, this.parsed.plan.seed);
     this.signer = {
       name: 'pulsefold.example/log',
@@ -112,64 +94,6 @@ export class RunFixture {
 
   get #cohortCount(): number {
     return this.#people.length - 1;
-  }
-
-  #plan(
-    unit: 'person' | 'record' | 'none',
-    shaky: boolean,
-    quota: FixtureOptions['quota'],
-    consent: FixtureOptions['consent'],
-  ): ParsedPlan {
-    const publicKey = (pair: KeyPair) => toHex(pair.publicKey);
-    return finishPlan({
-      version: 1,
-      name: 'heart-risk',
-      purpose: 'A test of the auditor.',
-      ...(consent ? { consent } : {}),
-      aggregation: this.#grouped
-        ? { transport: 'shares', groups: { count: GROUPS, combine: 'median' } }
-        : { transport: 'bfv' },
-      suite: this.suite.name,
-      seed: '1',
-      features: {
-        dataset: 'test',
-        label: { column: 'event', positive: { above: 0 } },
-        features: [feature('age'), feature('pulse')],
-        complete: true,
-      },
-      model: { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
-      training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1 },
-      rounds: {
-        training: 2,
-        cohortMin: this.#grouped ? 15 : 3,
-        cohortTarget: this.#cohortCount,
-        cohortMax: this.#grouped ? 20 : 8,
-        checkInWindowMs: 1000,
-        deadlineMs: 10_000,
-      },
-      mechanism: {
-        clip: '1',
-        unitsPerClip: shaky ? 1 : 64,
-        ...(unit === 'record' ? { expectedBatch: '10', recordsMax: 100 } : {}),
-      },
-      eligibility: { recordsMin: 1, recordsMax: 100 },
-      privacy:
-        unit === 'none'
-          ? null
-          : {
-              ...privacyOf(unit),
-              ...(shaky ? { noiseVariance: '1/4', epsilon: '100' } : {}),
-              ...(this.#grouped ? { gamma: '1/100' } : {}),
-              ...(quota ? { quota } : {}),
-            },
-      holders: this.holders.map(({ id, signing }) => ({
-        id,
-        signingPublicKey: publicKey(signing),
-        sealingPublicKey: publicKey(this.suite.generateSealingKey()),
-      })),
-      registrarSha256: '0'.repeat(64),
-      coordinatorPublicKey: publicKey(this.coordinator),
-    });
   }
 
   #add<K extends LeafKind>(kind: K, body: Omit<LeafOf<K>, 'kind' | 'version' | 'timeMs'>): void {

@@ -6,7 +6,8 @@ import { toHex } from '../crypto/bytes.ts';
 import { chargeOf } from './accountant.ts';
 import { termsOf } from './plan-terms.ts';
 import { formatAudit } from './report.ts';
-import { type FixtureOptions, RunFixture } from './testing.ts';
+import { RunFixture } from './testing.ts';
+import type { FixtureOptions } from './testing-plan.ts';
 import { type AuditTrust, verifyRunDirectory } from './verify.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'pulsefold-audit-'));

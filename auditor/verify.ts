@@ -23,7 +23,8 @@ import {
 import { checkConsents, type RightsSummary } from './check-consent.ts';
 import { checkTiles, checkWitnesses, hasTiles } from './check-log-files.ts';
 import { checkWithdrawals } from './check-quota.ts';
-import { type ApprovalTrust, checkApprovals, checkModels, checkRounds, contextOf } from './check-rounds.ts';
+import { type ApprovalTrust, checkApprovals, checkRounds, contextOf } from './check-rounds.ts';
+import { checkVersions } from './check-versions.ts';
 import { type Finding, Findings } from './findings.ts';
 import { bookOf } from './round-book.ts';
 import {
@@ -87,8 +88,9 @@ export function verifyRunDirectory(directory: string, trust: AuditTrust = {}): A
       `${book.foreignLeaves} leaves belong to other plans; audit their run directories too`,
     );
   checkApprovals(context, book, trust);
-  checkRounds(context, book, readRounds(directory, findings));
-  checkModels(context, book, readModel(directory, findings));
+  const files = readRounds(directory, findings);
+  checkRounds(context, book, files);
+  checkVersions(context, book, { files, model: readModel(directory, findings) });
   checkMechanisms(context, book);
   checkSettlements(context, book);
   const budget = checkEpsilon(context, leaves);

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEVICE, PSEUDONYM, signed, takePart } from '../auditor/bundle/testing.ts';
 import { RunFixture } from '../auditor/testing.ts';
+import { enrolledClient } from '../client/agent/testing.ts';
 import { createVault } from '../client/vault/vault.ts';
 import { fromUtf8, toHex, utf8 } from '../crypto/bytes.ts';
-import { PASSPHRASE, pulsefold, temporaryDirectory } from './testing.ts';
+import { ledgerPseudonym } from '../protos/statements.ts';
+import { PASSPHRASE, pulsefoldHere, temporaryDirectory } from './testing.ts';
 
 const { path: root, dispose } = temporaryDirectory();
 afterAll(dispose);
@@ -13,7 +15,7 @@ afterAll(dispose);
 const run = new RunFixture();
 const receipts = takePart(run).map((receipt) => signed(run, receipt));
 const directory = run.write(join(root, 'runs', 'heart'));
-const audit = (...words: string[]) => pulsefold(['audit', ...words], { cwd: root });
+const audit = (...words: string[]) => pulsefoldHere(['audit', ...words], { cwd: root });
 
 describe('pulsefold audit, as a newcomer types it', () => {
   beforeAll(async () => {
@@ -100,7 +102,8 @@ describe('pulsefold audit, as a newcomer types it', () => {
       { passphrase: PASSPHRASE },
       { costLog2: 14, blockSize: 8, parallelism: 1 },
     );
-    await vault.put('identity', utf8('{}'));
+    const { identity } = await enrolledClient(run.suite);
+    await vault.saveIdentity(identity);
     await vault.put(`receipt-${run.parsed.hashHex}-1`, utf8(JSON.stringify(entries[0])));
     vault.close();
     const short = await audit('prove', 'phone', '--bundle', directory, '--json');
@@ -111,6 +114,35 @@ describe('pulsefold audit, as a newcomer types it', () => {
       problems: ['CHARGED_WITHOUT_RECEIPT'],
       totals: [{ rounds: 2 }],
     });
+
+    // The same run, but for a consent that the coordinator made up under the pseudonym of this phone.
+    const secret = run.suite.mac(identity.signing.secretKey, utf8('pulsefold/v1/ledger-secret'));
+    const { plan, hashHex: planHash } = run.parsed;
+    const pseudonym = toHex(ledgerPseudonym(run.suite, secret, plan.epoch));
+    const commitment = 'c'.repeat(64);
+    const scope = `plan:${planHash}`;
+    const made = { commitment, planHash, pseudonym, scope, purposeDigest: 'd'.repeat(64) };
+    const { leaves } = run;
+    run.leaves = [
+      ...leaves,
+      {
+        kind: 'consent_commitment',
+        version: 1,
+        timeMs: Math.min(leaves.at(-1)!.timeMs, Date.now() - 86_400_000),
+        ...made,
+      },
+    ];
+    const forged = run.write(join(root, 'forged'));
+    run.leaves = leaves;
+    const found = JSON.parse((await audit('prove', 'phone', '--bundle', forged, '--json')).stdout);
+    expect(found.problems).toEqual(expect.arrayContaining(['CONSENT_FORGED', 'CHARGED_WITHOUT_RECEIPT']));
+  });
+
+  it('prove without a bundle: says which is needed', async () => {
+    const { code, stdout } = await audit('prove', 'receipts.json');
+    expect(code).toBe(1);
+    expect(stdout).toContain(`Neither plan nor bundle of ${run.parsed.hashHex.slice(0, 12)}.`);
+    expect(stdout).toMatch(/BUNDLE_MISSING: .*audit export.*--bundle/);
   });
 
   it.each([

@@ -44,3 +44,16 @@ it('says what a strategy sums beyond the model, and what it keeps on devices', a
   expect(Number(summed)).toBe(2 * Number(parameters));
   expect(await modelLine({ strategy: 'ditto', proximalMu: 1 })).toMatch(/ditto: personal weights stay/);
 });
+
+it('says how many rounds may stand open, and what the latest sum counts', async () => {
+  const { plan } = testPlan({ unit: 'person' });
+  const shown = async (overlap: number) => {
+    const training = { ...plan.training, strategy: overlap > 0 ? 'fedbuff' : 'fedavg' };
+    const parsed = finishPlan({ ...plan, training, rounds: { ...plan.rounds, overlap } });
+    return Object.fromEntries(planFields(await planFacts(parsed))).overlap;
+  };
+  expect(await shown(3)).toMatch(
+    /^up to 4 rounds open; a sum comes at most 3 releases late .* counts 0\.50;/,
+  );
+  expect(await shown(0)).toBeUndefined();
+});

@@ -22,6 +22,7 @@ import {
 } from '../protos/plan.ts';
 import { faultyMaxOf, partitionDelta, sumNoiseShares, trimOf } from '../protos/plan-groups.ts';
 import { accountPlan, mechanismOf, roundMechanismOf } from '../protos/plan-mechanism.ts';
+import { overlapOf, stalenessDiscount } from '../protos/plan-overlap.ts';
 import { digitCountOf, schemeOf, schemeText } from '../protos/plan-scheme.ts';
 import { strategyOf, updateLength } from '../protos/strategies/index.ts';
 import { type Cell, formatBytes } from './terminal.ts';
@@ -42,6 +43,7 @@ export async function planFacts(parsed: ParsedPlan) {
     summed: updateLength(plan),
     keeps: strategyOf(plan).memory ?? null,
     rounds: { training: rounds.training, evaluation: rounds.evaluation, spare: rounds.spare },
+    overlap: overlapOf(plan),
     cohort: { min: rounds.cohortMin, target: rounds.cohortTarget, max: rounds.cohortMax },
     holders: {
       count: holders.length,
@@ -165,6 +167,7 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     ['suite', facts.suite],
     ['model', `${facts.modelParameters} parameters, ${strategyText(facts)}`],
     ['rounds', `${rounds.training} training, ${rounds.evaluation} evaluation, ${rounds.spare} spare keys`],
+    ...overlapFields(facts.overlap),
     ['cohort', `${cohort.min} to ${cohort.max} clients, ${cohort.target} wanted`],
     [
       'key holders',
@@ -177,6 +180,18 @@ export function planFields(facts: PlanFacts): (readonly [string, Cell])[] {
     ['sums', facts.cipher],
     ['upload', `${formatBytes(facts.uploadBytes)} (${facts.digits} slots)`],
   ];
+
+  function overlapFields(overlap: number): (readonly [string, Cell])[] {
+    if (overlap === 0) return [];
+    const least = stalenessDiscount(overlap).toFixed(2);
+    return [
+      [
+        'overlap',
+        `up to ${overlap + 1} rounds open; a sum comes at most ${overlap} releases late and then counts ${least}; as many ` +
+          'committee keys are in use at a time, and devices in several rounds hold budget for each',
+      ],
+    ];
+  }
 
   function clipFields({ clip, adaptiveClip }: PlanFacts): (readonly [string, Cell])[] {
     if (!adaptiveClip) return [];

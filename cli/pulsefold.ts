@@ -16,14 +16,26 @@ import { buildProgram } from './program.ts';
  */
 const COMPILE_CACHE = join(import.meta.dirname, '..', 'node_modules', '.cache', 'pulsefold');
 
+/** Runs one command line; its exit code stands in `process.exitCode` then. */
+export async function run(words: readonly string[]): Promise<void> {
+  try {
+    const program = await buildProgram(words);
+    if (words.length === 0) program.outputHelp();
+    else await program.parseAsync(words, { from: 'user' });
+  } catch (error) {
+    fail(words, error);
+  }
+}
+
+const fail = (words: readonly string[], error: unknown): void => {
+  process.exitCode = reportFailure(error, { debug: words.includes('--debug') });
+};
+
 export async function main(argv: readonly string[]): Promise<void> {
   enableCompileCache(COMPILE_CACHE);
   const words = argv.slice(2);
-  const fail = (error: unknown): void => {
-    process.exitCode = reportFailure(error, { debug: words.includes('--debug') });
-  };
   const dieWith = (error: unknown): void => {
-    fail(error);
+    fail(words, error);
     process.exit();
   };
   process.on('unhandledRejection', dieWith);
@@ -33,13 +45,7 @@ export async function main(argv: readonly string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0);
     dieWith(error);
   });
-  try {
-    const program = await buildProgram(words);
-    if (words.length === 0) program.outputHelp();
-    else await program.parseAsync(words, { from: 'user' });
-  } catch (error) {
-    fail(error);
-  }
+  await run(words);
 }
 
 if (import.meta.main) await main(process.argv);

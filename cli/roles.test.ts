@@ -1,4 +1,7 @@
-/** The operators' way through the command: CA, tokens, identities, approval, coordinator, status. Real processes. */
+/**
+ * The operators' way through the command: CA, tokens, identities, approval, coordinator, status. Roles are processes of
+ * their own, the commands that talk to them run in this one.
+ */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -11,7 +14,7 @@ import { mintToken } from '../registrar/registrar.ts';
 import {
   type Finished,
   PASSPHRASE,
-  pulsefold,
+  pulsefoldHere,
   type Role,
   runNode,
   startRole,
@@ -22,7 +25,7 @@ const scratch = temporaryDirectory();
 const roles: Role[] = [];
 const write = (name: string, value: object | string): void =>
   writeFileSync(join(scratch.path, name), typeof value === 'string' ? value : stringify(value));
-const run = (line: string): Promise<Finished> => pulsefold(line.split(' '), { cwd: scratch.path });
+const run = (line: string): Promise<Finished> => pulsefoldHere(line.split(' '), { cwd: scratch.path });
 async function json<Value>(line: string): Promise<Value> {
   const finished = await run(`${line} --json`);
   expect(finished).toMatchObject({ code: 0, stderr: '' });
@@ -90,7 +93,7 @@ describe('registrar and identities', { timeout: 60_000 }, () => {
       signingPublicKey: expect.stringMatching(/^[0-9a-f]{64}$/),
     });
     expect(await json('identity show auditor.identity')).toEqual(identity);
-    const wrong = await pulsefold(['identity', 'show', 'auditor.identity'], {
+    const wrong = await pulsefoldHere(['identity', 'show', 'auditor.identity'], {
       cwd: scratch.path,
       env: { PULSEFOLD_PASSPHRASE: 'another passphrase' },
     });

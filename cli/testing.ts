@@ -1,5 +1,6 @@
 /**
- * Runs the real command in a process of its own. For: cli/*.test.ts. Trusts: nothing.
+ * Runs the real command: in a process of its own, where signals, the environment or the start itself are what is
+ * tested, else in this one, which saves starting Node each time. For: cli tests. Trusts: nothing.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -23,14 +24,15 @@ const environment = (extra: Readonly<Record<string, string>>) => ({
   ...extra,
 });
 
+interface CommandOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Runs `node <file> ...words` to its end. */
 export function runNode(
   words: readonly string[],
-  options: {
-    readonly cwd?: string;
-    readonly env?: Readonly<Record<string, string>>;
-    readonly node?: string;
-  } = {},
+  options: CommandOptions & { readonly node?: string } = {},
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const child = spawn(options.node ?? process.execPath, words, {
@@ -51,11 +53,53 @@ export function runNode(
   });
 }
 
-/** `pulsefold ...words`. */
+/** `pulsefold ...words` in a process of its own. */
 export const pulsefold = (
   words: readonly string[],
   options: Parameters<typeof runNode>[1] = {},
 ): Promise<Finished> => runNode([CLI, ...words], options);
+
+type Captured = Pick<NodeJS.WriteStream, 'write'>;
+function capture(stream: Captured, add: (text: string) => void): () => void {
+  const { write } = stream;
+  stream.write = ((chunk: string | Uint8Array) => {
+    add(typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
+    return true;
+  }) as Captured['write'];
+  return () => {
+    stream.write = write;
+  };
+}
+
+async function runHere(words: readonly string[], options: CommandOptions): Promise<Finished> {
+  const { run } = await import('./pulsefold.ts');
+  const before = { directory: process.cwd(), environment: process.env, exitCode: process.exitCode };
+  let [stdout, stderr] = ['', ''];
+  const release = [
+    capture(process.stdout, (text) => (stdout += text)),
+    capture(process.stderr, (text) => (stderr += text)),
+  ];
+  try {
+    process.exitCode = undefined;
+    process.env = environment(options.env ?? {});
+    if (options.cwd !== undefined) process.chdir(options.cwd);
+    await run(words);
+    return { code: Number(process.exitCode ?? 0), stdout, stderr };
+  } finally {
+    for (const one of release) one();
+    process.chdir(before.directory);
+    process.env = before.environment;
+    process.exitCode = before.exitCode;
+  }
+}
+
+let last: Promise<unknown> = Promise.resolve();
+/** `pulsefold ...words` in this process, one after the other; commands that end the process themselves cannot. */
+export function pulsefoldHere(words: readonly string[], options: CommandOptions = {}): Promise<Finished> {
+  const mine = last.then(() => runHere(words, options));
+  last = mine.catch(() => {});
+  return mine;
+}
 
 export interface Event {
   readonly event: string;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { toHex } from '../crypto/bytes.ts';
 import { approvePlan, finishPlan, type ParsedPlan } from '../protos/plan.ts';
-import { STATEMENT_SKEW_MS } from './rounds/skew.ts';
+import { STATEMENT_SKEW_MS } from '../protos/statement-age.ts';
 import {
   codeOf,
   createDevice,

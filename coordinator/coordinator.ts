@@ -4,7 +4,7 @@
  * Trusts: its own store and signing key. May be called by: coordinator/server.ts, experiments/simulation.
  */
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
-import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
+import { ensure, PulsefoldError } from '../crypto/error.ts';
 import type { ApprovalPolicy } from '../protos/approval-policy.ts';
 import { decodeApprovals, encodeApprovals } from '../protos/approvals.ts';
 import {
@@ -17,6 +17,7 @@ import {
 import { accountPlan } from '../protos/plan-mechanism.ts';
 import type { PlanDirectory } from './grpc/rounds-service.ts';
 import type { RoundState } from './rounds/machine.ts';
+import { isTransient, Patience } from './rounds/patience.ts';
 import { budgetAlarms } from './rounds/reconcile.ts';
 import * as repository from './rounds/repository.ts';
 import { type PlanOutcome, PlanRunner } from './rounds/runner.ts';
@@ -35,18 +36,19 @@ export interface CoordinatorParts {
   readonly onPlanEnd: (parsed: ParsedPlan, outcome: PlanOutcome) => void;
 }
 
-/** The store was away while a plan began or ended: its row says how it stands, and the queue takes it up again. */
-const STORE_RETRY_MS = 1000;
-
 export class Coordinator implements PlanDirectory {
   readonly #parts: CoordinatorParts;
   readonly #runners = new Map<string, PlanRunner>();
   #current: { runner: PlanRunner; approvals: readonly PlanApproval[] } | null = null;
+  readonly #patience: Patience;
   #stopped = false;
+  /** Plans taken in, so that none that comes during a look at the queue is slept through. */
+  #submissions = 0;
   #wakeQueue: () => void = () => {};
 
   constructor(parts: CoordinatorParts) {
     this.#parts = parts;
+    this.#patience = new Patience(parts.services);
   }
 
   current() {
@@ -88,40 +90,49 @@ export class Coordinator implements PlanDirectory {
     services.store.transaction('submit-plan', (db) =>
       repository.insertPlan(db, { hash: parsed.hashHex, bytes, approvals: encodeApprovals(approvals) }),
     );
+    this.#submissions++;
     this.#wakeQueue();
     return parsed.hash;
   }
 
-  /** Runs queued plans until stopped. */
+  /** Runs queued plans until stopped. While the store is away it waits: a queue that ended would never run a plan again. */
   async run(): Promise<void> {
-    const { services } = this.#parts;
-    for (const row of services.store.read('plans', (db) => repository.listPlans(db)))
-      if (row.status === 'finished' || row.status === 'failed')
-        try {
-          this.#restoreEnded(row);
-        } catch (error) {
-          // One that a later version no longer parses must not stop the plans behind it.
-          services.logger.error({ plan: row.hash, err: error }, 'an ended plan could not be taken up again');
-        }
-    while (!this.#stopped) {
-      const rows = services.store.read('plans', (db) => repository.listPlans(db));
-      const next =
-        rows.find((row) => row.status === 'running') ?? rows.find((row) => row.status === 'queued');
-      if (!next) {
-        await new Promise<void>((resolve) => {
-          this.#wakeQueue = resolve;
-        });
-        continue;
+    try {
+      // At once where the store is there: devices of ended plans ask for receipts from the first moment.
+      await this.#patience.store(() => this.#takeUpEnded());
+      while (!this.#stopped) {
+        const seen = this.#submissions;
+        const rows = await this.#plans();
+        const next =
+          rows.find((row) => row.status === 'running') ?? rows.find((row) => row.status === 'queued');
+        if (next) await this.#runPlan(next);
+        else if (seen === this.#submissions && !this.#stopped)
+          await new Promise<void>((resolve) => {
+            this.#wakeQueue = resolve;
+          });
       }
-      try {
-        await this.#runPlan(next);
-      } catch (error) {
-        // Only the store's own absence gets here; a queue that stopped for it would never run a plan again.
-        if (this.#stopped || !isPulsefoldError(error) || error.code !== 'UNAVAILABLE') throw error;
-        services.logger.warn({ message: error.message }, 'the store is away; taking the plan up again');
-        await new Promise<void>((resolve) => services.clock.after(STORE_RETRY_MS, resolve));
-      }
+    } catch (error) {
+      // A store that was away when this was stopped has nothing more to say.
+      if (!this.#stopped || !isTransient(error)) throw error;
     }
+  }
+
+  #plans(): Promise<repository.PlanRow[]> {
+    const { store } = this.#parts.services;
+    return this.#patience.store(() => store.read('plans', (db) => repository.listPlans(db)));
+  }
+
+  #takeUpEnded(): void {
+    const { store, logger } = this.#parts.services;
+    for (const row of store.read('plans', (db) => repository.listPlans(db)))
+      try {
+        const isEnded = row.status === 'finished' || row.status === 'failed';
+        if (isEnded && !this.#runners.has(row.hash)) this.#restoreEnded(row);
+      } catch (error) {
+        if (isTransient(error)) throw error;
+        // One that a later version no longer parses must not stop the plans behind it.
+        logger.error({ plan: row.hash, err: error }, 'an ended plan could not be taken up again');
+      }
   }
 
   /** A plan that ended before a restart still answers check-ins (finished) and receipts. */
@@ -161,14 +172,14 @@ export class Coordinator implements PlanDirectory {
 
   stop(): void {
     this.#stopped = true;
+    this.#patience.stop();
     for (const runner of this.#runners.values()) runner.stop();
     this.#wakeQueue();
   }
 
   abortRound(planHash: Uint8Array, round: number, reason: string): { aborted: boolean; message: string } {
-    const active = this.find(planHash)?.active;
-    if (!active || active.state.round !== round)
-      throw new PulsefoldError('WRONG_ROUND', `round ${round} of this plan is not running`);
+    const active = this.find(planHash)?.round(round);
+    if (!active) throw new PulsefoldError('WRONG_ROUND', `round ${round} of this plan is not running`);
     active.notify({ type: 'abort_requested', reason });
     const aborting = active.state.phase === 'aborting' || active.state.phase === 'aborted';
     return { aborted: aborting, message: active.state.message };
@@ -179,9 +190,11 @@ export class Coordinator implements PlanDirectory {
     if (!this.#current) return { phase: 'idle', message: 'no plan yet' };
     const { runner } = this.#current;
     const { parsed } = runner;
-    const active = runner.active?.state;
+    const open = runner.open.map(({ state }) => state);
+    // Of several rounds, the one that needs somebody says so; else the oldest, which the others wait for.
+    const shown = open.find(({ stuck }) => stuck) ?? open[0];
     const stateOf = (db: Database, row: repository.RoundRow) =>
-      active?.round === row.round ? active : repository.loadRoundState(db, parsed.hashHex, row);
+      open.find(({ round }) => round === row.round) ?? repository.loadRoundState(db, parsed.hashHex, row);
     const { released, rounds, keys, spent, alarms } = services.store.read('status', (db) => ({
       alarms: budgetAlarms(db).filter(({ plan }) => plan === parsed.hashHex),
       released: repository.roundPhases(db, parsed.hashHex).filter((row) => row.phase === 'released').length,
@@ -193,12 +206,12 @@ export class Coordinator implements PlanDirectory {
       spent: services.budget.epsilonSpent(db, parsed),
     }));
     const wanted = committeeKeyCount(parsed.plan);
-    const phase = runner.outcome?.status ?? (active?.stuck ? 'stuck' : active ? 'running' : 'ceremony');
+    const phase = runner.outcome?.status ?? (shown?.stuck ? 'stuck' : shown ? 'running' : 'ceremony');
     return {
       planHash: parsed.hash,
       planName: parsed.plan.name,
       phase,
-      message: runner.outcome?.message ?? active?.message ?? `${keys} of ${wanted} committee keys ready`,
+      message: runner.outcome?.message ?? shown?.message ?? `${keys} of ${wanted} committee keys ready`,
       roundsCompleted: released,
       roundsPlanned: parsed.plan.rounds.training + parsed.plan.rounds.evaluation,
       keysReady: keys,

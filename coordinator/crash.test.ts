@@ -48,7 +48,7 @@ async function play(
     world,
     createHolders(world),
     join(directory, 'db'),
-    { clock: new TestClock() },
+    { clock: new TestClock(50) },
     dieBefore,
   );
   try {

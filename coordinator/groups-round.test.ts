@@ -57,7 +57,7 @@ function open(
   foldPool?: FoldPool,
 ): Host {
   const runDirectory = join(directory, 'run');
-  const options = { clock: new TestClock(), runDirectory, ...(foldPool ? { foldPool } : {}) };
+  const options = { clock: new TestClock(50), runDirectory, ...(foldPool ? { foldPool } : {}) };
   const host = new Host(world, holders, join(directory, 'db'), options, dieBefore);
   void host.persist(async (bench) => bench.submit(parsed));
   return host;

@@ -32,16 +32,21 @@ export function releaseRound(
     const digits = new Int32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     const cohortCount = round.state.cohort?.length ?? 0;
     const { clip } = round.config.config;
+    const { startVersion } = round.state;
     const sum: OpenedSum = {
       digits,
       round: number,
       cohortCount,
       groups: stored.groups,
       ...(clip === undefined ? {} : { clip }),
+      // Evaluation rounds start when every training round has ended.
+      ...(startVersion === undefined || kind !== 'training'
+        ? {}
+        : { staleness: repository.roundSummaries(db, parsed.hashHex).length - startVersion }),
     };
     const summary =
       kind === 'training'
-        ? releaseModel(services, db, parsed, round, sum)
+        ? releaseModel(services, db, parsed, sum)
         : releaseMetrics(services, db, parsed, sum);
     const text = canonicalJson(
       encodeReals({ ...summary, kind, round: number, cohortCount: sum.cohortCount }),
@@ -54,19 +59,21 @@ function releaseModel(
   { suite, budget }: Pick<RoundServices, 'suite' | 'budget'>,
   db: Database,
   parsed: ParsedPlan,
-  round: ActiveRound,
   sum: OpenedSum,
 ): object {
   const plan = repository.getPlan(db, parsed.hashHex)!;
-  const before = weightsFromBytes(repository.getBlob(db, round.config.config.modelHash)!);
+  // The newest model, which is the one that the round started from unless rounds overlap.
+  const before = weightsFromBytes(repository.getBlob(db, plan.model_hash)!);
   const after = releaseTraining(parsed, sum, before, plan.optimizer);
   const bytes = weightsToBytes(after.weights);
   const modelHash = toHex(weightsDigest(suite, bytes));
   repository.putBlob(db, modelHash, bytes);
   repository.setPlanModel(db, parsed.hashHex, modelHash, after.optimizer);
-  budget.logRelease(db, parsed, sum.round, 'model', modelHash);
-  // The next round opens with this clip (rounds/runner.ts).
-  return after.clip ? { modelHash, clip: after.clip } : { modelHash };
+  const { staleness } = sum;
+  const stale = staleness === undefined ? {} : { staleness };
+  budget.logRelease(db, parsed, { round: sum.round, what: 'model', contentHash: modelHash, ...stale });
+  // Rounds that open from now on have this clip (rounds/runner.ts).
+  return { modelHash, ...(after.clip ? { clip: after.clip } : {}), ...stale };
 }
 
 function releaseMetrics(
@@ -77,12 +84,7 @@ function releaseMetrics(
 ): object {
   const { histogram, metrics } = releaseEvaluation(parsed, sum);
   const content = { histogram, metrics };
-  budget.logRelease(
-    db,
-    parsed,
-    sum.round,
-    'metrics',
-    toHex(suite.digest(utf8(canonicalJson(encodeReals(content))))),
-  );
+  const contentHash = toHex(suite.digest(utf8(canonicalJson(encodeReals(content)))));
+  budget.logRelease(db, parsed, { round: sum.round, what: 'metrics', contentHash });
   return content;
 }

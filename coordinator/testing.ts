@@ -226,9 +226,16 @@ export const createDevices = async (world: TestWorld, count: number): Promise<Te
     a.deviceId < b.deviceId ? -1 : 1,
   );
 
-/** Real time that a test can move forward; ticks come fast, so that nothing waits for them. */
+/**
+ * Real time that a test can move forward; ticks come fast, so that nothing waits for them. Pauses before another try
+ * are real ones, of at most `pauseMsMax`.
+ */
 export class TestClock {
   #offsetMs = 0;
+  readonly #pauseMsMax: number;
+  constructor(pauseMsMax = Number.POSITIVE_INFINITY) {
+    this.#pauseMsMax = pauseMsMax;
+  }
   nowMs(): number {
     return Date.now() + this.#offsetMs;
   }
@@ -240,7 +247,7 @@ export class TestClock {
     return { stop: () => clearInterval(timer) };
   }
   after(delayMs: number, action: () => void): { stop(): void } {
-    return systemClock.after(delayMs, action);
+    return systemClock.after(Math.min(delayMs, this.#pauseMsMax), action);
   }
   turn(): Promise<void> {
     return systemClock.turn();

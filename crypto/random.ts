@@ -30,30 +30,41 @@ export const systemRandom: RandomSource = new SystemRandom();
 export const randomBytes = (length: number, source: RandomSource = systemRandom): Uint8Array =>
   source.fill(new Uint8Array(length));
 
+const BLOCK_BYTES = 8192;
+/** Of a block that is perhaps not needed any further. */
+const SHORT_BYTES = 1024;
+
 class SeededRandom implements RandomSource {
   readonly seeded = true;
   #key: Uint8Array;
+  /** The block of this number, or its beginning. */
   #block: Uint8Array = new Uint8Array(0);
-  #at = 0;
-  #counter = 0;
+  #at = BLOCK_BYTES;
+  #counter = -1;
   constructor(seed: string) {
     this.#key = createHash('sha256').update('pulsefold/v1/seeded-random').update(utf8(seed)).digest();
   }
   fill<T extends Uint8Array>(target: T): T {
     for (let done = 0; done < target.length; ) {
-      if (this.#at === this.#block.length) {
-        this.#block = createHash('shake256', { outputLength: 8192 })
-          .update(this.#key)
-          .update(uint32(this.#counter++))
-          .digest();
-        this.#at = 0;
-      }
+      if (this.#at >= this.#block.length) this.#extend(target.length - done);
       const count = Math.min(target.length - done, this.#block.length - this.#at);
       target.set(this.#block.subarray(this.#at, this.#at + count), done);
       done += count;
       this.#at += count;
     }
     return target;
+  }
+
+  /** SHAKE's output is a stream: a longer one begins like a shorter one. */
+  #extend(wanted: number): void {
+    const isUsedUp = this.#at === BLOCK_BYTES;
+    if (isUsedUp) this.#counter++;
+    const isShort = isUsedUp && this.#counter === 0 && wanted <= SHORT_BYTES;
+    if (isUsedUp) this.#at = 0;
+    this.#block = createHash('shake256', { outputLength: isShort ? SHORT_BYTES : BLOCK_BYTES })
+      .update(this.#key)
+      .update(uint32(this.#counter))
+      .digest();
   }
 }
 

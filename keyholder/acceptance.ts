@@ -171,7 +171,7 @@ export function entryCheckFor(context: HolderContext, at: RoundRef): EntryCheck 
   ensure(key, 'NOT_FOUND', `the committee key of round ${at.round} is not finished`);
   const nowMs = context.nowMs();
   context.revocations.requireFresh(nowMs);
-  const { transport } = registered.parsed.plan.aggregation;
+  const { carriesSeeds } = context.rules;
   return {
     registered,
     at,
@@ -181,7 +181,7 @@ export function entryCheckFor(context: HolderContext, at: RoundRef): EntryCheck 
     suite: context.identity.suite,
     nowMs,
     rules: context.rules,
-    seeds: transport === 'shares' ? roundSeeds(context, at, registered.ownIndex) : null,
+    seeds: carriesSeeds(registered.parsed.plan) ? roundSeeds(context, at, registered.ownIndex) : null,
     isAccepted(entry) {
       const stored = context.store.entries.get(at, entry.deviceId);
       return stored !== undefined && equalBytes(stored.leaf, entry.leaf);

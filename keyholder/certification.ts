@@ -83,10 +83,18 @@ export function certify(context: HolderContext, message: unknown): StatementRepl
   rules.oneBinding(entries, binding);
   rules.cohortRoot(cohortRootOf(entries), binding.cohortRoot);
   const reply = signOnce(context, at, 'certificate', statement);
-  // Rounds follow one another: whoever certifies this one is done with those before. A coordinator that never asks for
-  // erasure must not leave them to whoever breaks into two holders later.
-  for (const earlier of store.unerasedBefore(at)) store.erase(earlier);
+  eraseLeftBehind(context, at);
   return reply;
+}
+
+/**
+ * Rounds follow one another, or stand open within overlap + 1 numbers: whoever certifies one is done with those before. A
+ * coordinator that never asks for erasure must not leave them to whoever breaks into two holders later.
+ */
+export function eraseLeftBehind({ plans, rules, store }: HolderContext, certified: RoundRef): void {
+  const { plan } = plans.get(certified.planHash).parsed;
+  const round = rules.leftBehind(plan, certified.round);
+  for (const earlier of store.unerasedUpTo({ ...certified, round })) store.erase(earlier);
 }
 
 /** Abort. The key of an aborted round has no use left and is erased at once. */

@@ -4,6 +4,7 @@
  * about the copy and about nothing else.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { holderRules } from './rules.ts';
 import { Committee, createWorld, type World } from './testing.ts';
 import {
   acceptRequest,
@@ -66,5 +67,53 @@ describe.each(['bfv', 'shares'] as const)('transport %s', (transport) => {
     await certifyAt(world, holders, binding, uploads);
     expect(share(2)).toEqual([null, null, null]);
     expect(share(3).every((bytes) => bytes instanceof Uint8Array)).toBe(true);
+  });
+});
+
+describe('rounds that overlap', () => {
+  /** Certifies `round` by three holders, and says which rounds' shares they still have. */
+  async function certified(committee: Committee, round: number): Promise<number[]> {
+    const { world, holders: all } = committee;
+    const holders = all.slice(0, 3);
+    const at = (which: number) => ({ planHash: world.parsed.hash, round: which });
+    const { keyId } = holders[0]!.context.store.committeeKey(at(round))!;
+    const binding = bindingOf(world, round, keyId);
+    const uploads = (await createDevices(world, 3)).map((device, i) =>
+      createUpload(world, device, binding, keys.get(round)!, i),
+    );
+    await certifyAt(world, holders, binding, uploads);
+    return [1, 2, 3].filter((which) =>
+      holders.every(({ context }) => context.store.committeeKey(at(which))?.sealedShare),
+    );
+  }
+  const keys = new Map<number, Uint8Array>();
+  let committee: Committee;
+  beforeAll(async () => {
+    committee = new Committee(await createWorld({ transport: 'shares', overlap: 1 }));
+    for (const round of [1, 2, 3]) keys.set(round, committee.ceremony(round).publicKey);
+  });
+  afterAll(() => committee.close());
+
+  it('a certificate leaves the round before it its key, and takes those of older ones; so does a restart', async () => {
+    expect(await certified(committee, 2)).toEqual([1, 2, 3]);
+    // Round 1 is open still, and ends as it would have.
+    expect(await certified(committee, 1)).toEqual([1, 2, 3]);
+    expect(await certified(committee, 3)).toEqual([2, 3]);
+    const restarted = committee.fork();
+    expect(
+      restarted.holders.map(({ context: { store } }) =>
+        store.isErased({ planHash: committee.world.parsed.hash, round: 2 }),
+      ),
+    ).toEqual([false, false, false, false]);
+    restarted.close();
+  });
+
+  it('with the rule of rounds that follow one another, a certificate would close the open round before it', async () => {
+    const strict = { ...holderRules, leftBehind: (_: unknown, round: number) => round - 1 };
+    const other = new Committee(committee.world, { rules: strict });
+    for (const round of [1, 2, 3]) keys.set(round, other.ceremony(round).publicKey);
+    expect(await certified(other, 2)).toEqual([2, 3]);
+    await expect(certified(other, 1)).rejects.toThrow(expect.objectContaining({ code: 'KEY_ERASED' }));
+    other.close();
   });
 });

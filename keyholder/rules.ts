@@ -3,7 +3,8 @@
  * function and stands for one attack; the handlers hold the plumbing, never a rule of their own.
  *
  * For: the handlers of this directory. Trusts: nothing beyond its arguments. The service is always built with
- * `holderRules`; only tests in keyholder/ build one with a rule taken out, to see the attack succeed first.
+ * `holderRules`; only tests in keyholder/ build one with a rule taken out, to see the attack succeed first, and
+ * simulations without a seal (experiments/simulation), where entries bring no seeds.
  * Neither config nor package exports reach that (tested).
  */
 import { equalBytes, fromHex } from '../crypto/bytes.ts';
@@ -13,6 +14,7 @@ import { getSuite } from '../crypto/identity/suite.ts';
 import { agreedDraws, type DrawAnswer, drawOf, type SharesOpener } from '../crypto/secagg/shares/index.ts';
 import type { DrawReply, Entry } from '../protos/keyholder-messages.ts';
 import { openersOf, type ParsedPlan, type Plan, quorumOf, requireApproved } from '../protos/plan.ts';
+import { lastEndedBefore } from '../protos/plan-overlap.ts';
 import {
   type CohortCertificate,
   certificateStatement,
@@ -172,6 +174,11 @@ function digitCount(parsed: ParsedPlan, count: number): void {
   sumOf(parsed, count);
 }
 
+/** Under transport shares an entry brings the seeds that were sealed to this holder. */
+function carriesSeeds({ aggregation }: Plan): boolean {
+  return aggregation.transport === 'shares';
+}
+
 /** Sealed seeds come with the entry under transport shares, and nothing does under bfv. */
 function entryParts(plan: Plan, { bodyDigest, holderPart }: Pick<Entry, 'bodyDigest' | 'holderPart'>): void {
   const { transport } = plan.aggregation;
@@ -264,6 +271,11 @@ function notErased(erased: boolean): void {
   if (erased) throw new PulsefoldError('KEY_ERASED', 'the key of this round was erased: start another round');
 }
 
+/** The last round whose key has no use left once `certified` is. */
+function leftBehind(plan: Plan, certified: number): number {
+  return lastEndedBefore(plan, certified);
+}
+
 /** A sealed share is the one that its dealer announced under signature. */
 function announcedShare(announced: Uint8Array, computed: Uint8Array, dealerId: string): void {
   const same = equalBytes(announced, computed);
@@ -287,7 +299,9 @@ export const holderRules = Object.freeze({
   partSignature,
   oneStep,
   notErased,
+  leftBehind,
   announcedShare,
+  carriesSeeds,
   entryParts,
   openedSeeds,
   freshSeeds,

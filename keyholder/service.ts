@@ -5,7 +5,7 @@
  * been admitted by role before, but whatever they send is hostile. May be called by: keyholder/ only.
  */
 import { toHex } from '../crypto/bytes.ts';
-import { ensure } from '../crypto/error.ts';
+import { ensure, isPulsefoldError } from '../crypto/error.ts';
 import { parse } from '../protos/fields.ts';
 import {
   type AcceptReply,
@@ -18,9 +18,10 @@ import {
 } from '../protos/keyholder-messages.ts';
 import { accept } from './acceptance.ts';
 import { ceremonyStep } from './ceremonies.ts';
-import { abort, certify } from './certification.ts';
+import { abort, certify, eraseLeftBehind } from './certification.ts';
 import type { HolderContext } from './context.ts';
 import { draw, open } from './opening.ts';
+import type { RoundRef } from './store.ts';
 
 export class KeyHolderService {
   readonly #context: HolderContext;
@@ -29,9 +30,20 @@ export class KeyHolderService {
   constructor(context: HolderContext) {
     this.#context = context;
     // A crash between a statement and the erasure it entails, or between erasure and truncation, is made good here.
-    for (const at of [...context.store.abortedUnerased(), ...context.store.supersededUnerased()])
-      context.store.erase(at);
+    for (const at of context.store.abortedUnerased()) context.store.erase(at);
+    for (const at of context.store.lastCertified()) this.#eraseLeftBehind(at);
     context.store.truncateLog();
+  }
+
+  #eraseLeftBehind(certified: RoundRef): void {
+    const { store } = this.#context;
+    try {
+      eraseLeftBehind(this.#context, certified);
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      // A plan that this version no longer reads goes no further.
+      for (const at of store.unerasedUpTo({ ...certified, round: certified.round - 1 })) store.erase(at);
+    }
   }
 
   getHolderInfo(): { holderId: string; signingPublicKey: Uint8Array; sealingPublicKey: Uint8Array } {

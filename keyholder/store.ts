@@ -217,20 +217,19 @@ export class HolderStore {
       ) !== undefined
     );
   }
-  /** Earlier rounds of the plan whose share is still here. */
-  unerasedBefore(at: RoundRef): RoundRef[] {
+  /** Rounds of the plan up to this one whose share is still here. */
+  unerasedUpTo(at: RoundRef): RoundRef[] {
     const rows = this.#database.all(
-      'SELECT round FROM committee_keys WHERE plan_hash = ? AND round < ? AND sealed_share IS NOT NULL',
+      'SELECT round FROM committee_keys WHERE plan_hash = ? AND round <= ? AND sealed_share IS NOT NULL',
       at.planHash,
       at.round,
     );
     return rows.map((row) => ({ planHash: at.planHash, round: Number(row.round) }));
   }
-  /** Rounds that a certified later one of their plan has left behind, and whose share is still here. */
-  supersededUnerased(): RoundRef[] {
+  /** The last certified round of each plan that has one. */
+  lastCertified(): RoundRef[] {
     const rows = this.#database.all(
-      `SELECT plan_hash, round FROM committee_keys k WHERE sealed_share IS NOT NULL AND EXISTS (
-         SELECT 1 FROM statements s WHERE s.plan_hash = k.plan_hash AND s.round > k.round AND s.kind = 'certificate')`,
+      `SELECT plan_hash, MAX(round) AS round FROM statements WHERE kind = 'certificate' GROUP BY plan_hash`,
     );
     return rows.map((row) => ({ planHash: bytesIn(row, 'plan_hash'), round: Number(row.round) }));
   }

@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { certificateDer } from '../crypto/identity/certificate.ts';
 import { getSuite, type KeyPair, type SuiteName } from '../crypto/identity/suite.ts';
@@ -66,6 +67,8 @@ export function crashAt(
 }
 
 async function runChild(file: string, done: string): Promise<void> {
+  // A process that is killed leaves nothing compiled to the next one.
+  flushCompileCache();
   const scenario = unpack<Scenario>(new Uint8Array(readFileSync(file)));
   const secagg = await loadSecagg();
   const world: World = {

@@ -78,6 +78,8 @@ export interface WorldOptions {
   readonly cohortMax?: number;
   /** Groups that training rounds open in (transport shares). */
   readonly groups?: number;
+  /** Rounds that may be open beside the oldest. */
+  readonly overlap?: number;
 }
 
 const newAuthority = (name: string): Promise<CertificateAuthority> =>
@@ -104,9 +106,15 @@ export function planOf(
     model: options.hidden
       ? { kind: 'mlp', inputs: 2, hidden: options.hidden, activation: 'relu' }
       : { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
-    training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1 },
+    training: {
+      strategy: options.overlap ? 'fedbuff' : 'fedavg',
+      epochs: 1,
+      batchSize: 8,
+      learningRate: 0.1,
+    },
     rounds: {
       training: 3,
+      ...(options.overlap ? { overlap: options.overlap } : {}),
       cohortMin: options.cohortMin ?? 3,
       cohortTarget: options.cohortMin ?? 3,
       cohortMax: options.cohortMax ?? 8,
@@ -220,7 +228,7 @@ export function startHolder(world: World, index: number, options: TestHolderOpti
     revocations,
     bfv: world.bfv,
     random: systemRandom,
-    nowMs: options.nowMs ?? (() => START_MS),
+    nowMs: options.nowMs ?? Date.now,
     rules,
     hooks: options.hooks ?? noHooks,
     limits: { plansMax: 8, openingsMax: 4 },

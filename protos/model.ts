@@ -61,6 +61,9 @@ export const modelSpecSchema = z
 
 export type ModelSpec = z.infer<typeof modelSpecSchema>;
 
+/** Largest step of a client's gradient descent that a plan may state and an engine takes. */
+export const LEARNING_RATE_MAX = 100;
+
 /** Most parameters of a model; the widest 'mlp' has about half of them. */
 export const parametersMax = 1 << 21;
 

@@ -54,8 +54,19 @@ export function mechanismOfRound(
   return clip ? { ...mechanism, clip } : mechanism;
 }
 
-/** The same but for the rotation, which takes the plan's hash: for what depends on sizes only. */
+const mechanisms = new WeakMap<Plan, Partial<Record<RoundKind, MechanismParameters>>>();
+
+/** The same but for the rotation, which takes the plan's hash: for what depends on sizes only. Made once for a plan. */
 export function mechanismOfPlan(plan: Plan, kind: RoundKind): MechanismParameters {
+  const known = mechanisms.get(plan) ?? {};
+  const made = known[kind];
+  if (made) return made;
+  const mechanism = makeMechanism(plan, kind);
+  mechanisms.set(plan, { ...known, [kind]: mechanism });
+  return mechanism;
+}
+
+function makeMechanism(plan: Plan, kind: RoundKind): MechanismParameters {
   const evaluation = kind === 'evaluation';
   const adaptive = adaptiveClipOf(plan, kind);
   const noise = plan.privacy === null ? ZERO : parseRational(evaluationOrTraining(plan, evaluation));

@@ -78,7 +78,22 @@ test('indexed features are the embedding’s columns, and fit its table', () => 
   expect(messages([indexed, number], embedding(2, 3))).toEqual([order]);
   expect(messages([indexed], embedding(2, 3))).toEqual([order]);
   expect(messages([indexed], model)).toEqual([order]);
+  expect(messages([indexed, number], { ...embedding(1, 3), inputs: 3 })).toEqual([
+    expect.stringMatching(/^model\.inputs: the features make 2 inputs .* the model reads 3$/),
+  ]);
   expect(messages([indexed, number], embedding(1, 2))).toEqual([
     expect.stringContaining('feature i has more'),
   ]);
+});
+
+test('the model reads as many numbers as the features make', () => {
+  const category = { column: 'c', kind: 'category' as const, values: ['a', 'b', 'c'] };
+  const wide = { ...features, features: [...features.features, category] };
+  const issuesOf = (inputs: number) =>
+    modelIssues({ features: wide, model: { ...model, inputs }, evaluation: none });
+  expect(issuesOf(4)).toEqual([]);
+  for (const inputs of [2, 3, 5])
+    expect(issuesOf(inputs)).toEqual([
+      { path: ['model', 'inputs'], message: expect.stringContaining(`4 inputs`) },
+    ]);
 });

@@ -3,7 +3,7 @@
  *
  * Trusts: each field's own form (protos/plan.ts). May be called by: protos/plan.ts.
  */
-import { type FeatureSchema, isIndexed, labelKindOf } from './features.ts';
+import { type FeatureSchema, inputCount, isIndexed, labelKindOf } from './features.ts';
 import { type ModelSpec, outputKindOf, outputsOf } from './model.ts';
 import type { Plan } from './plan.ts';
 
@@ -33,7 +33,8 @@ export function modelIssues({
       path: ['model', 'output', 'count'],
       message: `the label has ${features.label.classes.length} classes, the model ${outputsOf(model)}`,
     });
-  issues.push(...indexIssues(features, model));
+  const indexed = indexIssues(features, model);
+  issues.push(...(indexed.length > 0 ? indexed : inputIssues(features, model)));
   if (evaluation.path === 'federated' && outputKindOf(model) !== 'binary')
     issues.push({
       path: ['evaluation', 'path'],
@@ -41,6 +42,20 @@ export function modelIssues({
         'score histograms are for binary labels; use path: none and rounds.evaluation: 0, and measure the released model on test data of your own',
     });
   return issues;
+}
+
+/** Rows are encoded by the features; the model reads as many numbers as they make. */
+function inputIssues(features: FeatureSchema, model: ModelSpec): ModelIssue[] {
+  const inputs = inputCount(features);
+  if (model.inputs === inputs) return [];
+  return [
+    {
+      path: ['model', 'inputs'],
+      message:
+        `the features make ${inputs} inputs (a number or an indexed category one, another category one per listed ` +
+        `value), the model reads ${model.inputs}`,
+    },
+  ];
 }
 
 /** Indexed features come first, as many as the embedding has columns, and no list is longer than its table. */

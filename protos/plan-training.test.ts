@@ -118,7 +118,6 @@ describe('is refused', () => {
     ['dp-sgd', 'privacy.unit: record'],
     ['dp-fedavg', 'privacy.unit: person'],
     ['dp-ftrl', 'each cohort draws its own.*docs/adr/0035'],
-    ['fedbuff', 'rounds that overlap.*docs/adr/0039'],
     ['sgd', 'expected one of fedavg'],
     ['constructor', 'expected one of fedavg'],
   ])('strategy %s, with what to do instead', (strategy, message) => {

@@ -4,6 +4,7 @@
  * Trusts: nothing. May be called by: protos/plan.ts, experiments. Sources of the strategies: docs/strategies.md.
  */
 import { z } from 'zod';
+import { LEARNING_RATE_MAX } from './model.ts';
 import type { Plan } from './plan.ts';
 import { type PlanIssue, strategyOf } from './strategies/index.ts';
 
@@ -19,6 +20,7 @@ export const strategyNames = [
   'qfedavg',
   'fedper',
   'ditto',
+  'fedbuff',
 ] as const;
 export type StrategyName = (typeof strategyNames)[number];
 
@@ -40,9 +42,6 @@ const refusals: Readonly<Record<string, string>> = {
   dpftrl:
     'needs noise that one party draws and keeps over rounds; here each cohort draws its own, and more people per ' +
     'round do at least as well for the same uploads (docs/adr/0035): raise rounds.cohortMin',
-  fedbuff:
-    'needs rounds that overlap, and this version runs them one after another (docs/adr/0039); ' +
-    'rounds.stragglerMs keeps slow devices from holding a round up',
 };
 
 /** Why a name is no strategy, for the message of a refused plan. */
@@ -57,12 +56,12 @@ export const trainingSchema = z.strictObject({
   strategy: z.enum(strategyNames, { error: ({ input }) => unknownStrategy(input) }),
   epochs: z.int().min(1).max(1000),
   batchSize: z.int().min(1).max(100_000),
-  learningRate: z.number().positive().max(1000),
+  learningRate: z.number().positive().max(LEARNING_RATE_MAX),
   /** fedprox: μ of the local loss. ditto: λ, the pull of the personal model towards the common one. */
   proximalMu: z.number().min(0).max(1000).default(0),
   l2: z.number().min(0).max(10).default(0),
   serverLearningRate: z.number().positive().max(10_000).default(1),
-  /** β of fedavgm, β1 of fedadam, fedyogi and fedadagrad. */
+  /** β of fedavgm and fedbuff, β1 of fedadam, fedyogi and fedadagrad. */
   serverMomentum: z.number().min(0).max(0.9999).default(0),
   beta2: z.number().min(0).max(0.99999).default(0.99),
   tau: z.number().positive().max(1).default(0.001),

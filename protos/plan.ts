@@ -16,6 +16,7 @@ import { consentTermsSchema } from './consent.ts';
 import { featureSchema } from './features.ts';
 import { modelSpecSchema } from './model.ts';
 import { modelIssues } from './plan-model.ts';
+import { OVERLAP_MAX, overlapIssues } from './plan-overlap.ts';
 import { privacyIssues } from './plan-privacy.ts';
 import { trainingIssues, trainingSchema } from './plan-training.ts';
 import { decodeReals, encodeReals } from './reals.ts';
@@ -118,6 +119,8 @@ export const planSchema = z
       /** Once cohortMin uploads are in: how long to wait for the next one before the cohort is frozen. */
       stragglerMs: z.int().min(100).max(604_800_000).default(5000),
       holderDeadlineMs: z.int().min(1000).max(604_800_000).default(30_000),
+      /** Rounds open beside the oldest open one, strategy fedbuff (protos/plan-overlap.ts); absent: 0. */
+      overlap: z.int().min(0).max(OVERLAP_MAX).optional(),
     }),
     eligibility: z
       .strictObject({
@@ -213,7 +216,7 @@ export const planSchema = z
     if (plan.aggregation.transport === 'shares' && plan.aggregation.kem !== 'x25519' && plan.suite !== 'intl')
       issue(['aggregation', 'kem'], 'the hybrid with ML-KEM-768 exists in suite intl only');
     // Lengths of sums are derived from terms that make sense.
-    const terms = [...modelIssues(plan), ...trainingIssues(plan)];
+    const terms = [...modelIssues(plan), ...trainingIssues(plan), ...overlapIssues(plan)];
     for (const { path, message } of terms.length > 0 ? terms : privacyIssues(plan)) issue(path, message);
   });
 

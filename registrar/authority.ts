@@ -34,8 +34,8 @@ const DAY_MS = 86_400_000;
 const CA_LIFETIME_MS = 3650 * DAY_MS;
 const TOKEN_LIFETIME_MS_MAX = 30 * DAY_MS;
 const CA_KEY_LABEL = 'ca-key';
-/** Clocks of devices may be this far behind the registrar's. */
-export const CLOCK_SKEW_MS = 5 * 60_000;
+/** Certificates are valid from this long before they are made: clocks of others may be behind the registrar's. */
+export const CERTIFICATE_EARLY_MS = 5 * 60_000;
 /** The registrar's own server certificate: made again at start when less than a third of this is left. */
 const OWN_LIFETIME_MS = 90 * DAY_MS;
 
@@ -81,7 +81,7 @@ export async function initialiseRegistrar(
   const nowMs = (options.now ?? Date.now)();
   const authority = await createCertificateAuthority({
     name: options.caName ?? 'Pulsefold enrolment CA',
-    notBeforeMs: nowMs - CLOCK_SKEW_MS,
+    notBeforeMs: nowMs - CERTIFICATE_EARLY_MS,
     notAfterMs: nowMs + CA_LIFETIME_MS,
   });
   const sealOptions = options.scrypt ? { parameters: options.scrypt } : {};
@@ -120,7 +120,7 @@ async function issueOwn(
   const { der, pem, serial } = await issueCertificate(authority, {
     claims: { role: 'registrar', suite: suiteName, subjectId, ...keys },
     tlsPublicKey,
-    notBeforeMs: nowMs - CLOCK_SKEW_MS,
+    notBeforeMs: nowMs - CERTIFICATE_EARLY_MS,
     notAfterMs,
     hosts,
   });

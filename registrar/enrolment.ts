@@ -22,6 +22,7 @@ import {
   forgetRequest,
   forgetStatement,
 } from '../protos/forget.ts';
+import { requireFresh } from '../protos/statement-age.ts';
 import {
   checkProofs,
   type EnrolRequest,
@@ -31,11 +32,8 @@ import {
   renewStatement,
   tokenHash,
 } from '../protos/transport/enrolment-messages.ts';
-import { CLOCK_SKEW_MS, type OpenAuthority } from './authority.ts';
+import { CERTIFICATE_EARLY_MS, type OpenAuthority } from './authority.ts';
 import type { IssuedCertificate } from './store.ts';
-
-/** A request is good for this long, both ways. */
-const FORGET_SKEW_MS = 600_000;
 
 export interface EnrolmentOptions {
   readonly certificateLifetimeMs: number;
@@ -108,7 +106,7 @@ export class EnrolmentDesk {
     const { der, serial } = await issueCertificate(this.#authority.authority, {
       claims,
       tlsPublicKey,
-      notBeforeMs: issuedAtMs - CLOCK_SKEW_MS,
+      notBeforeMs: issuedAtMs - CERTIFICATE_EARLY_MS,
       notAfterMs,
       hosts,
     });
@@ -124,11 +122,7 @@ export class EnrolmentDesk {
     const request = parse(forgetRequest, message);
     const { store, bundle } = this.#authority;
     const nowMs = this.#options.now();
-    ensure(
-      Math.abs(nowMs - request.timeMs) <= FORGET_SKEW_MS,
-      'BAD_SIGNATURE',
-      'the request is too old; set the clock',
-    );
+    requireFresh(nowMs, request.timeMs, 'the request is too old; set the clock');
     const suite = getSuite(identity.suite);
     const statement = forgetStatement(identity.serial, request.timeMs);
     ensure(

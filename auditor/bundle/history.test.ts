@@ -28,7 +28,7 @@ describe("a participant's history", () => {
       [3, true, true],
     ]);
     const [total] = history.totals;
-    const filter = opened.result.budget!.epsilon;
+    const filter = opened.result!.budget!.epsilon;
     expect(total).toMatchObject({ unit: 'person', rounds: 2, delta: 1e-5 });
     // Bounds at many orders: never above what the filter's one order gives, and not far below it.
     expect(total!.epsilon).toBeLessThanOrEqual(filter + 1e-9);

@@ -17,15 +17,17 @@ import { parseReceipt, type Receipt, type ReceiptOutcome } from '../../protos/re
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
 import { costOf, EpsilonSum } from '../costs.ts';
 import { Findings } from '../findings.ts';
-import { conversionDelta, groupCountOf, type RoundPurpose } from '../group-terms.ts';
+import { conversionDelta, type RoundPurpose } from '../group-terms.ts';
 import { real } from '../numbers.ts';
 import { bookOf, type Numbered, type RoundLeaves } from '../round-book.ts';
 import { readLeaves } from '../run-directory.ts';
 import type { AuditResult, AuditTrust } from '../verify.ts';
+import { totalsOf } from './history-totals.ts';
 import {
   charges,
   checkOwnConsent,
   checkOwnProof,
+  contradict,
   hasForgedConsents,
   type OwnConsent,
   type OwnFile,
@@ -38,7 +40,8 @@ import { auditRun } from './verify.ts';
 /** A run as far as a history needs it. */
 export interface HistoryRun {
   readonly parsed: ParsedPlan;
-  readonly result: AuditResult;
+  /** The audit of its bundle; undefined where there is none, and `rounds` hold what own proofs show (own-run.ts). */
+  readonly result: AuditResult | undefined;
   readonly rounds: ReadonlyMap<number, RoundLeaves>;
   /** The log as its leaves hash. */
   readonly log: MerkleTree;
@@ -61,6 +64,7 @@ export function openHistoryRun(directory: string, trust: AuditTrust): HistoryRun
 
 export type HistoryProblem =
   | 'BUNDLE_MISSING'
+  | 'LOG_NOT_SHOWN'
   | 'RECEIPT_MALFORMED'
   | 'RECEIPT_NOT_SIGNED'
   | 'RECEIPT_TWICE'
@@ -122,6 +126,12 @@ export interface History {
   readonly epochs: readonly EpochTotal[];
   /** Over all epochs, one per unit of privacy. */
   readonly totals: readonly Omit<EpochTotal, 'epoch'>[];
+  /** Plans without a bundle: `rests` on the person's own proofs, or `unknown`, neither plan nor bundle being there. */
+  readonly unaudited: readonly {
+    readonly planHash: string;
+    readonly planName: string | undefined;
+    readonly rests: 'own proofs' | 'unknown';
+  }[];
   readonly problems: readonly HistoryProblem[];
 }
 
@@ -138,12 +148,25 @@ function chargeIn(round: RoundLeaves | undefined, pseudonym: string): Charge | u
   return undefined;
 }
 
-const purposeOf = (round: RoundLeaves | undefined): RoundPurpose =>
-  round?.round_opened[0]?.leaf.purpose ?? 'training';
+/** Own proofs do not show what a round was for: the costlier purpose then. */
+function purposeOf({ parsed: { plan }, result }: HistoryRun, round: RoundLeaves | undefined): RoundPurpose {
+  const stated = round?.round_opened[0]?.leaf.purpose;
+  if (stated !== undefined || result !== undefined || plan.rounds.evaluation === 0)
+    return stated ?? 'training';
+  const epsilonOf = (purpose: RoundPurpose): number => {
+    const sum = new EpsilonSum();
+    const cost = costOf(plan, purpose, plan.rounds.cohortMin);
+    if (cost !== undefined) sum.add(cost);
+    return sum.epsilonAt(conversionDelta(plan));
+  };
+  return epsilonOf('evaluation') > epsilonOf('training') ? 'evaluation' : 'training';
+}
 
 /** The receipt's claims against the log, each problem named. */
 function problemsOf(run: HistoryRun, receipt: Receipt, round: RoundLeaves | undefined): HistoryProblem[] {
   const problems: HistoryProblem[] = [];
+  // Only a whole log can lack something.
+  const absent = (problem: HistoryProblem) => (run.result === undefined ? 'LOG_NOT_SHOWN' : problem);
   const charge = chargeIn(round, receipt.pseudonym);
   const withBudget = run.parsed.plan.privacy !== null;
   const { certificate, inclusion } = receipt;
@@ -154,9 +177,10 @@ function problemsOf(run: HistoryRun, receipt: Receipt, round: RoundLeaves | unde
       (['modelHash', 'configHash', 'committeeKeyId', 'cohortRoot', 'cohortCount'] as const).every(
         (name) => certificate[name] === logged[name],
       );
-    if (!same) problems.push('CERTIFICATE_NOT_IN_LOG');
+    if (!same) problems.push(logged ? 'CERTIFICATE_NOT_IN_LOG' : absent('CERTIFICATE_NOT_IN_LOG'));
   }
-  if (receipt.outcome === 'aborted' && round?.abort.length !== 1) problems.push('CERTIFICATE_NOT_IN_LOG');
+  if (receipt.outcome === 'aborted' && round?.abort.length !== 1)
+    problems.push(absent('CERTIFICATE_NOT_IN_LOG'));
   if (receipt.outcome === 'certified') {
     const inside =
       inclusion!.size === certificate!.cohortCount &&
@@ -178,7 +202,8 @@ function problemsOf(run: HistoryRun, receipt: Receipt, round: RoundLeaves | unde
         root: fromHex(certificate!.cohortRoot),
       });
     if (!inside) problems.push('NOT_IN_COHORT');
-    if (withBudget && charge?.charged !== true) problems.push('NOT_CHARGED_IN_LOG');
+    if (withBudget && charge?.charged !== true)
+      problems.push(charge ? 'NOT_CHARGED_IN_LOG' : absent('NOT_CHARGED_IN_LOG'));
   } else if (charge?.charged === true) problems.push('CHARGED_AGAINST_RECEIPT');
   if (receipt.charge !== undefined && charge?.charged === true) {
     const { order, charge: amount } = charge.settlement.leaf;
@@ -203,7 +228,9 @@ function entryOf(
   const cohortCount = round?.round_certificate[0]?.leaf.cohortCount;
   const charged = charge?.charged === true;
   const alone = new EpsilonSum();
-  const cost = charged ? costOf(plan, purposeOf(round), cohortCount ?? plan.rounds.cohortMin) : undefined;
+  const cost = charged
+    ? costOf(plan, purposeOf(run, round), cohortCount ?? plan.rounds.cohortMin)
+    : undefined;
   if (cost !== undefined) alone.add(cost);
   return {
     planName: plan.name,
@@ -211,7 +238,7 @@ function entryOf(
     epoch: plan.epoch,
     unit: plan.privacy?.unit ?? 'none',
     round: number,
-    purpose: purposeOf(round),
+    purpose: purposeOf(run, round),
     timeMs: charge?.settlement.leaf.timeMs ?? round?.round_opened[0]?.leaf.timeMs,
     outcome,
     cohortCount,
@@ -243,19 +270,28 @@ function checkProofs(logProofs: readonly OwnProof[], byPlan: ReadonlyMap<string,
       ({ proof }) => proof.planHash === receipt.planHash && proof.round === receipt.round,
     );
     const shown = new Set<'decision' | 'settlement'>();
-    for (const { proof, problem, leaf } of own)
+    for (const { proof, problem, shown: seen } of own)
       if (problem === undefined && proof.what === 'decision') shown.add('decision');
-      else if (problem === undefined && charges(leaf, receipt.pseudonym)) shown.add('settlement');
+      else if (problem === undefined && charges(seen?.leaf, receipt.pseudonym)) shown.add('settlement');
     // A charge that is proven to somebody whose receipt says they were not in.
     const against = shown.has('settlement') && receipt.outcome !== 'certified';
     const problems: HistoryProblem[] = own.flatMap(({ problem }) => problem ?? []);
     if (against) problems.push('CHARGED_AGAINST_RECEIPT');
     return { shown: [...shown].sort(), problems: [...new Set(problems)] };
   };
+  // One coordinator has one log, whichever plans its proofs are about.
+  const logs = Map.groupBy(
+    verdicts,
+    ({ proof }) => byPlan.get(proof.planHash)!.parsed.plan.coordinatorPublicKey,
+  );
+  const forked = [...logs.values()].some((log) => contradict(log.flatMap(({ shown }) => shown ?? [])));
   return {
     of,
     agree: verdicts.filter(({ problem }) => problem === undefined).length,
-    loose: verdicts.flatMap(({ problem }) => problem ?? []),
+    loose: [
+      ...verdicts.flatMap(({ problem }) => problem ?? []),
+      ...(forked ? (['LOG_FORKED'] as const) : []),
+    ],
   };
 }
 
@@ -273,6 +309,7 @@ export function proveHistory(
   const loose: HistoryProblem[] = forged ? ['CONSENT_FORGED'] : [];
   const seen = new Map<string, string>();
   const pseudonyms = new Set<string>();
+  const unknown = new Set<string>();
   for (const { receipt: bytes, signature } of receipts) {
     let receipt: Receipt;
     try {
@@ -285,6 +322,7 @@ export function proveHistory(
     const run = byPlan.get(receipt.planHash);
     if (run === undefined) {
       loose.push('BUNDLE_MISSING');
+      unknown.add(receipt.planHash);
       continue;
     }
     const { plan } = run.parsed;
@@ -306,7 +344,7 @@ export function proveHistory(
     seen.set(key, text);
     pseudonyms.add(receipt.pseudonym);
     const problems = problemsOf(run, receipt, run.rounds.get(receipt.round));
-    if (!run.result.ok) problems.push('RUN_NOT_SOUND');
+    if (run.result?.ok === false) problems.push('RUN_NOT_SOUND');
     const own = proofs.of(receipt);
     problems.push(...own.problems);
     entries.push(entryOf(run, receipt.round, receipt.pseudonym, receipt.outcome, problems, own.shown));
@@ -315,6 +353,7 @@ export function proveHistory(
   entries.sort(
     (a, b) => (a.timeMs ?? 0) - (b.timeMs ?? 0) || a.planHash.localeCompare(b.planHash) || a.round - b.round,
   );
+  const used = new Set(entries.map(({ planHash }) => planHash));
   const unproven = given.filter((one) => one !== 'proven' && one !== 'unknown');
   const problems = [
     ...new Set([...loose, ...proofs.loose, ...unproven, ...entries.flatMap((entry) => entry.problems)]),
@@ -328,6 +367,16 @@ export function proveHistory(
     consents: { given: given.length, proven: given.filter((one) => one === 'proven').length },
     entries,
     ...totalsOf(entries, byPlan),
+    unaudited: [
+      ...runs
+        .filter(({ parsed, result }) => result === undefined && used.has(parsed.hashHex))
+        .map(({ parsed: { hashHex: planHash, plan } }) => ({
+          planHash,
+          planName: plan.name,
+          rests: 'own proofs' as const,
+        })),
+      ...[...unknown].map((planHash) => ({ planHash, planName: undefined, rests: 'unknown' as const })),
+    ],
     problems,
   };
 }
@@ -346,40 +395,4 @@ function unreceipted(
         .map((pseudonym) => entryOf(run, round, pseudonym, 'no receipt', ['CHARGED_WITHOUT_RECEIPT'])),
     ),
   );
-}
-
-/** ε per epoch and over all epochs, per unit: every charged round of the participant, at the smallest δ involved. */
-function totalsOf(
-  entries: readonly HistoryEntry[],
-  byPlan: ReadonlyMap<string, HistoryRun>,
-): Pick<History, 'epochs' | 'totals'> {
-  const sumOf = (charged: readonly HistoryEntry[]) => {
-    const sum = new EpsilonSum();
-    let stated = 1;
-    // What the partitions of plans with groups may have used up of δ, each plan once.
-    const aside = new Map<string, number>();
-    for (const entry of charged) {
-      const { plan } = byPlan.get(entry.planHash)!.parsed;
-      const cost = costOf(plan, entry.purpose, entry.cohortCount ?? plan.rounds.cohortMin);
-      if (cost === undefined) continue;
-      sum.add(cost);
-      const delta = real(plan.privacy!.delta);
-      stated = Math.min(stated, delta);
-      if (groupCountOf(plan, 'training') > 1) aside.set(entry.planHash, delta - conversionDelta(plan));
-    }
-    const left = [...aside.values()].reduce((delta, used) => delta - used, stated);
-    const epsilon = left > 0 ? sum.epsilonAt(left) : Number.POSITIVE_INFINITY;
-    return { rounds: charged.length, delta: stated, epsilon };
-  };
-  const charged = entries.filter((entry) => entry.charged);
-  const groups = Map.groupBy(charged, ({ epoch, unit }) => JSON.stringify([epoch, unit]));
-  const units = Map.groupBy(charged, ({ unit }) => unit);
-  return {
-    epochs: [...groups.values()].map((list) => ({
-      epoch: list[0]!.epoch,
-      unit: list[0]!.unit,
-      ...sumOf(list),
-    })),
-    totals: [...units.values()].map((list) => ({ unit: list[0]!.unit, ...sumOf(list) })),
-  };
 }

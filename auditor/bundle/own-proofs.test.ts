@@ -5,10 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
-import { canonicalBytes } from '../../crypto/log/canonical-json.ts';
 import type { Leaf, LeafOf } from '../../crypto/log/leaves.ts';
-import { inclusionProof } from '../../crypto/log/merkle.ts';
-import { encodeTlogProof } from '../../crypto/log/tlog-proof.ts';
 import {
   consentRecord,
   consentStatement,
@@ -18,7 +15,7 @@ import {
 import { RunFixture } from '../testing.ts';
 import { openHistoryRun, proveHistory } from './history.ts';
 import { hasForgedConsents, type OwnConsent, type OwnProof } from './own-proofs.ts';
-import { DEVICE, PSEUDONYM, signed, takePart } from './testing.ts';
+import { DEVICE, PSEUDONYM, proofOf, signed, takePart } from './testing.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'pulsefold-own-proofs-test-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -66,34 +63,16 @@ run.leaves.splice(
 const receipts = takePart(run).map((receipt) => signed(run, receipt));
 const opened = openHistoryRun(run.write(join(root, 'run')), { logKey: run.logKey });
 
-/** A proof of `leaf` as the log of `from` stood at `size`. */
-function proofOf(
-  leaf: Leaf,
-  what: OwnProof['what'],
-  round: number,
-  size = run.leaves.length,
-  from = run,
-): OwnProof {
-  const leaves = from.leaves.slice(0, size).map((one) => canonicalBytes(one));
-  const index = from.leaves.indexOf(leaf);
-  const proof = encodeTlogProof({
-    extra: leaves[index]!,
-    index,
-    inclusion: inclusionProof(leaves, index),
-    checkpoint: from.checkpoint(size),
-  });
-  return { what, planHash: run.parsed.hashHex, round, proof };
-}
-const decision = proofOf(run.leaf('round_certificate', 1), 'decision', 1);
-const charge = proofOf(run.leaf('settlement', 1), 'settlement', 1);
+const decision = proofOf(run, run.leaf('round_certificate', 1), 'decision', 1);
+const charge = proofOf(run, run.leaf('settlement', 1), 'settlement', 1);
 const prove = (logProofs: readonly OwnProof[], consents: readonly OwnConsent[] = []) =>
   proveHistory(receipts, [opened], { logProofs, consents });
 
 describe('own proofs of logging', () => {
   it('show the round and the charge, also from an earlier log', () => {
     const size = run.leaves.indexOf(run.leaf('settlement', 1)) + 3;
-    const early = proofOf(run.leaf('round_certificate', 3), 'decision', 3);
-    const history = prove([decision, proofOf(run.leaf('settlement', 1), 'settlement', 1, size), early]);
+    const early = proofOf(run, run.leaf('round_certificate', 3), 'decision', 3);
+    const history = prove([decision, proofOf(run, run.leaf('settlement', 1), 'settlement', 1, size), early]);
     expect(history).toMatchObject({ ok: true, problems: [], logProofs: { given: 3, agree: 3 } });
     expect(history.entries.map(({ logProofs }) => logProofs)).toEqual([
       ['decision', 'settlement'],
@@ -111,9 +90,7 @@ describe('own proofs of logging', () => {
     Object.assign(forked, { coordinator: run.coordinator });
     const signer = { ...run.signer };
     Object.assign(forked, { signer });
-    const history = prove([
-      proofOf(run.leaf('round_certificate', 1), 'decision', 1, forked.leaves.length, forked),
-    ]);
+    const history = prove([proofOf(forked, run.leaf('round_certificate', 1), 'decision', 1)]);
     expect(history).toMatchObject({ ok: false, problems: ['LOG_FORKED'] });
   });
 
@@ -136,16 +113,14 @@ describe('own proofs of logging', () => {
   it('of a log under another key prove nothing', () => {
     const stranger = new RunFixture({ consent: TERMS });
     stranger.leaves = [...run.leaves];
-    const history = prove([
-      proofOf(run.leaf('round_certificate', 1), 'decision', 1, run.leaves.length, stranger),
-    ]);
+    const history = prove([proofOf(stranger, run.leaf('round_certificate', 1), 'decision', 1)]);
     expect(history.problems).toEqual(['LOG_PROOF_INVALID']);
   });
 
   it('of a charge that is somebody else’s show nothing of one’s own', () => {
     const released = run.leaf('settlement', 1, 1);
     expect(released.outcome).toBe('released');
-    expect(prove([proofOf(released, 'settlement', 1)]).entries[0]!.logProofs).toEqual([]);
+    expect(prove([proofOf(run, released, 'settlement', 1)]).entries[0]!.logProofs).toEqual([]);
     expect(prove([charge]).entries[0]!.logProofs).toEqual(['settlement']);
   });
 });

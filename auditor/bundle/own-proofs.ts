@@ -16,20 +16,29 @@ import { noteVerifier } from '../../crypto/log/note-keys.ts';
 import { parseTlogProof } from '../../crypto/log/tlog-proof.ts';
 import { type Consent, consentRecord, consentStatement, statementCommitment } from '../../protos/consent.ts';
 import type { PersonExport } from '../../protos/person-export.ts';
+import { STATEMENT_SKEW_MS } from '../../protos/statement-age.ts';
 import type { HistoryProblem, HistoryRun } from './history.ts';
 
 export type OwnProof = PersonExport['logProofs'][number];
 export type OwnConsent = PersonExport['consents'][number];
 
+/** A leaf in a tree that the coordinator signed. */
+export interface ShownLeaf {
+  readonly leaf: Leaf;
+  /** Number of the leaf. */
+  readonly index: number;
+  readonly hash: Uint8Array;
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
 /** What a proof shows of a run; `problem` undefined: the leaf stands in both logs. */
 export interface ProofVerdict {
   readonly problem: HistoryProblem | undefined;
-  readonly leaf: Leaf | undefined;
-  /** Number of the leaf. */
-  readonly number: number | undefined;
+  readonly shown: ShownLeaf | undefined;
 }
 
-const INVALID: ProofVerdict = { problem: 'LOG_PROOF_INVALID', leaf: undefined, number: undefined };
+const INVALID: ProofVerdict = { problem: 'LOG_PROOF_INVALID', shown: undefined };
 
 /** Never throws for a bad proof. */
 export function checkOwnProof(run: HistoryRun, { what, planHash, round, proof }: OwnProof): ProofVerdict {
@@ -49,7 +58,8 @@ export function checkOwnProof(run: HistoryRun, { what, planHash, round, proof }:
     if (!verifyInclusion({ leafHash: hash, index, size, proof: inclusion, root })) return INVALID;
     const leaf = parseLeaf(parsed.extra);
     if (!fits(leaf, what, planHash, round)) return INVALID;
-    return { problem: forkOf(run, { index, hash, size, root }), leaf, number: index };
+    const shown = { leaf, index, hash, size, root };
+    return { problem: forkOf(run, shown), shown };
   } catch (error) {
     if (!isPulsefoldError(error)) throw error;
     return INVALID;
@@ -57,18 +67,23 @@ export function checkOwnProof(run: HistoryRun, { what, planHash, round, proof }:
 }
 
 /** The person's checkpoint may be newer than the bundle's: then the leaf alone can be compared, if it is that old. */
-function forkOf(
-  { log }: HistoryRun,
-  seen: {
-    readonly index: number;
-    readonly hash: Uint8Array;
-    readonly size: number;
-    readonly root: Uint8Array;
-  },
-): HistoryProblem | undefined {
+function forkOf({ log }: HistoryRun, seen: ShownLeaf): HistoryProblem | undefined {
   const sameLeaf = seen.index >= log.size || equalBytes(log.leafHashAt(seen.index), seen.hash);
   const prefix = seen.size > log.size || equalBytes(log.root(seen.size), seen.root);
   return sameLeaf && prefix ? undefined : 'LOG_FORKED';
+}
+
+/** Whether proofs of one log contradict each other: two roots of one size, or two leaves at one place. */
+export function contradict(shown: readonly ShownLeaf[]): boolean {
+  const seen = new Map<string, Uint8Array>();
+  const differs = (place: string, hash: Uint8Array): boolean => {
+    const known = seen.get(place) ?? hash;
+    seen.set(place, known);
+    return !equalBytes(known, hash);
+  };
+  return shown.some(
+    ({ index, hash, size, root }) => differs(`root ${size}`, root) || differs(`leaf ${index}`, hash),
+  );
 }
 
 function fits(leaf: Leaf, what: OwnProof['what'], planHash: string, round: number): boolean {
@@ -98,7 +113,7 @@ export function checkOwnConsent(
     const commitment = statementCommitment(suite, consentStatement(utf8(consent)), fromHex(signature));
     const logged = run.consents.filter((leaf) => leaf.commitment === commitment);
     if (logged.length === 0)
-      return run.lastMs > given.timeMs + CLOCKS_APART_MS ? 'CONSENT_NOT_IN_LOG' : 'unknown';
+      return run.lastMs > given.timeMs + STATEMENT_SKEW_MS ? 'CONSENT_NOT_IN_LOG' : 'unknown';
     const same = logged.some((leaf) => leaf.pseudonym === given.pseudonym && sameTerms(given, leaf));
     return same ? 'proven' : 'CONSENT_NOT_IN_LOG';
   } catch (error) {
@@ -133,10 +148,10 @@ export function hasForgedConsents(run: HistoryRun, { pseudonyms, consents, madeM
     if (parsed) given.set(statementCommitment(suite, consentStatement(bytes), fromHex(signature)), parsed);
   }
   const oldestMs = Math.min(...[...given.values()].map(({ timeMs }) => timeMs));
-  const fromMs = consents.length < KEPT_BY_DEVICE ? 0 : oldestMs + CLOCKS_APART_MS;
+  const fromMs = consents.length < KEPT_BY_DEVICE ? 0 : oldestMs + STATEMENT_SKEW_MS;
   return run.consents.some((leaf) => {
     const mine = leaf.pseudonym !== undefined && pseudonyms.includes(leaf.pseudonym);
-    if (!mine || leaf.timeMs < fromMs || leaf.timeMs > madeMs - CLOCKS_APART_MS) return false;
+    if (!mine || leaf.timeMs < fromMs || leaf.timeMs > madeMs - STATEMENT_SKEW_MS) return false;
     const own = given.get(leaf.commitment);
     return own === undefined || !sameTerms(own, leaf);
   });
@@ -153,8 +168,6 @@ function consentOf(bytes: Uint8Array): Consent | undefined {
 
 /** Of its consents, by a device (client/agent/consent.ts). */
 const KEPT_BY_DEVICE = 64;
-/** Device and coordinator may differ by so much (coordinator/rounds/consents.ts). */
-const CLOCKS_APART_MS = 600_000;
 
 /** Whether a settlement leaf charges one of these pseudonyms. */
 export const charges = (leaf: Leaf | undefined, pseudonym: string): boolean =>

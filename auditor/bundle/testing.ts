@@ -2,10 +2,14 @@
  * A device that took part in the fixture's run, and its receipts. Trusts: nothing. May be called by: tests.
  */
 import { fromHex, toHex } from '../../crypto/bytes.ts';
-import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
+import { canonicalBytes } from '../../crypto/log/canonical-json.ts';
+import type { Leaf } from '../../crypto/log/leaves.ts';
+import { inclusionProof, leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
+import { encodeTlogProof } from '../../crypto/log/tlog-proof.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
 import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
 import type { RunFixture } from '../testing.ts';
+import type { OwnProof } from './own-proofs.ts';
 import type { SignedReceipt } from './receipts-file.ts';
 
 export const DEVICE = 'ab'.repeat(16);
@@ -59,3 +63,23 @@ export const signed = (run: RunFixture, receipt: Receipt): SignedReceipt => {
   const bytes = encodeReceipt(receipt);
   return { receipt: bytes, signature: run.suite.sign(run.coordinator.secretKey, receiptStatement(bytes)) };
 };
+
+/** A proof of `leaf` as the log of `run` stood at `size`. */
+export function proofOf(
+  run: RunFixture,
+  leaf: Leaf,
+  what: OwnProof['what'],
+  round: number,
+  size = run.leaves.length,
+): OwnProof {
+  const leaves = run.leaves.slice(0, size).map((one) => canonicalBytes(one));
+  const index = run.leaves.indexOf(leaf);
+  const proof = encodeTlogProof({
+    extra: leaves[index]!,
+    index,
+    inclusion: inclusionProof(leaves, index),
+    checkpoint: run.checkpoint(size),
+  });
+  const planHash = 'planHash' in leaf ? leaf.planHash : run.parsed.hashHex;
+  return { what, planHash, round, proof };
+}

@@ -43,6 +43,14 @@ export const FINDING_TEXT: Readonly<Partial<Record<FindingCode, Pair>>> = {
   SUM_MISMATCH: pair('An opened sum is not the one in the log.', '解密的求和结果与日志不一致。'),
   SUM_UNCERTIFIED: pair('A sum was opened without a certificate.', '未经认证即解密了求和结果。'),
   MODEL_MISMATCH: pair('The chain of models is broken.', '模型链中断。'),
+  STALENESS_MISMATCH: pair(
+    'A sum was released later than the plan allows, or counted as fresher or staler than it was.',
+    '某个求和的发布晚于计划所允许，或其陈旧程度与日志不符。',
+  ),
+  CLIP_MISMATCH: pair(
+    'A published clip does not follow from the one before it.',
+    '公布的裁剪界限与前一轮不一致。',
+  ),
   RESERVATION_MISMATCH: pair('Reservations and settlements do not match.', '预留与结算不一致。'),
   SETTLEMENT_MISMATCH: pair('A settlement does not fit its certificate.', '结算与其证书不一致。'),
   MECHANISM_MISMATCH: pair(

@@ -12,6 +12,7 @@ import type { SignedReceipt } from '../../auditor/bundle/receipts-file.ts';
 import { fromHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError } from '../../crypto/error.ts';
 import type { SealingSecret } from '../../crypto/identity/sealed-file.ts';
+import type { PersonExport } from '../../protos/person-export.ts';
 import { type TrustOptions, trustOf, withTrust } from '../audit-trust.ts';
 import {
   type CommonOptions,
@@ -27,7 +28,7 @@ import { EXIT_FAILURE, naming } from '../failure.ts';
 import { painter, printable, renderTable } from '../terminal.ts';
 
 interface ProveOptions extends CommonOptions, TrustOptions, PassphraseOptions {
-  readonly bundle: readonly string[];
+  readonly bundle?: readonly string[];
   readonly keyFile?: string;
 }
 
@@ -38,6 +39,7 @@ export function prove(): Command {
       'the logs. Exit code 1 if a receipt is not proven or the log charges what no receipt speaks of.',
     examples: [
       'audit prove my-part.json --bundle heart.bundle --bundle sleep.bundle',
+      'audit prove my-part.json',
       'audit prove ~/.pulsefold/phone --passphrase-file p.txt --bundle heart.bundle --json',
     ],
   })
@@ -45,7 +47,11 @@ export function prove(): Command {
       '<receipts>',
       "what `client export` wrote, a receipts file (JSON), or the directory of a client's vault",
     )
-    .requiredOption('-b, --bundle <path>', 'bundle or run directory; repeatable', collect)
+    .option(
+      '-b, --bundle <path>',
+      'bundle or run directory; repeatable. Without one of a plan, its rounds rest on the proofs in the export.',
+      collect,
+    )
     .option('--key-file <file>', 'file of 32 random bytes as hexadecimal that opens the vault');
   return withTrust(withPassphrase(command)).action(proveOwn);
 }
@@ -55,7 +61,7 @@ async function proveOwn(path: string, options: ProveOptions): Promise<void> {
   const { describeFault } = await import('../../auditor/bundle/read.ts');
   const { openHistoryRun, proveHistory } = await import('../../auditor/bundle/history.ts');
   const trust = await trustOf(options);
-  const runs = options.bundle.flatMap((bundle): HistoryRun[] =>
+  const audited = (options.bundle ?? []).flatMap((bundle): HistoryRun[] =>
     withEvidence(bundle, (directories, _facts, faults) => {
       ensure(
         faults.length === 0,
@@ -65,21 +71,34 @@ async function proveOwn(path: string, options: ProveOptions): Promise<void> {
       return directories.map((directory) => openHistoryRun(directory, trust));
     }),
   );
-  const suites = [...new Set(runs.map((run) => run.parsed.plan.suite))];
-  const { receipts, ...keepsakes } = await ownPartAt(path, suites, options);
+  const { receipts, plans, ...keepsakes } = await ownPartAt(path, audited, options);
+  const { ownRunOf } = await import('../../auditor/bundle/own-run.ts');
+  const known = new Set(audited.map(({ parsed }) => parsed.hashHex));
+  const runs = [
+    ...audited,
+    ...plans
+      .filter(({ planHash }) => !known.has(planHash))
+      .map((plan) => ownRunOf(plan, keepsakes.logProofs ?? [])),
+  ];
   const history = proveHistory(receipts, runs, keepsakes);
-  const pinned = trust.logKey !== undefined || trust.planHash !== undefined || trust.approvers !== undefined;
+  // Pins are held against bundles.
+  const pinned =
+    history.unaudited.length === 0 &&
+    (trust.logKey !== undefined || trust.planHash !== undefined || trust.approvers !== undefined);
   if (options.json) printJson({ ...history, pinned });
   else printHistory(history, pinned);
   if (!history.ok) process.exitCode = EXIT_FAILURE;
 }
 
-/** Receipts, and what proves more where it was kept. */
-type OwnPart = OwnKeepsakes & { readonly receipts: readonly SignedReceipt[] };
+/** Receipts, plans, and what proves more where it was kept. */
+type OwnPart = OwnKeepsakes & {
+  readonly receipts: readonly SignedReceipt[];
+  readonly plans: PersonExport['plans'];
+};
 
 async function ownPartAt(
   path: string,
-  suites: readonly ('intl' | 'gm')[],
+  audited: readonly HistoryRun[],
   options: ProveOptions,
 ): Promise<OwnPart> {
   const stat = lstatSync(path, { throwIfNoEntry: false });
@@ -90,15 +109,18 @@ async function ownPartAt(
     ensure(stat.size <= RECEIPTS_BYTES_MAX, 'DATA_INVALID', `${path}: too long for receipts`);
     const bytes = new Uint8Array(await naming(path, () => readFile(path)));
     const receipts = parseReceiptsFile(bytes);
-    if (!claimsPersonExport(bytes)) return { receipts };
-    const { logProofs, consents, device, madeMs } = parsePersonExport(bytes);
-    const pseudonyms = device.pseudonyms.map(({ pseudonym }) => pseudonym);
-    return { receipts, logProofs, consents, writer: { pseudonyms, madeMs } };
+    return claimsPersonExport(bytes) ? partOf(receipts, parsePersonExport(bytes)) : { receipts, plans: [] };
   }
   // The directory of the client's config, or the vault itself.
   const vault = [path, join(path, 'vault')].find(isVault);
   ensure(vault, 'NOT_FOUND', `${path}: holds no vault; name the directory in the client's config`);
-  return vaultPart(vault, suites, await secretOf(options));
+  return vaultPart(vault, audited, await secretOf(options));
+}
+
+function partOf(receipts: readonly SignedReceipt[], own: PersonExport): OwnPart {
+  const { logProofs, consents, device, madeMs, plans } = own;
+  const pseudonyms = device.pseudonyms.map(({ pseudonym }) => pseudonym);
+  return { receipts, plans, logProofs, consents, writer: { pseudonyms, madeMs } };
 }
 
 /** A directory with sealed entries beside its key: a client's key file may have the same name as a vault's. */
@@ -119,24 +141,25 @@ async function secretOf(options: ProveOptions): Promise<SealingSecret> {
   return { key: fromHex(text) };
 }
 
-/** Opens the vault under the suite that one of the plans has. */
+/** Opens the vault under the suite that one of the plans has; what it keeps is what an export has. */
 async function vaultPart(
   path: string,
-  suites: readonly ('intl' | 'gm')[],
+  audited: readonly HistoryRun[],
   secret: SealingSecret,
 ): Promise<OwnPart> {
   const { openVault } = await import('../../client/vault/vault.ts');
   const { readVaultReceipts } = await import('../../client/vault/receipts.ts');
-  const { readKeepsakes } = await import('../../client/vault/keepsakes.ts');
+  const { exportOfVault } = await import('../../client/agent/export.ts');
+  const suites = new Set(audited.map(({ parsed }) => parsed.plan.suite));
+  const epochs = audited.map(({ parsed }) => parsed.plan.epoch);
   let refused: unknown;
-  for (const suite of suites) {
+  for (const suite of suites.size > 0 ? suites : (['intl', 'gm'] as const)) {
     try {
       const vault = await openVault(path, suite, secret);
       try {
         const receipts = await readVaultReceipts(vault);
         ensure(receipts.length > 0, 'DATA_EMPTY', `${path}: the vault holds no receipt yet`);
-        const { logProofs } = await readKeepsakes(vault);
-        return { receipts, logProofs: logProofs.map((proof) => ({ what: 'decision' as const, ...proof })) };
+        return partOf(receipts, await exportOfVault(vault, Date.now(), epochs));
       } finally {
         vault.close();
       }
@@ -149,7 +172,11 @@ async function vaultPart(
 }
 
 const problemText: Readonly<Record<History['problems'][number], string>> = {
-  BUNDLE_MISSING: 'receipts of a plan whose bundle was not given: add it with --bundle',
+  BUNDLE_MISSING:
+    'receipts of a plan that is not there: ask its operator for the bundle (audit export) and add it with --bundle',
+  LOG_NOT_SHOWN:
+    'the export has no proof of this certificate or charge: add the bundle with --bundle, or export again while the ' +
+    'coordinator answers (client export without --offline)',
   RECEIPT_MALFORMED: 'a receipt cannot be read',
   RECEIPT_NOT_SIGNED: "a receipt does not carry the signature of the plan's coordinator",
   RECEIPT_TWICE: 'a receipt was given twice; it counts once',
@@ -233,6 +260,13 @@ function printHistory(history: History, pinned: boolean): void {
     printLine(`${logProofs.agree} of ${logProofs.given} own proofs of logging agree with the logs here.`);
   if (consents.given > 0)
     printLine(`${consents.proven} of ${consents.given} own consents stand in the logs here.`);
+  for (const { planHash, planName, rests } of history.unaudited)
+    printLine(
+      rests === 'unknown'
+        ? `Neither plan nor bundle of ${planHash.slice(0, 12)}.`
+        : `No bundle of ${planName} (${planHash.slice(0, 12)}): its rounds rest on your own proofs. Only a bundle shows ` +
+            'that nothing else was charged to you, that no consent was made up, and that the run passes its audit.',
+    );
   printLine(
     'ε is recomputed from the plans and certified cohorts; it holds for what these bundles show, no more.',
   );

@@ -57,6 +57,7 @@ export function command(): Command {
 async function print(comparison: Comparison): Promise<void> {
   const { METRICS } = await import('../../experiments/runs/task-metrics.ts');
   const { intervalText, signedText } = await import('../../experiments/runs/page.ts');
+  const { PER_DEVICE_COLUMNS, perDeviceRows } = await import('../../experiments/runs/per-device.ts');
   const { conditions, differences, metrics, notes } = comparison;
   for (const metric of metrics) {
     const { title, better, digits } = METRICS[metric];
@@ -86,6 +87,10 @@ async function print(comparison: Comparison): Promise<void> {
       ),
     );
   }
+  const costs = conditions.flatMap(({ name, perDevice }) =>
+    perDevice ? perDeviceRows(perDevice).map((row) => [name, ...row]) : [],
+  );
+  if (costs.length > 0) process.stdout.write(renderTable(['condition', ...PER_DEVICE_COLUMNS], costs));
   process.stdout.write(
     renderFields([
       ['reference', comparison.reference],

@@ -47,7 +47,7 @@ describe('run', () => {
     const { out, told } = await run(file, '--out', folder('one'));
     expect(out).toMatch(/federated .*0\.\d{4} \[/);
     expect(out).toMatch(
-      /ran +seal: none, identity: none, store: memory, engine: kernel, noise: seeded, not private/,
+      /ran +seal: none, identity: none, devices: seeds, store: memory, engine: kernel, noise: seeded, not private/,
     );
     expect(out).toMatch(/figures +Harness: all test rows in one place, outside the guarantee/);
     expect(told).toMatch(/rounds: .*done/);

@@ -156,7 +156,7 @@ async function run(file: ExperimentFile, options: RunFlags): Promise<void> {
 
 /** A terminal is too narrow for all; the page has them. */
 const isShown = (name: string): boolean =>
-  !/^(calibration_error|rmse|personal_worst|r_squared|worst)/.test(name);
+  !/^(calibration_error|rmse|personal_worst|r_squared|worst|federated_(?!auc))/.test(name);
 
 async function print({ summary, directory, unitsKept }: FinishedRun): Promise<void> {
   const { METRICS } = await import('../../experiments/runs/task-metrics.ts');
@@ -186,11 +186,20 @@ async function print({ summary, directory, unitsKept }: FinishedRun): Promise<vo
   );
   for (const warning of warningsOf(summary))
     process.stderr.write(`${painter(process.stderr)('yellow', warning)}\n`);
+  const { PER_DEVICE_COLUMNS, perDeviceNote, perDeviceRows } = await import(
+    '../../experiments/runs/per-device.ts'
+  );
+  const [first] = summary.points.flatMap(({ per_device }) => per_device ?? []);
+  const costs = summary.points.flatMap(({ label, per_device }) =>
+    per_device ? perDeviceRows(per_device).map((row) => [...(several ? [label] : []), ...row]) : [],
+  );
+  if (first) process.stdout.write(renderTable([...(several ? ['point'] : []), ...PER_DEVICE_COLUMNS], costs));
   const directoryText = relative(process.cwd(), directory) || '.';
   process.stdout.write(
     renderFields([
       ['figures', summary.evaluation],
       ['brackets', summary.interval],
+      ...(first ? [['a device', perDeviceNote(first)] as const] : []),
       ['ran', ranText(summary)],
       [
         'seeds',

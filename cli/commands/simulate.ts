@@ -10,11 +10,12 @@ import { type Command, Option } from 'commander';
 import type { SimulationOptions } from '../../experiments/simulation/index.ts';
 import type { StudyReport } from '../../experiments/simulation/study.ts';
 import { type CommonOptions, integerBetween, leaf, printJson, printLine } from '../command.ts';
-import { createProgress, renderFields } from '../terminal.ts';
+import { createProgress, renderFields, renderTable } from '../terminal.ts';
 
 interface SimulateFlags extends CommonOptions {
   readonly seal?: SimulationOptions['seal'];
   readonly identity?: SimulationOptions['identity'];
+  readonly devicesAs?: NonNullable<SimulationOptions['devices']>;
   readonly store?: SimulationOptions['store'];
   readonly directory?: string;
   readonly devices?: number;
@@ -33,6 +34,7 @@ export function command(): Command {
     examples: [
       'simulate experiments/plans/cardio-phones.yaml --json',
       'simulate experiments/plans/cardio-phones.yaml --devices 1000000 --rounds 3',
+      'simulate experiments/plans/cardio-phones.yaml --identity signed --store sqlite',
       'simulate experiments/plans/cardio-phones.yaml --devices 200 --seal shares --identity signed --store sqlite',
     ],
   })
@@ -40,6 +42,12 @@ export function command(): Command {
     .addOption(new Option('--seal <how>', 'how sums stay closed').choices(['none', 'bfv', 'shares']))
     .addOption(
       new Option('--identity <how>', 'whether devices have keys and sign').choices(['none', 'signed']),
+    )
+    .addOption(
+      new Option(
+        '--devices-as <form>',
+        'with signatures: whole client agents (default up to 200 devices) or seeds',
+      ).choices(['agents', 'seeds']),
     )
     .addOption(
       new Option('--store <where>', "where the coordinator's state lies").choices(['memory', 'sqlite']),
@@ -76,7 +84,15 @@ async function run(file: string, flags: SimulateFlags): Promise<void> {
     });
     progress.finish();
     if (json) printJson(report);
-    else printLine(renderFields(fieldsOf(report)));
+    else {
+      printLine(renderFields(fieldsOf(report)));
+      const { PER_DEVICE_COLUMNS, perDeviceNote, perDeviceOf, perDeviceRows } = await import(
+        '../../experiments/runs/per-device.ts'
+      );
+      const figures = perDeviceOf(report.perDevice);
+      process.stdout.write(renderTable([...PER_DEVICE_COLUMNS], perDeviceRows(figures)));
+      printLine(perDeviceNote(figures));
+    }
   } finally {
     if (own && home !== undefined) rmSync(home, { recursive: true, force: true });
   }
@@ -92,7 +108,10 @@ function fieldsOf(report: StudyReport): [string, string][] {
   const spent = report.epsilonSpent?.toFixed(4) ?? 'none';
   return [
     ['experiment', `${report.experiment}, plan ${report.planHash.slice(0, 12)}`],
-    ['ran with', `seal ${label.seal}, identity ${label.identity}, store ${label.store}`],
+    [
+      'ran with',
+      `seal ${label.seal}, identity ${label.identity} (devices: ${label.devices}), store ${label.store}`,
+    ],
     ['noise', label.noise],
     ['engine', `${label.engine}, ${label.workers} worker threads`],
     ['devices', `${report.devices} (${report.population}); cohorts of at most ${report.cohortMax}`],
@@ -107,6 +126,6 @@ function fieldsOf(report: StudyReport): [string, string][] {
       report.epsilon === null ? 'none: no privacy' : `${spent} of ${report.epsilon} at delta ${report.delta}`,
     ],
     ['test rows (harness)', metrics],
-    ['log root', report.logRoot],
+    ['log root', report.logRepeats ? report.logRoot : `${report.logRoot} (does not repeat)`],
   ];
 }

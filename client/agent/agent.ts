@@ -6,13 +6,12 @@
  * Trusts: its identity bundle, its pins, its configuration, the engine and sealer it was given.
  * May be called by: client/, cli/ (through join.ts), experiments/.
  */
-import { toHex, utf8 } from '../../crypto/bytes.ts';
+import { toHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { type RandomSource, systemRandom } from '../../crypto/random.ts';
 import { parse } from '../../protos/fields.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
-import { checkInStatement, ledgerPseudonym } from '../../protos/statements.ts';
 import {
   type AgentOptions,
   type AgentTiming,
@@ -27,6 +26,7 @@ import { type Clock, isTransient, retryWhileUnavailable, systemClock } from './c
 import { type DeviceData, requireConditions, requireData } from './eligibility.ts';
 import { acceptPlan, type PlanSession } from './invitation.ts';
 import { LogKeeper } from './log-keeper.ts';
+import { ownPseudonym, signCheckIn } from './own-statements.ts';
 import { type OwnEntry, verifyReceipt } from './receipts.ts';
 import { bookReceipt, chargedText } from './reconcile.ts';
 import { isDeclining, outOfPlan } from './refusals.ts';
@@ -97,8 +97,8 @@ export class ClientAgent {
     const { plan } = session.parsed;
     await store.putPlan(session.parsed.hashHex, session.parsed.bytes);
     const deviceData = typeof data === 'function' ? await data(plan) : data;
-    const secret = this.#suite.mac(identity.signing.secretKey, utf8('pulsefold/v1/ledger-secret'));
-    this.#joined = { session, data: deviceData, pseudonym: ledgerPseudonym(this.#suite, secret, plan.epoch) };
+    const pseudonym = ownPseudonym(this.#suite, identity.signing.secretKey, plan.epoch);
+    this.#joined = { session, data: deviceData, pseudonym };
     this.#logger.info({ plan: plan.name, planHash: session.parsed.hashHex.slice(0, 12) }, 'plan accepted');
     return session;
   }
@@ -205,8 +205,8 @@ export class ClientAgent {
     const planHash = session.parsed.hash;
     return this.#retry(async () => {
       const timeMs = this.#clock.nowMs();
-      const statement = checkInStatement({ planHash, deviceId: this.deviceId, pseudonym, timeMs });
-      const signature = this.#suite.sign(identity.signing.secretKey, statement);
+      const fields = { planHash, deviceId: this.deviceId, pseudonym, timeMs };
+      const signature = signCheckIn(this.#suite, identity.signing.secretKey, fields);
       const waitMs = this.#timing.checkInWaitMs;
       const roundAfter = Math.max(this.#finishedRound(), this.#declinedRound);
       return parse(

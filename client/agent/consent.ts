@@ -29,6 +29,7 @@ import {
 } from '../../protos/consent.ts';
 import { parse } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import type { PlanSession } from './invitation.ts';
 import type { ClientState } from './store.ts';
 import { type WithdrawalParts, withdrawalFrom } from './withdraw.ts';
 
@@ -219,18 +220,26 @@ export async function giveConsent(
   // One with an end is replaced: without --expires a person now agrees until they withdraw.
   if (known?.receipt !== undefined && parsedOf(known).expiresMs === undefined)
     return consentReceiptRecord.parse(utf8(known.receipt));
-  const stored = sign(p, parsed, nowMs, expiresMs);
+  const stored = signConsent(p, nowMs, expiresMs);
   state.consents = [...state.consents, stored].slice(-CONSENTS_MAX);
   await p.save();
   return await send(p, stored);
 }
 
-function sign(
-  { session, identity, pseudonym }: WithdrawalParts,
-  parsed: ParsedPlan,
+/** What a consent is signed with. */
+export interface ConsentingDevice {
+  readonly session: PlanSession;
+  readonly identity: Pick<WithdrawalParts['identity'], 'subjectId' | 'signing'>;
+  readonly pseudonym: Uint8Array;
+}
+
+/** The signed statement of a device that consents to the plan of its session. Throws WRONG_PLAN. */
+export function signConsent(
+  { session, identity, pseudonym }: ConsentingDevice,
   timeMs: number,
-  expiresMs: number | undefined,
+  expiresMs?: number,
 ): StoredConsent {
+  const { parsed } = session;
   const { plan, hashHex } = parsed;
   const bytes = consentRecord.encode({
     version: 1,
@@ -253,11 +262,31 @@ function sign(
 
 async function send(p: WithdrawalParts, stored: StoredConsent): Promise<ConsentReceipt> {
   const { session, state, transport } = p;
-  const { parsed, suite } = session;
   const consent = utf8(stored.consent);
   const signature = fromHex(stored.signature);
   ensure(transport.consent, 'UNAVAILABLE', 'this connection carries no consents');
-  const reply = parse(consentReply, await transport.consent({ consent, signature }));
+  const reply = await transport.consent({ consent, signature });
+  const { receipt, receiptBytes, receiptSignature } = verifyConsentReceipt(session, stored, reply);
+  state.consents = state.consents.map((one) =>
+    one.consent === stored.consent
+      ? { ...one, receipt: fromUtf8(receiptBytes), receiptSignature: toHex(receiptSignature) }
+      : one,
+  );
+  await p.save();
+  return receipt;
+}
+
+/** The coordinator's receipt for this very consent. Throws BAD_SIGNATURE or MALFORMED_MESSAGE. */
+export function verifyConsentReceipt(
+  { parsed, suite }: PlanSession,
+  stored: Pick<StoredConsent, 'consent' | 'signature'>,
+  message: unknown,
+): {
+  readonly receipt: ConsentReceipt;
+  readonly receiptBytes: Uint8Array;
+  readonly receiptSignature: Uint8Array;
+} {
+  const reply = parse(consentReply, message);
   ensure(
     suite.verify(
       fromHex(parsed.plan.coordinatorPublicKey),
@@ -268,9 +297,10 @@ async function send(p: WithdrawalParts, stored: StoredConsent): Promise<ConsentR
     'the receipt of the consent is not signed by the coordinator of the plan',
   );
   const receipt = consentReceiptRecord.parse(reply.receipt);
-  const given = parsedOf(stored);
+  const given = consentRecord.parse(utf8(stored.consent));
   const own =
-    receipt.commitment === statementCommitment(suite, consentStatement(consent), signature) &&
+    receipt.commitment ===
+      statementCommitment(suite, consentStatement(utf8(stored.consent)), fromHex(stored.signature)) &&
     receipt.deviceId === given.deviceId &&
     receipt.pseudonym === given.pseudonym &&
     receipt.planHash === given.planHash &&
@@ -278,11 +308,5 @@ async function send(p: WithdrawalParts, stored: StoredConsent): Promise<ConsentR
     receipt.purposeDigest === given.purposeDigest &&
     receipt.expiresMs === given.expiresMs;
   ensure(own, 'MALFORMED_MESSAGE', 'the receipt speaks of another consent than this device gave');
-  state.consents = state.consents.map((one) =>
-    one.consent === stored.consent
-      ? { ...one, receipt: fromUtf8(reply.receipt), receiptSignature: toHex(reply.signature) }
-      : one,
-  );
-  await p.save();
-  return receipt;
+  return { receipt, receiptBytes: reply.receipt, receiptSignature: reply.signature };
 }

@@ -1,17 +1,19 @@
 /**
  * A person's export (docs/person-export.md): what this device keeps, and what the coordinator says it holds.
  *
- * Trusts: whoever opened the vault. May be called by: client/agent/rights.ts.
+ * Trusts: whoever opened the vault. May be called by: client/agent/rights.ts, cli/ (`audit prove` of a vault).
  */
 import { fromHex, fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
-import type { Suite } from '../../crypto/identity/suite.ts';
+import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { PERSON_EXPORT_FORMAT, type PersonExport } from '../../protos/person-export.ts';
 import { parsePlanBytes } from '../../protos/plan.ts';
 import { parseReceipt } from '../../protos/receipt.ts';
 import { ledgerPseudonym } from '../../protos/statements.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
-import type { Keepsakes } from '../vault/keepsakes.ts';
-import type { ClientState, StoredReceipt } from './store.ts';
+import { type Keepsakes, readKeepsakes } from '../vault/keepsakes.ts';
+import { readVaultReceipts } from '../vault/receipts.ts';
+import type { Vault } from '../vault/vault.ts';
+import { type ClientState, readVaultState, type StoredReceipt } from './store.ts';
 import type { VerifiedReport } from './subject-access.ts';
 
 export interface ExportParts {
@@ -25,9 +27,34 @@ export interface ExportParts {
   /** Local tables as they are read, by the names in the configuration. */
   readonly data: readonly { readonly name: string; readonly text: string }[] | undefined;
   readonly nowMs: number;
+  /** Epochs whose pseudonyms are given beside those of the plans that this device has accepted. */
+  readonly epochs?: readonly string[];
 }
 
 const decimal = (value: number): string => value.toFixed(45).replace(/\.?0+$/, '');
+
+/**
+ * What an open vault keeps, without asking the coordinator; `epochs` as above. Throws NOT_FOUND before the client has
+ * enrolled, FILE_SEALED for an entry that was altered.
+ */
+export async function exportOfVault(
+  vault: Vault,
+  nowMs: number,
+  epochs: readonly string[] = [],
+): Promise<PersonExport> {
+  const identity = await vault.loadIdentity();
+  return personExportOf({
+    identity,
+    suite: getSuite(identity.suite),
+    state: await readVaultState(vault),
+    receipts: await readVaultReceipts(vault),
+    keepsakes: await readKeepsakes(vault),
+    report: undefined,
+    data: undefined,
+    nowMs,
+    epochs,
+  });
+}
 
 export function personExportOf(p: ExportParts): PersonExport {
   const { identity, suite, state, keepsakes, report, data } = p;
@@ -36,7 +63,7 @@ export function personExportOf(p: ExportParts): PersonExport {
     const { name, purpose, epoch } = parsePlanBytes(utf8(plan)).plan;
     return { planHash, name, purpose, epoch, plan };
   });
-  const pseudonyms = [...new Set(plans.map(({ epoch }) => epoch))]
+  const pseudonyms = [...new Set([...plans.map(({ epoch }) => epoch), ...(p.epochs ?? [])])]
     .sort()
     .map((epoch) => ({ epoch, pseudonym: toHex(ledgerPseudonym(suite, secret, epoch)) }));
   return {

@@ -76,23 +76,22 @@ export class RoundProtector {
   readonly #protector: PersonProtector;
   readonly #layout: DigitLayout;
   readonly #values: Int32Array;
-  readonly #digitCount: number;
+  readonly #digits: Int32Array;
 
   constructor(parsed: ParsedPlan, config: RoundConfig) {
     const mechanism = mechanismOfRound(parsed, config);
     this.#protector = new PersonProtector(mechanism);
     this.#layout = layoutOf(parsed, config.kind);
     this.#values = new Int32Array(mechanism.dimension);
-    this.#digitCount = config.digitCount;
+    this.#digits = new Int32Array(config.digitCount);
   }
 
-  /** Throws DATA_INVALID, VECTOR_LENGTH_MISMATCH. */
+  /** Holds until the next call. Throws DATA_INVALID, VECTOR_LENGTH_MISMATCH. */
   digits(update: Float64Array, random: RandomSource): Int32Array {
     this.#protector.protect(update, random, this.#values);
-    const digits = toDigits(this.#values, this.#layout);
+    toDigits(this.#values, this.#layout, this.#digits);
     this.#values.fill(0);
-    ensure(digits.length === this.#digitCount, 'INTERNAL', 'digits do not fit the round');
-    return digits;
+    return this.#digits;
   }
 }
 

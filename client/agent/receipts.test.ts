@@ -9,7 +9,8 @@ import { verifyReceipt } from './receipts.ts';
 import { MemoryClientStore } from './store.ts';
 import { RandomSealer } from './testing.ts';
 import { agentOf } from './testing-agent.ts';
-import { FakeCoordinator, type FakeRound, hexed } from './testing-coordinator.ts';
+import { FakeCoordinator, hexed } from './testing-coordinator.ts';
+import type { FakeRound } from './testing-fake-round.ts';
 
 /** A device whose upload of round 1 is acknowledged and undecided. */
 async function uploaded(fate: FakeRound['fate']) {
@@ -332,6 +333,20 @@ describe('the bytes of a receipt', () => {
     });
     const key = fromHex(coordinator.parsed.plan.coordinatorPublicKey);
     expect(coordinator.suite.verify(key, receiptStatement(receipt), signature)).toBe(true);
+    // A quorum that was found once is not looked for again; one that differs in a byte is.
+    const honest = coordinator.receiptOf(1);
+    const { certificate } = honest;
+    const flipped = (text: string) => (text[0] === '0' ? '1' : '0') + text.slice(1);
+    const altered = [
+      { signatures: certificate!.signatures.map((one) => ({ ...one, signature: flipped(one.signature) })) },
+      { cohortRoot: flipped(certificate!.cohortRoot) },
+    ];
+    for (const change of altered) {
+      const forged = coordinator.signReceipt(withCertificate(honest, change));
+      const verify = () => verifyReceipt(session, entry, forged.receipt, forged.signature);
+      expect(verify).toThrow(expect.objectContaining({ code: 'QUORUM_NOT_REACHED' }));
+    }
+    expect(verifyReceipt(session, entry, receipt, signature).effect).toBe('charged');
   });
 });
 

@@ -83,25 +83,33 @@ const ownLeafHash = ({ statement }: OwnEntry): Uint8Array => leafHash(entryLeaf(
 
 type HolderSignatures = readonly { readonly holderId: string; readonly signature: string }[];
 
-/** Distinct holders of the plan, each counted once however often it is listed. Throws QUORUM_NOT_REACHED. */
-function requireQuorum(
-  { parsed, suite }: PlanSession,
-  statement: Uint8Array,
-  signatures: HolderSignatures,
-): void {
-  const valid = parsed.plan.holders.filter((holder) =>
-    signatures.some(
-      ({ holderId, signature }) =>
-        holderId === holder.id &&
-        suite.verify(fromHex(holder.signingPublicKey), statement, fromHex(signature)),
-    ),
-  );
+/** By session: statement and signatures of the quorum that was found last; a round's receipts all carry the same. */
+const lastQuorums = new WeakMap<PlanSession, string>();
+
+/**
+ * Distinct holders of the plan, each counted once however often it is listed; no more are looked at than a quorum needs.
+ * Throws QUORUM_NOT_REACHED.
+ */
+function requireQuorum(session: PlanSession, statement: Uint8Array, signatures: HolderSignatures): void {
+  const asked = JSON.stringify([toHex(statement), signatures]);
+  if (lastQuorums.get(session) === asked) return;
+  const { parsed, suite } = session;
   const quorum = quorumOf(parsed.plan);
+  let valid = 0;
+  for (const holder of parsed.plan.holders) {
+    if (valid === quorum) break;
+    const key = fromHex(holder.signingPublicKey);
+    const has = signatures.some(
+      ({ holderId, signature }) => holderId === holder.id && suite.verify(key, statement, fromHex(signature)),
+    );
+    if (has) valid++;
+  }
   ensure(
-    valid.length >= quorum,
+    valid >= quorum,
     'QUORUM_NOT_REACHED',
-    `the receipt carries ${valid.length} valid holder signatures, the plan asks for ${quorum}`,
+    `the receipt carries ${valid} valid holder signatures, the plan asks for ${quorum}`,
   );
+  lastQuorums.set(session, asked);
 }
 
 function verifyCohort(

@@ -18,7 +18,7 @@ import { readVaultReceipts } from '../vault/receipts.ts';
 import { createVault } from '../vault/vault.ts';
 import { disclosureOf, giveConsent } from './consent.ts';
 import { eraseAtCoordinator } from './erase.ts';
-import { personExportOf } from './export.ts';
+import { exportOfVault, personExportOf } from './export.ts';
 import { MemoryClientStore, openVaultStore } from './store.ts';
 import { askSubjectAccess } from './subject-access.ts';
 import { FakeClock, RandomSealer } from './testing.ts';
@@ -279,6 +279,13 @@ describe('an export from a vault', () => {
       coordinator: { report: { kind: 'subject-access-report' } },
     });
     expect(Number(made.charges[0]!.amount)).toBeGreaterThan(0);
+    // Without the coordinator, from the vault alone.
+    const { coordinator: _report, data: _data, logProofs, device, ...kept } = made;
+    const { epoch } = device.pseudonyms[0]!;
+    await vault.saveIdentity(coordinator.identity);
+    const alone = await exportOfVault(vault, 5, ['later']);
+    expect(alone).toMatchObject({ ...kept, logProofs: logProofs.filter(({ what }) => what === 'decision') });
+    expect(alone.device.pseudonyms.map((one) => one.epoch)).toEqual([epoch, 'later']);
     // What is secret stays: no key is in it.
     const { signing, sealing, tlsKeyPem } = coordinator.identity;
     const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');

@@ -12,7 +12,7 @@ import type { RandomSource } from '../../crypto/random.ts';
 import type { SealedParts } from '../../crypto/secagg/scheme.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
-import { type UploadStatement, uploadDigest, uploadStatement } from '../../protos/statements.ts';
+import { type UploadStatement, uploadDigest } from '../../protos/statements.ts';
 import { strategyOf } from '../../protos/strategies/index.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { TrainEngine } from '../training/engine.ts';
@@ -29,6 +29,7 @@ import {
   fetchBlob,
   type PlanSession,
 } from './invitation.ts';
+import { signUpload } from './own-statements.ts';
 import { fillNoise, protectContribution } from './protect.ts';
 import type { Invitation } from './replies.ts';
 import type { Sealer, SealRequest } from './seal.ts';
@@ -122,7 +123,7 @@ async function makeUpload(
     deviceId: identity.subjectId,
     digest: uploadDigest(session.suite, body, holderPart),
   };
-  const signature = session.suite.sign(identity.signing.secretKey, uploadStatement(statement));
+  const signature = signUpload(session.suite, identity.signing.secretKey, statement);
   const upload: SealedUpload = {
     planHash: session.parsed.hashHex,
     round: config.round,

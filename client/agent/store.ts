@@ -205,6 +205,13 @@ export async function openVaultStore(vault: Vault): Promise<ClientStore> {
   return new VaultClientStore(vault, await lockDirectory(vault.dir));
 }
 
+/** The agent's state in its vault; reading needs no lock. Throws FILE_SEALED. */
+export async function readVaultState(vault: Vault): Promise<ClientState> {
+  // Only a state that was never written is empty; one that cannot be read must not look like a fresh budget.
+  if (!(await vault.has(STATE))) return emptyState();
+  return parseState(await vault.get(STATE));
+}
+
 class VaultClientStore implements ClientStore {
   readonly #vault: Vault;
   readonly #unlock: () => Promise<void>;
@@ -214,10 +221,8 @@ class VaultClientStore implements ClientStore {
     this.#unlock = unlock;
   }
 
-  async loadState(): Promise<ClientState> {
-    // Only a state that was never written is empty; one that cannot be read must not look like a fresh budget.
-    if (!(await this.#vault.has(STATE))) return emptyState();
-    return parseState(await this.#vault.get(STATE));
+  loadState(): Promise<ClientState> {
+    return readVaultState(this.#vault);
   }
 
   async saveState(state: ClientState): Promise<void> {

@@ -19,7 +19,7 @@ import { parameterCount } from '../../protos/model.ts';
 import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval, quorumOf } from '../../protos/plan.ts';
 import { digitCountOf } from '../../protos/plan-scheme.ts';
 import { encodeReceipt, type Receipt } from '../../protos/receipt.ts';
-import { type EncodedRoundConfig, encodeRoundConfig, type RoundKind } from '../../protos/round-config.ts';
+import { encodeRoundConfig, type RoundKind } from '../../protos/round-config.ts';
 import {
   abortStatement,
   acknowledgementStatement,
@@ -36,30 +36,8 @@ import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { Pins } from './invitation.ts';
 import { type Changes, enrolledClient, type Holder, planValue, START_MS } from './testing.ts';
 import { chargeOfRound, withdrawalReply } from './testing-answers.ts';
-import type {
-  CheckInRequest,
-  RoundRequest,
-  RoundsTransport,
-  UploadHeader,
-  WithdrawRequest,
-} from './transport.ts';
-
-export interface FakeRound {
-  readonly kind: RoundKind;
-  config: EncodedRoundConfig;
-  committeeKey: Uint8Array;
-  signatures: { holderId: string; signature: Uint8Array }[];
-  /** What becomes of the device's upload; `open` gives no receipt yet. */
-  fate: 'certified' | 'late' | 'rejected' | 'aborted' | 'open';
-  upload?: { header: UploadHeader; received: Uint8Array; acknowledged: boolean; late: boolean };
-}
-
-/** Every call, in order, with copies of what was sent. */
-export interface Sent {
-  readonly offset: number;
-  readonly data: Uint8Array;
-  readonly header: UploadHeader;
-}
+import type { FakeRound, Sent } from './testing-fake-round.ts';
+import type { CheckInRequest, RoundRequest, RoundsTransport, WithdrawRequest } from './transport.ts';
 
 type Method = Exclude<keyof RoundsTransport, 'close'>;
 type Interceptor = (reply: never, request: never) => unknown;

@@ -10,8 +10,9 @@ import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts'
 import type { Suite } from '../../crypto/identity/suite.ts';
 import type { RandomSource } from '../../crypto/random.ts';
 import { CHUNK_BYTES_MAX, parse } from '../../protos/fields.ts';
-import { acknowledgementStatement, lateStatement, type UploadStatement } from '../../protos/statements.ts';
+import type { UploadStatement } from '../../protos/statements.ts';
 import { type Clock, retryWhileUnavailable } from './clock.ts';
+import { requireAnswerSigned } from './own-statements.ts';
 import { getUploadStateReply, type PutUploadReply, putUploadReply } from './replies.ts';
 import type { RoundsTransport, UploadHeader } from './transport.ts';
 
@@ -102,11 +103,6 @@ function finish(
   { suite, coordinatorPublicKey, statement }: UploadTask,
   reply: PutUploadReply,
 ): UploadOutcome {
-  const { planHash, round, deviceId, digest } = statement;
-  const claimed = reply.late
-    ? lateStatement({ planHash, round, deviceId, digest })
-    : acknowledgementStatement(statement);
-  const signed = suite.verify(coordinatorPublicKey, claimed, reply.signature);
-  ensure(signed, 'BAD_SIGNATURE', 'the answer to the upload is not signed by the coordinator of the plan');
+  requireAnswerSigned(suite, coordinatorPublicKey, statement, reply);
   return { progress: reply.late ? 'late' : 'acknowledged', coordinatorSignature: reply.signature };
 }

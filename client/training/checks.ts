@@ -7,7 +7,7 @@
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { TrainingData, TrainOptions } from './engine.ts';
 import type { ModelSpec } from './model.ts';
-import { parameterCount } from './model.ts';
+import { LEARNING_RATE_MAX, parameterCount } from './model.ts';
 
 /** Index of the first entry that is NaN or infinite, or −1. */
 export function firstNonFinite(values: Float32Array): number {
@@ -113,7 +113,10 @@ export function checkOptions(spec: ModelSpec, options: TrainOptions): void {
   const range = (holds: boolean, what: string): void => ensure(holds, 'FIELD_OUT_OF_RANGE', what);
   range(Number.isInteger(epochs) && epochs >= 1 && epochs <= 1000, 'epochs must be 1 to 1000');
   range(Number.isInteger(batchSize) && batchSize >= 1, 'batchSize must be a positive integer');
-  range(learningRate > 0 && learningRate <= 100, 'learningRate must be in (0, 100]');
+  range(
+    learningRate > 0 && learningRate <= LEARNING_RATE_MAX,
+    `learningRate must be in (0, ${LEARNING_RATE_MAX}]`,
+  );
   range(proximalMu >= 0 && proximalMu <= 1000, 'proximalMu must be in [0, 1000]');
   range(l2 >= 0 && l2 <= 1000, 'l2 must be in [0, 1000]');
   range(options.seed.length > 0 && options.seed.length <= 256, 'seed must have 1 to 256 characters');

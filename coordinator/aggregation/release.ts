@@ -44,6 +44,8 @@ export interface OpenedSum {
   readonly cohortCount: number;
   /** As the round's configuration states it, where the plan's clip adapts. */
   readonly clip?: string;
+  /** Releases since the version that the round started from, where rounds overlap; absent: 0. */
+  readonly staleness?: number;
   /** Members and validity of each group; null or absent: one sum. */
   readonly groups?: { readonly sizes: readonly number[]; readonly valid: readonly boolean[] } | null;
 }
@@ -58,7 +60,8 @@ export function meanUpdate(parsed: ParsedPlan, sum: OpenedSum): Float64Array {
   const { plan } = parsed;
   const mechanism = mechanismOfRound(parsed, { kind: 'training', ...sum });
   const mean = combinedMean(parsed, mechanism, sum);
-  const terms = { plan, clip: rationalToNumber(mechanism.clip), cohortCount: sum.cohortCount };
+  const { cohortCount, staleness = 0 } = sum;
+  const terms = { plan, clip: rationalToNumber(mechanism.clip), cohortCount, staleness };
   const direction = serverStrategyOf(plan.training.strategy).direction?.(mean, terms) ?? mean;
   const length = blobLength(plan);
   if (direction.length === length) return direction;
@@ -137,7 +140,10 @@ export interface TrainingRelease {
   readonly clip?: { readonly fractionWithin: number; readonly next: string };
 }
 
-/** One training release. */
+/**
+ * One training release.
+ * @param weights the newest blob, which the sum moves; where rounds overlap, not always the one that they started from
+ */
 export function releaseTraining(
   parsed: ParsedPlan,
   sum: OpenedSum,

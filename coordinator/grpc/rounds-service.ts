@@ -66,7 +66,7 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
     requireNotErased(services, device.deviceId);
     return device;
   };
-  const activeOf = (planHex: string) => plans.find(fromHex(planHex))?.active ?? null;
+  const roundOf = (planHex: string, round: number) => plans.find(fromHex(planHex))?.round(round) ?? null;
   return {
     name: 'Rounds',
     handlers: {
@@ -116,7 +116,7 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       getUploadState: (message: unknown, context: CallContext) => {
         const request = parse(getUploadStateRequest, message);
         const { deviceId } = deviceOf(context);
-        const { planHex, binding } = targetOf(services, request.configHash, activeOf);
+        const { planHex, binding } = targetOf(services, request.configHash, roundOf);
         const row = services.store.read('upload', (db) =>
           repository.getUpload(db, planHex, binding.round, deviceId),
         );
@@ -126,7 +126,7 @@ export function roundsService(services: RoundServices, plans: PlanDirectory): Se
       putUpload: async (message: unknown, context: CallContext) => {
         requireChunkFits(message);
         const request = parse(putUploadRequest, message);
-        const target = targetOf(services, request.header.configHash, activeOf);
+        const target = targetOf(services, request.header.configHash, roundOf);
         return putUpload(services, { target, device: deviceOf(context), ...request });
       },
       getReceipt: (message: unknown, context: CallContext) => {

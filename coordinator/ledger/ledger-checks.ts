@@ -6,7 +6,7 @@
 import { ensure } from '../../crypto/error.ts';
 import { floorSteps } from './ledger-amounts.ts';
 import type { QuotaLimit, RoundKey } from './ledger-events.ts';
-import type { Quota } from './ledger-types.ts';
+import type { Quota, SettleResult } from './ledger-types.ts';
 
 /** As many as a plan's cohort may have. */
 export const PSEUDONYMS_MAX = 1_000_000;
@@ -30,7 +30,8 @@ export function checkPseudonyms(pseudonyms: readonly string[]): string[] {
   const message = `ledger: at most ${PSEUDONYMS_MAX} pseudonyms`;
   ensure(pseudonyms.length <= PSEUDONYMS_MAX, 'FIELD_OUT_OF_RANGE', message);
   for (const pseudonym of pseudonyms) checkPseudonym(pseudonym);
-  return pseudonyms.length === 1 ? [...pseudonyms] : [...new Set(pseudonyms)].sort();
+  const ascends = pseudonyms.every((pseudonym, i) => i === 0 || pseudonyms[i - 1]! < pseudonym);
+  return ascends ? [...pseudonyms] : [...new Set(pseudonyms)].sort();
 }
 
 /** Ascending by name, on the grid. */
@@ -52,3 +53,14 @@ export function checkQuotas(quotas: readonly Quota[] | undefined): readonly Quot
 export const sameQuotas = (a: readonly QuotaLimit[], b: readonly QuotaLimit[]): boolean =>
   a.length === b.length &&
   a.every(({ name, limitSteps }, i) => name === b[i]!.name && limitSteps === b[i]!.limitSteps);
+
+/** Those of `held` that are included, and the others; both lists ascend. */
+export function partedBy(held: string[], included: readonly string[]): SettleResult {
+  if (held.length === included.length && held.every((pseudonym, i) => pseudonym === included[i]))
+    return { charged: held, released: [] };
+  const wanted = new Set(included);
+  return {
+    charged: held.filter((pseudonym) => wanted.has(pseudonym)),
+    released: held.filter((pseudonym) => !wanted.has(pseudonym)),
+  };
+}

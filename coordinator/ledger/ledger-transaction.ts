@@ -25,6 +25,7 @@ import {
   checkQuotas,
   checkRound,
   HASH,
+  partedBy,
   QUOTA_NAME,
   sameQuotas,
 } from './ledger-checks.ts';
@@ -160,7 +161,7 @@ export class LedgerTransaction {
    * the reservation.
    */
   settle(key: RoundKey, certificate: VerifiedCertificate, actual?: number | string): SettleResult {
-    const included = new Set(checkPseudonyms(certificate.included));
+    const included = checkPseudonyms(certificate.included);
     const ended = this.#ended(key, 'settled', certificate.hash);
     if (ended) return ended;
     const round = this.#tables.round(key);
@@ -168,14 +169,12 @@ export class LedgerTransaction {
     const paid = actual === undefined ? promised : chargeSteps(actual);
     ensure(paid <= promised, 'BUDGET_EXCEEDED', 'ledger: a round cannot cost more than was reserved for it');
     const held = round ? this.#tables.namesIn(key, 'reserved') : [];
-    const charged = held.filter((pseudonym) => included.has(pseudonym));
+    const { charged, released } = partedBy(held, included);
     ensure(
-      charged.length === included.size,
+      charged.length === included.length,
       'STATEMENT_CONFLICT',
       'ledger: the certificate names a participant without a reservation',
     );
-    const released =
-      charged.length === held.length ? [] : held.filter((pseudonym) => !included.has(pseudonym));
     this.#end(key, 'settled', certificate.hash, { charged, released }, paid);
     return { charged, released };
   }

@@ -10,6 +10,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { closeSync, existsSync, openSync, writeSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -258,6 +259,8 @@ function isConsistent(ledger: BudgetLedger): boolean {
 }
 
 if (import.meta.main) {
+  // A process that is killed leaves nothing compiled to the next one.
+  flushCompileCache();
   const [mode, path, ...numbers] = process.argv.slice(2);
   const [firstRound, rounds, people, fits, dawdleEvery, processes] = numbers.map(Number);
   await reserveAll({

@@ -4,39 +4,43 @@
  * Order matters for crashes: a freeze is durable before anyone is asked; a signature or partial decryption is stored
  * before the machine hears of it; settling is idempotent and done before the phase moves on. After SIGKILL the same
  * state is loaded, `resume`d and asks again. Its parts: acceptance.ts (verdicts on uploads), round-fold.ts (the running
- * sum), holder-talk.ts (signatures), opening.ts.
+ * sum), holder-talk.ts (signatures), opening.ts, round-entries.ts.
  * Trusts: its store. May be called by: coordinator/rounds/runner.ts.
  */
 import { fromHex } from '../../crypto/bytes.ts';
 import { ensure, isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
-import { CompactRange } from '../../crypto/log/merkle.ts';
 import type { SumScheme } from '../../crypto/secagg/scheme.ts';
-import { ENTRIES_PER_MESSAGE_MAX } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { EncodedRoundConfig } from '../../protos/round-config.ts';
 import type { CohortCertificate, RoundBinding } from '../../protos/statements.ts';
-import { type BodyPlaces, LocalShard } from '../aggregation/fold-shard.ts';
-import type { SpoolPlace, SpoolRound } from '../storage/spool.ts';
+import { LocalShard } from '../aggregation/fold-shard.ts';
+import type { SpoolRound } from '../storage/spool.ts';
 import { Acceptances } from './acceptance.ts';
-import { LeafMaker } from './cohort-leaves.ts';
 import { GroupFold } from './group-fold.ts';
-import type { Entry, HolderPort } from './holder-port.ts';
+import type { HolderPort } from './holder-port.ts';
 import { askAbort, askAcceptance, askCertificate } from './holder-talk.ts';
 import { advance, isFinal, type RoundEffect, type RoundEvent, type RoundState, resume } from './machine.ts';
 import { type Folds, Opening, withReusedAnswers } from './opening.ts';
+import { isTransient } from './patience.ts';
 import * as repository from './repository.ts';
+import { type DeviceEntry, type NotedUploads, RoundEntries } from './round-entries.ts';
 import { RoundFold } from './round-fold.ts';
 import type { RoundNews, RoundView } from './round-view.ts';
 import type { RoundServices } from './services.ts';
-import { bodyPlacesOf, holderPartsOf } from './upload-bytes.ts';
 
 const TICK_MS = 100;
 /** Uploads are reported no more often than this. */
 const REPORT_MS = 300;
-const NONE = new Uint8Array(0);
-/** Places of bodies in memory; others are looked up. */
-const PLACES_MAX = 100_000;
+/** What a round must know of the others of its plan. */
+export interface RoundNeighbours {
+  /** Resolves when every earlier round has ended: releases come in the order of rounds. */
+  earlierEnded(round: number): Promise<void>;
+  /** Called after everything that happens in this round. */
+  onStep(): void;
+}
+
+const ALONE: RoundNeighbours = { earlierEnded: async () => {}, onStep: () => {} };
 
 /** What talks and folds for the round; made when first needed, from what is stored. */
 interface Parts {
@@ -62,12 +66,8 @@ export class ActiveRound implements RoundView {
   /** The state here may differ from the store's: read it again before anything else. */
   #stale = false;
   #certificate: CohortCertificate | null = null;
-  #leaves: LeafMaker | null = null;
-  readonly #leafHashes = new Map<string, Uint8Array>();
-  /** Digests of uploads without statements. */
-  readonly #plain = new Map<string, string>();
-  /** Of bodies that are not folded yet. */
-  readonly #places = new Map<string, SpoolPlace>();
+  readonly #entries: RoundEntries;
+  readonly #among: RoundNeighbours;
 
   constructor(
     services: RoundServices,
@@ -75,12 +75,15 @@ export class ActiveRound implements RoundView {
     config: EncodedRoundConfig,
     holders: readonly HolderPort[],
     state: RoundState,
+    among: RoundNeighbours = ALONE,
   ) {
     this.services = services;
     this.parsed = parsed;
     this.config = config;
     this.at = { planHex: parsed.hashHex, round: config.config.round };
     this.#holders = new Map(holders.map((holder) => [holder.holderId, holder]));
+    this.#among = among;
+    this.#entries = new RoundEntries(services, this);
     this.#state = withReusedAnswers(resume(state), this.scheme);
     this.#settled = new Promise((resolve, reject) => {
       this.#finish = resolve;
@@ -149,7 +152,7 @@ export class ActiveRound implements RoundView {
           (place, target) => spool.read(at, place, target),
           () => clock.turn(),
         ),
-      placesOf: (devices: readonly string[]) => this.#placesOf(devices),
+      placesOf: (devices: readonly string[]) => this.#entries.placesOf(devices),
     };
     const whole = new RoundFold({
       ...sources,
@@ -203,6 +206,7 @@ export class ActiveRound implements RoundView {
       this.#apply(before, step.effects);
       if (news.type === 'uploads_acknowledged') this.#parts.acceptances.offer(news.deviceIds);
       if (isFinal(this.#state)) this.#finish(this.#state);
+      else this.#among.onStep();
     } catch (error) {
       if (!isTransient(error)) {
         this.#fail(error);
@@ -280,7 +284,8 @@ export class ActiveRound implements RoundView {
   #freeze(): void {
     const { store } = this.services;
     store.transaction('freeze-cohort', (db) => {
-      const uploaded = repository.acknowledgedDevices(db, this.parsed.hashHex, this.#state.round);
+      const { round, uploaded: known } = this.#state;
+      const uploaded = repository.acknowledgedDevices(db, this.parsed.hashHex, round, known);
       this.#state = { ...this.#state, uploaded, candidates: uploaded };
       // What is set aside stands in the log before anybody signs or opens anything.
       this.services.budget.logReservations(db, this.parsed, this.#state);
@@ -325,6 +330,8 @@ export class ActiveRound implements RoundView {
       this.#background(() => this.#parts.opening.openSum(effect.activeSet));
     else if (effect.type === 'release')
       this.#background(async () => {
+        await this.#among.earlierEnded(this.at.round);
+        if (this.#stopped) return;
         await this.services.release(this.parsed, this);
         this.notify({ type: 'released' });
       });
@@ -356,111 +363,29 @@ export class ActiveRound implements RoundView {
     }
   }
 
-  entries(devices: readonly string[]): (Entry & { deviceId: string })[] {
+  entries(devices: readonly string[]): DeviceEntry[] {
     const entries = this.shownEntries(devices);
-    if (!this.#certificate) this.#keepLeaves(entries);
+    if (!this.#certificate) this.#entries.keepLeaves(entries);
     return entries;
   }
 
   /** What holders are shown. A coordinator that shows something else (attack suites) overrides this. */
-  protected shownEntries(devices: readonly string[]): (Entry & { deviceId: string })[] {
-    const { services, at, scheme, binding } = this;
-    const { holderPart } = services.secagg.sizes(scheme);
-    const plain = holderPart === 0 ? this.#plainEntries(devices) : null;
-    if (plain) return plain;
-    return services.store.read('entries', (db) => {
-      const entries = repository.entriesOf(db, at.planHex, binding, devices);
-      if (scheme.transport !== 'shares' || holderPart === 0)
-        return entries.map((entry) => ({ ...entry, bodyDigest: NONE, holderPart: NONE }));
-      const digests = repository.bodyDigestsOf(db, at.planHex, at.round, devices);
-      const parts = holderPartsOf(services.spool, db, at, devices);
-      return entries.map((entry) => ({
-        ...entry,
-        bodyDigest: digests.get(entry.deviceId)!,
-        holderPart: parts.get(entry.deviceId)!,
-      }));
-    });
-  }
-
-  /** Entries never change, and holders are asked about every one: its leaf is made on the way. */
-  #keepLeaves(entries: readonly (Entry & { readonly deviceId: string })[]): void {
-    this.#leaves ??= new LeafMaker(this.binding);
-    for (const entry of entries)
-      if (!this.#leafHashes.has(entry.deviceId))
-        this.#leafHashes.set(entry.deviceId, this.#leaves.hash(entry));
-  }
-
-  /** Root of the cohort tree, whose leaves stand in the order of device ids. */
-  #cohortRoot(cohort: readonly string[]): Uint8Array {
-    const missing = cohort.filter((device) => !this.#leafHashes.has(device));
-    for (let from = 0; from < missing.length; from += ENTRIES_PER_MESSAGE_MAX)
-      this.entries(missing.slice(from, from + ENTRIES_PER_MESSAGE_MAX));
-    const range = new CompactRange();
-    for (const device of cohort) {
-      const hash = this.#leafHashes.get(device);
-      ensure(hash, 'INTERNAL', 'a device of the cohort has no upload');
-      range.append(hash);
-    }
-    return range.root();
+  protected shownEntries(devices: readonly string[]): DeviceEntry[] {
+    return this.#entries.stored(devices);
   }
 
   certificate(): CohortCertificate {
     if (this.#certificate) return this.#certificate;
     const { cohort } = this.#state;
     ensure(cohort, 'INTERNAL', 'the cohort is not fixed yet');
-    const cohortRoot = this.#cohortRoot(cohort);
+    const cohortRoot = this.#entries.cohortRoot(cohort, (devices) => this.entries(devices));
     this.#certificate = { ...this.binding, cohortRoot, cohortCount: cohort.length };
-    this.#leafHashes.clear();
+    this.#entries.forgetLeaves();
     return this.#certificate;
   }
 
-  /**
-   * What is known of an upload of one piece to whoever stored it, so that nobody need look it up: where its body stands,
-   * and the digest of its entry where no statement goes with it.
-   */
-  noteUpload(
-    deviceId: string,
-    { digest, place }: { readonly digest: string; readonly place: SpoolPlace },
-  ): void {
-    if (this.#places.size >= PLACES_MAX) return;
-    this.#places.set(deviceId, place);
-    this.#plain.set(deviceId, digest);
-  }
-
-  /** Entries of uploads without statements, from memory; null unless all of them are. */
-  #plainEntries(devices: readonly string[]): (Entry & { deviceId: string })[] | null {
-    const { binding } = this;
-    const entries: (Entry & { deviceId: string })[] = [];
-    for (const deviceId of [...devices].sort()) {
-      const digest = this.#plain.get(deviceId);
-      if (digest === undefined) return null;
-      entries.push({
-        deviceId,
-        ...binding,
-        certificate: NONE,
-        digest: fromHex(digest),
-        signature: NONE,
-        bodyDigest: NONE,
-        holderPart: NONE,
-      });
-    }
-    return entries;
-  }
-
-  #placesOf(devices: readonly string[]): readonly BodyPlaces[] {
-    const unknown = devices.filter((device) => !this.#places.has(device));
-    const { store } = this.services;
-    const read =
-      unknown.length > 0 ? store.read('body-places', (db) => bodyPlacesOf(db, this.at, unknown)) : [];
-    const found = new Map(read.map(({ device, places }) => [device, places]));
-    return devices.map((device) => {
-      const place = this.#places.get(device);
-      this.#places.delete(device);
-      return place ? [place] : found.get(device)!;
-    });
+  /** What whoever stored uploads of one piece knows of them (round-entries.ts). */
+  noteUploads(uploads: NotedUploads, isTaken: (index: number) => boolean): void {
+    this.#entries.note(uploads, isTaken);
   }
 }
-
-/** The store was busy, full or briefly away: nothing is wrong with the round. */
-const isTransient = (error: unknown): error is PulsefoldError =>
-  isPulsefoldError(error) && error.code === 'UNAVAILABLE';

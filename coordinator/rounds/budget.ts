@@ -6,20 +6,13 @@
  * May be called by: coordinator/rounds.
  */
 import { toHex, utf8 } from '../../crypto/bytes.ts';
-import { formatEvent } from '../../crypto/dp/events.ts';
-import { roundEvent } from '../../crypto/dp/plan-accounting.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { Suite } from '../../crypto/identity/suite.ts';
-import { type Leaf, pseudonymParts } from '../../crypto/log/leaves.ts';
+import { type Leaf, type LeafOf, pseudonymParts } from '../../crypto/log/leaves.ts';
 import { groupsOf, type ParsedPlan, type PlanApproval } from '../../protos/plan.ts';
-import {
-  accountPlan,
-  epsilonOfAmount,
-  realisedCharge,
-  roundMechanismOf,
-} from '../../protos/plan-mechanism.ts';
+import { accountPlan, epsilonOfAmount, realisedCharge } from '../../protos/plan-mechanism.ts';
 import { planBudgetTerms, planQuotaName } from '../../protos/plan-quota.ts';
-import type { EncodedRoundConfig, RoundKind } from '../../protos/round-config.ts';
+import type { EncodedRoundConfig } from '../../protos/round-config.ts';
 import {
   abortStatement,
   type CohortCertificate,
@@ -29,6 +22,7 @@ import {
 import type { BudgetLedger, LedgerTransaction } from '../ledger/budget-ledger.ts';
 import type { AppendLog } from '../storage/append-log.ts';
 import type { Database, Store } from '../storage/store.ts';
+import { type AccountText, accountText, decimal, mechanismRecord } from './account-texts.ts';
 import type { CommitteeKey } from './ceremonies.ts';
 import { CONSENT_MIGRATIONS } from './consents.ts';
 import { ERASURE_MIGRATIONS } from './erased-devices.ts';
@@ -195,32 +189,9 @@ export class RoundBudget {
   }
 
   /** The ledger's account of a pseudonym, in decimals; null without one. */
-  accountOf(
-    db: Database,
-    pseudonym: string,
-  ): {
-    pseudonym: string;
-    order: string;
-    epsilon: string;
-    delta: string;
-    limit: string;
-    spent: string;
-    reserved: string;
-    withdrawn: string[];
-  } | null {
+  accountOf(db: Database, pseudonym: string): AccountText | null {
     const ledger = this.#ledgerIn(db);
-    if (!ledger.has(pseudonym)) return null;
-    const { order, limit, spent, reserved, epsilonAllowed, delta, withdrawn } = ledger.balance(pseudonym);
-    return {
-      pseudonym,
-      order: String(order),
-      epsilon: decimal(epsilonAllowed),
-      delta: decimal(delta),
-      limit: decimal(limit),
-      spent: decimal(spent),
-      reserved: decimal(reserved),
-      withdrawn: [...withdrawn],
-    };
+    return ledger.has(pseudonym) ? accountText(pseudonym, ledger.balance(pseudonym)) : null;
   }
 
   /** What a round that is not decided holds of each participant; 0 without DP. */
@@ -371,17 +342,13 @@ export class RoundBudget {
   logRelease(
     db: Database,
     parsed: ParsedPlan,
-    round: number,
-    what: 'model' | 'metrics',
-    contentHash: string,
+    release: Pick<LeafOf<'release'>, 'round' | 'what' | 'contentHash' | 'staleness'>,
   ): void {
     const { privacy } = parsed.plan;
     this.append(db, {
       kind: 'release',
       planHash: parsed.hashHex,
-      round,
-      what,
-      contentHash,
+      ...release,
       epsilon: privacy ? decimal(this.epsilonSpent(db, parsed)) : 'Infinity',
       delta: privacy?.delta ?? '0',
       gamma: privacy?.gamma ?? '0',
@@ -410,23 +377,4 @@ export class RoundBudget {
     const amount = realisedCharge(parsed, kind, cohort?.length ?? 0, account.order);
     return { order: String(account.order), amount: decimal(amount) };
   }
-}
-
-/** Plain decimal text of a double, never in exponent form; enough digits to be read back exactly as far as it matters. */
-const decimal = (value: number): string => {
-  const text = String(value);
-  return text.includes('e') ? value.toFixed(40).replace(/0+$/, '').replace(/\.$/, '') : text;
-};
-
-const records = new WeakMap<ParsedPlan, Map<string, unknown>>();
-
-/** What happened, as a record that any accountant can interpret. The same for every participant of a round. */
-function mechanismRecord(parsed: ParsedPlan, kind: RoundKind, cohortCount: number) {
-  const ofPlan = records.get(parsed) ?? new Map<string, unknown>();
-  records.set(parsed, ofPlan);
-  const key = `${kind} ${cohortCount}`;
-  const known =
-    ofPlan.get(key) ?? JSON.parse(formatEvent(roundEvent(roundMechanismOf(parsed, kind, cohortCount)!)));
-  ofPlan.set(key, known);
-  return known as ReturnType<typeof JSON.parse>;
 }

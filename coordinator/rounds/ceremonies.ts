@@ -26,7 +26,7 @@ export async function runCeremony(
   round: number,
   holders: readonly HolderPort[],
   /** Waits for a holder that is away; a repeated step gets the stored reply. */
-  patiently: <T>(work: () => Promise<T>) => Promise<T> = (work) => work(),
+  ask: <T>(holder: HolderPort, question: () => Promise<T>) => Promise<T> = (_, question) => question(),
 ): Promise<CommitteeKey> {
   let replies: readonly CeremonyReply[] = [];
   for (const phase of phasesOf(parsed.plan.aggregation.transport)) {
@@ -34,7 +34,7 @@ export async function runCeremony(
     const shares = replies.flatMap((reply) => reply.shares);
     replies = await Promise.all(
       holders.map((holder) =>
-        patiently(() =>
+        ask(holder, () =>
           holder.ceremonyStep({
             planHash: parsed.hash,
             round,

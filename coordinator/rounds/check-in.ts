@@ -7,6 +7,8 @@
 import { equalBytes, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import { INVITED_KEY_BYTES_MAX } from '../../protos/fields.ts';
+import type { ParsedPlan } from '../../protos/plan.ts';
+import { requireFresh } from '../../protos/statement-age.ts';
 import { checkInStatement } from '../../protos/statements.ts';
 import type { Database } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
@@ -15,7 +17,6 @@ import type { StatementSignature } from './holder-port.ts';
 import * as repository from './repository.ts';
 import type { PlanRunner } from './runner.ts';
 import type { RoundServices } from './services.ts';
-import { requireFresh } from './skew.ts';
 import { withdrawnAmong } from './withdrawals.ts';
 
 export interface CheckIn {
@@ -38,6 +39,26 @@ export type CheckInOutcome =
   | { readonly kind: 'wait'; readonly retryAfterMs: number; readonly reason: string }
   | { readonly kind: 'finished'; readonly reason: string; readonly modelHash: string };
 
+/** The request is of this plan, of now, and signed by the certified key. Throws WRONG_PLAN, BAD_SIGNATURE. */
+export function requireOwnCheckIn(
+  { suite, clock }: Pick<RoundServices, 'suite' | 'clock'>,
+  parsed: ParsedPlan,
+  { deviceId, signingPublicKey }: { readonly deviceId: string; readonly signingPublicKey: Uint8Array },
+  request: Pick<CheckIn, 'planHash' | 'pseudonym' | 'timeMs' | 'signature'>,
+): void {
+  ensure(
+    equalBytes(request.planHash, parsed.hash),
+    'WRONG_PLAN',
+    'this coordinator runs another plan; fetch it again',
+  );
+  requireFresh(clock.nowMs(), request.timeMs, 'the check-in is too old; set the clock');
+  ensure(
+    suite.verify(signingPublicKey, checkInStatement({ ...request, deviceId }), request.signature),
+    'BAD_SIGNATURE',
+    'the check-in is not signed by the device key in the certificate',
+  );
+}
+
 export async function checkIn(
   services: RoundServices,
   runner: PlanRunner,
@@ -45,21 +66,8 @@ export async function checkIn(
   request: CheckIn,
   signal?: AbortSignal,
 ): Promise<CheckInOutcome> {
-  const { parsed } = runner;
-  ensure(
-    equalBytes(request.planHash, parsed.hash),
-    'WRONG_PLAN',
-    'this coordinator runs another plan; fetch it again',
-  );
-  const nowMs = services.clock.nowMs();
-  requireFresh(nowMs, request.timeMs, 'the check-in is too old; set the clock');
-  const statement = checkInStatement({ ...request, deviceId: device.deviceId });
-  ensure(
-    services.suite.verify(device.signingPublicKey, statement, request.signature),
-    'BAD_SIGNATURE',
-    'the check-in is not signed by the device key in the certificate',
-  );
-  const endsAtMs = nowMs + request.waitMs;
+  requireOwnCheckIn(services, runner.parsed, device, request);
+  const endsAtMs = services.clock.nowMs() + request.waitMs;
   for (;;) {
     // Taken before the look, so that a round that opens in between is not slept through.
     const seen = runner.version;
@@ -166,6 +174,25 @@ function inviteSome(
   return invited.length;
 }
 
+/** The newest round that collects, or an older one that this device is in and has not sent its update for. */
+function roundFor(
+  { store }: RoundServices,
+  { open, parsed }: PlanRunner,
+  deviceId: string,
+  roundAfter: number,
+): ActiveRound | undefined {
+  const collecting = open.filter(({ state }) => state.phase === 'collecting' && state.round > roundAfter);
+  if (collecting.length < 2) return collecting[0];
+  const unfinished = store.read('unfinished', (db) =>
+    collecting.find(
+      ({ at: { round } }) =>
+        repository.invitationOf(db, parsed.hashHex, round, deviceId) !== undefined &&
+        !repository.getUpload(db, parsed.hashHex, round, deviceId)?.acknowledged,
+    ),
+  );
+  return unfinished ?? collecting.at(-1);
+}
+
 /** `wait` with retryAfterMs 0 means: nothing to join yet, keep the call waiting. */
 async function tryInvite(
   services: RoundServices,
@@ -173,14 +200,14 @@ async function tryInvite(
   deviceId: string,
   request: CheckIn,
 ): Promise<CheckInOutcome> {
-  const { parsed, active, outcome } = runner;
+  const { parsed, outcome } = runner;
   const plan = parsed.hashHex;
   if (outcome) {
     const modelHash = services.store.read('plan', (db) => repository.getPlan(db, plan)?.model_hash ?? '');
     return { kind: 'finished', reason: `${outcome.status}: ${outcome.message}`, modelHash };
   }
-  if (active?.state.phase !== 'collecting' || active.state.round <= request.roundAfter)
-    return { kind: 'wait', retryAfterMs: 0, reason: 'no round is open' };
+  const active = roundFor(services, runner, deviceId, request.roundAfter);
+  if (!active) return { kind: 'wait', retryAfterMs: 0, reason: 'no round is open' };
   const { round } = active.state;
   const candidate = { deviceId, pseudonym: toHex(request.pseudonym) };
   const [invited] = await inviteDevices(services, active, [candidate]);

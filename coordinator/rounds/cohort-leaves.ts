@@ -2,7 +2,7 @@
  * The leaves of a large cohort's tree: what protos/statements.ts `entryLeaf` gives, with all that is the same for every
  * device of a round written once.
  *
- * May be called by: coordinator/rounds.
+ * May be called by: coordinator/rounds, experiments/simulation.
  */
 import { equalBytes, utf8 } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
@@ -47,9 +47,12 @@ export class LeafMaker {
   }
 }
 
+/** Mostly the very arrays. */
+const isEqual = (a: Uint8Array, b: Uint8Array): boolean => a === b || equalBytes(a, b);
+
 const isSame = (a: RoundBinding, b: RoundBinding): boolean =>
   a.round === b.round &&
-  equalBytes(a.planHash, b.planHash) &&
-  equalBytes(a.modelHash, b.modelHash) &&
-  equalBytes(a.configHash, b.configHash) &&
-  equalBytes(a.committeeKeyId, b.committeeKeyId);
+  isEqual(a.planHash, b.planHash) &&
+  isEqual(a.modelHash, b.modelHash) &&
+  isEqual(a.configHash, b.configHash) &&
+  isEqual(a.committeeKeyId, b.committeeKeyId);

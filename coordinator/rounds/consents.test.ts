@@ -11,14 +11,13 @@ import {
   createWorld,
   planOf,
   strongPrivacy,
-  TestClock,
   type TestDevice,
   type TestWorld,
   until,
 } from '../testing.ts';
-import { Bench } from '../testing-bench.ts';
-import { createHolders } from '../testing-holder.ts';
+import type { Bench } from '../testing-bench.ts';
 import { asking, consentOf, consentTo, leavesOf, TERMS } from '../testing-rights.ts';
+import { runPlan } from '../testing-running-plan.ts';
 import {
   CONSENT_LOOKUP,
   CONSENT_MIGRATIONS,
@@ -47,10 +46,8 @@ beforeAll(async () => {
   [device, other] = [devices[0]!, devices[1]!];
 });
 async function begin(): Promise<void> {
-  bench = new Bench(world, createHolders(world), { clock: new TestClock() }).start();
   parsed = asking(planOf(world, { privacy: familyOf('heart') }));
-  bench.submit(parsed);
-  await until('the plan runs', () => bench.coordinator.find(parsed.hash) !== null);
+  bench = await runPlan(world, parsed);
 }
 const fresh = (): void => {
   beforeEach(begin);

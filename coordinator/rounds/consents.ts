@@ -24,10 +24,11 @@ import {
 } from '../../protos/consent.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { planQuotaName } from '../../protos/plan-quota.ts';
+import { requireFresh } from '../../protos/statement-age.ts';
 import type { Database } from '../storage/store.ts';
 import * as repository from './repository.ts';
+import { isForgottenPlan } from './retention.ts';
 import type { RoundServices } from './services.ts';
-import { requireFresh } from './skew.ts';
 import { hasWithdrawn } from './withdrawals.ts';
 
 export const CONSENT_MIGRATIONS = [
@@ -189,6 +190,12 @@ function record(
     !hasWithdrawn(db, deviceId, parsed),
     'WITHDRAWN',
     'this device has withdrawn from this plan, its family or everything, which a consent does not undo',
+  );
+  // Its row would outlive what was promised: a plan is forgotten once. One to a family is for other plans, too.
+  ensure(
+    scope !== planQuotaName(parsed.hashHex) || !isForgottenPlan(db, parsed.hashHex),
+    'WRONG_PLAN',
+    'the plan has ended long ago, and its retention has passed: there is nothing left to consent to',
   );
   const newest = db.get<StoredConsent>(
     `SELECT sequence, time_ms FROM consents WHERE ${KEY} ORDER BY sequence DESC LIMIT 1`,

@@ -16,7 +16,6 @@ import {
   createWorld,
   planOf,
   strongPrivacy,
-  TestClock,
   type TestDevice,
   type TestWorld,
   until,
@@ -25,10 +24,10 @@ import { Bench, bindingOf, signUpload } from '../testing-bench.ts';
 import { createHolders } from '../testing-holder.ts';
 import { accessOf, asking, consentOf, consentTo, erase, everythingIn, leavesOf } from '../testing-rights.ts';
 import { digitsOf } from '../testing-round.ts';
+import { roundReleased, runPlan, sendUpdate, UPDATE } from '../testing-running-plan.ts';
 import { keepPromises } from './promises.ts';
 import { compareAccounts } from './reconcile.ts';
 
-const UPDATE = Float64Array.of(0.1, 0.2, 0.3);
 const coded = (code: string) => expect.objectContaining({ code });
 
 let world: TestWorld;
@@ -47,15 +46,13 @@ beforeAll(async () => {
 });
 async function begin(): Promise<void> {
   directory = mkdtempSync(join(tmpdir(), 'pulsefold-erasure-'));
-  bench = new Bench(world, createHolders(world), { clock: new TestClock() }).start();
   parsed = asking(
     planOf(world, {
       privacy: { ...strongPrivacy, epsilon: '12' },
       rounds: { training: 2, cohortTarget: 8 },
     }),
   );
-  bench.submit(parsed);
-  await until('the plan runs', () => bench.coordinator.find(parsed.hash) !== null);
+  bench = await runPlan(world, parsed);
   for (const one of devices) await consentTo(bench, one, consentOf(bench, one, parsed));
 }
 async function finish(): Promise<void> {
@@ -72,12 +69,7 @@ const shared = (): void => {
   afterAll(finish);
 };
 
-async function upload(one: TestDevice, round = 1): Promise<void> {
-  const config = await bench.invited(one, parsed, round - 1);
-  const { publicKey } = world.committee(round);
-  const parts = world.bfv.encrypt(publicKey, digitsOf(parsed, config, UPDATE));
-  await bench.put(one, signUpload(world, one, bindingOf(config), parts));
-}
+const upload = (one: TestDevice, round = 1) => sendUpdate(bench, one, parsed, round);
 
 async function releasedRound(participants: readonly TestDevice[], round = 1): Promise<void> {
   for (const one of participants) await upload(one, round);
@@ -86,9 +78,7 @@ async function releasedRound(participants: readonly TestDevice[], round = 1): Pr
 
 async function endOf(round: number): Promise<void> {
   bench.clock.jump(700_000);
-  await until(`round ${round} is over`, () =>
-    leavesOf(bench, 'release').some((leaf) => 'round' in leaf && leaf.round === round),
-  );
+  await roundReleased(bench, round);
   const runner = bench.coordinator.find(parsed.hash)!;
   await until('the runner goes on', () => runner.active?.state.round !== round);
 }

@@ -17,12 +17,12 @@ import {
   erasureStatement,
 } from '../../protos/erasure.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { requireFresh } from '../../protos/statement-age.ts';
 import type { Database } from '../storage/store.ts';
 import { requireOwnPseudonym } from './consents.ts';
 import { type DeviceRound, Erased, eraseFromRecords, eraseFromRound, roundsOfDevice } from './device-rows.ts';
 import { markErased, wasErased } from './erased-devices.ts';
 import type { RoundServices } from './services.ts';
-import { requireFresh } from './skew.ts';
 
 const STANDING_MAX = 16;
 

@@ -7,6 +7,7 @@
 import { committeeKeyCount, type ParsedPlan } from '../../protos/plan.ts';
 import type { HolderPort } from './holder-port.ts';
 import { FINAL_PHASES } from './machine-types.ts';
+import { isTransient } from './patience.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
 
@@ -18,6 +19,8 @@ export class KeyEraser {
   readonly #parsed: ParsedPlan;
   readonly #holders: () => readonly HolderPort[];
   readonly #asked = new Set<string>();
+  /** Rounds whose erasure every holder of the plan has confirmed: not looked at again. */
+  readonly #erased = new Set<number>();
   #timer: { stop(): void } | null = null;
   #stopped = false;
 
@@ -27,31 +30,49 @@ export class KeyEraser {
     this.#holders = holders;
   }
 
-  /** Asks about every finished round; `ended`: about every round that has a key, because none will run any more. */
+  /**
+   * Asks about every finished round; `ended`: about every round that has a key, because none will run any more. While the
+   * store is away there is nothing to go by: the next sweep asks.
+   */
   sweep(ended: boolean): void {
     if (this.#stopped) return;
+    try {
+      this.#sweep(ended);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      if (ended) this.#sweepAgain();
+    }
+  }
+
+  #sweepAgain(): void {
+    this.#timer ??= this.#services.clock.every(RETRY_MS, () => this.sweep(true));
+  }
+
+  #sweep(ended: boolean): void {
     const plan = this.#parsed.hashHex;
     const due = this.#services.store.read('erasures-due', (db) => {
-      const rows = repository.roundPhases(db, plan);
+      const phases = new Map(repository.roundPhases(db, plan).map(({ round, phase }) => [round, phase]));
       const over = (round: number) => {
-        const phase = rows.find((row) => row.round === round)?.phase;
+        const phase = phases.get(round);
         return phase === undefined ? ended : FINAL_PHASES.includes(phase);
       };
       return repository
         .committeeKeyRounds(db, plan)
+        .filter((round) => !this.#erased.has(round))
         .filter((round) => round <= committeeKeyCount(this.#parsed.plan) && over(round))
         .map((round) => ({ round, done: new Set(repository.erasedBy(db, plan, round)) }));
     });
     let missing = 0;
-    for (const { round, done } of due)
+    for (const { round, done } of due) {
+      if (this.#parsed.plan.holders.every(({ id }) => done.has(id))) this.#erased.add(round);
       for (const holder of this.#known())
         if (!done.has(holder.holderId)) {
           missing++;
           this.#ask(holder, round);
         }
-    if (ended && missing > 0 && !this.#timer) {
-      this.#timer = this.#services.clock.every(RETRY_MS, () => this.sweep(true));
-    } else if (missing === 0) this.#clear();
+    }
+    if (ended && missing > 0) this.#sweepAgain();
+    else if (missing === 0) this.#clear();
   }
 
   /** A plan may name a holder that this coordinator's configuration no longer knows; the others are still asked. */

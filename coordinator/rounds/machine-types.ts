@@ -69,6 +69,8 @@ export interface RoundState {
   readonly underWay: string | null;
   readonly stuck: boolean;
   readonly message: string;
+  /** Releases before this round opened: the version it starts from. Only where rounds overlap. */
+  readonly startVersion?: number;
   /** Holders whose answers contradicted the majority's, for people to see; decides nothing. */
   readonly contradicting?: readonly string[];
 }

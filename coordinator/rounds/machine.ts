@@ -12,15 +12,8 @@
  *        └────────────┴─► aborting ─► aborted      (none once signatures for a certificate were asked for)
  */
 import type { RoundKind } from '../../protos/round-config.ts';
-import type {
-  HolderStage,
-  Phase,
-  RoundEffect,
-  RoundEvent,
-  RoundState,
-  RoundTerms,
-  Step,
-} from './machine-types.ts';
+import { ask, blame, done, fail, idleHolders, overdue, still } from './machine-holders.ts';
+import type { Phase, RoundEffect, RoundEvent, RoundState, RoundTerms, Step } from './machine-types.ts';
 import { blamed, FINAL_PHASES } from './machine-types.ts';
 import { add, addAll } from './members.ts';
 import { activeSets, chooseActiveSet, chooseCohort } from './selection.ts';
@@ -35,8 +28,6 @@ const TOO_LATE_TO_ABORT =
   'key holders were already asked to certify, so the round can only go on; waiting for their quorum';
 
 const VERDICT_GRACE_MS = 1000;
-const RETRY_FIRST_MS = 200;
-const RETRY_MAX_MS = 5000;
 
 export function openRound(round: number, kind: RoundKind, terms: RoundTerms, nowMs: number): RoundState {
   return {
@@ -286,42 +277,6 @@ function lookAborting(state: RoundState, nowMs: number): Step {
   );
 }
 
-/** Asks every holder in `ids` that is idle and due; notes when the stage has waited too long. */
-function ask(
-  state: RoundState,
-  stage: HolderStage,
-  ids: readonly string[],
-  nowMs: number,
-  activeSet?: readonly number[],
-): Step {
-  const due = ids.filter((id) => !state.holders[id]!.asked && state.holders[id]!.retryAtMs <= nowMs);
-  const holders = { ...state.holders };
-  for (const id of due) holders[id] = { ...holders[id]!, asked: true };
-  const effects: RoundEffect[] = due.map((holderId) => ({
-    type: 'ask',
-    stage,
-    holderId,
-    ...(activeSet ? { activeSet } : {}),
-  }));
-  return { state: overdue({ ...state, holders }, nowMs).state, effects };
-}
-
-function overdue(state: RoundState, nowMs: number): Step {
-  if (state.stuck || nowMs - state.stageStartedAtMs < state.terms.holderDeadlineMs) return still(state);
-  const down = Object.entries(state.holders).filter(([, progress]) => progress.failures > 0);
-  const { quorum, threshold, holderIds } = state.terms;
-  const needed = state.phase === 'opening' ? `${threshold} to open` : `${quorum} to sign`;
-  const held =
-    state.phase === 'opening'
-      ? 'the budget is charged, nothing is opened'
-      : 'the reservation stays held, nothing is opened';
-  return still({
-    ...state,
-    stuck: true,
-    message: `${holderIds.length - down.length} of ${holderIds.length} key holders answer, ${needed}; ${held}`,
-  });
-}
-
 function invite(state: RoundState, deviceIds: readonly string[]): RoundState {
   if (state.phase !== 'collecting') return state;
   const invited = addAll(state.invited, deviceIds);
@@ -347,23 +302,11 @@ function enter(state: RoundState, phase: Phase, nowMs: number): RoundState {
   };
 }
 
-const stageOf: Readonly<Partial<Record<Phase, HolderStage>>> = {
-  accepting: 'acceptance',
-  certifying: 'certificate',
-  opening: 'partial',
-  aborting: 'abort',
-};
-
-/** The holder answered. An answer to an earlier stage says nothing about the request that is under way now. */
-function done(state: RoundState, stage: HolderStage, holderId: string): RoundState {
-  if (stageOf[state.phase] !== stage) return state;
-  return { ...state, holders: { ...state.holders, [holderId]: { asked: false, retryAtMs: 0, failures: 0 } } };
-}
-
 /** A holder's verdict on the frozen uploads; what it says of others, or twice, does not count. */
 function judged(state: RoundState, holderId: string, deviceIds: readonly string[]): RoundState {
-  const accepted = new Set(deviceIds);
-  const verdict = (state.candidates ?? []).filter((id) => accepted.has(id));
+  const candidates = state.candidates ?? [];
+  const accepted = deviceIds === candidates ? null : new Set(deviceIds);
+  const verdict = accepted ? candidates.filter((id) => accepted.has(id)) : candidates;
   return { ...done(state, 'acceptance', holderId), verdicts: { ...state.verdicts, [holderId]: verdict } };
 }
 
@@ -373,33 +316,3 @@ function discard(state: RoundState, activeSet: readonly number[], nowMs: number)
   const partials = { ...state.partials, [activeSet.join(',')]: [] };
   return { ...state, activeSet: null, underWay: null, partials, holders: blame(state, activeSet, nowMs) };
 }
-
-function fail(state: RoundState, event: Extract<RoundEvent, { type: 'holder_failed' }>): RoundState {
-  const { holderId, stage, message, nowMs } = event;
-  if (stageOf[state.phase] !== stage) return state;
-  const failures = (state.holders[holderId]?.failures ?? 0) + 1;
-  const retryAtMs = nowMs + Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
-  return {
-    ...state,
-    holders: { ...state.holders, [holderId]: { asked: false, retryAtMs, failures } },
-    message: state.stuck ? state.message : `${holderId}: ${message}`,
-  };
-}
-
-function blame(state: RoundState, activeSet: readonly number[], nowMs: number): RoundState['holders'] {
-  const holders = { ...state.holders };
-  for (const index of activeSet) {
-    const id = state.terms.holderIds[index - 1]!;
-    holders[id] = {
-      asked: false,
-      retryAtMs: nowMs + RETRY_FIRST_MS,
-      failures: (holders[id]?.failures ?? 0) + 1,
-    };
-  }
-  return holders;
-}
-
-const still = (state: RoundState): Step => ({ state, effects: [] });
-
-const idleHolders = (terms: RoundTerms): RoundState['holders'] =>
-  Object.fromEntries(terms.holderIds.map((id) => [id, { asked: false, retryAtMs: 0, failures: 0 }]));

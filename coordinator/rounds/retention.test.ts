@@ -16,10 +16,10 @@ import {
   type TestDevice,
   until,
 } from '../testing.ts';
-import { Bench, bindingOf, signUpload } from '../testing-bench.ts';
+import { Bench } from '../testing-bench.ts';
 import { createHolders } from '../testing-holder.ts';
 import { asking, consentOf, consentTo, erase, everythingIn, TERMS } from '../testing-rights.ts';
-import { digitsOf } from '../testing-round.ts';
+import { runPlan, sendUpdate } from '../testing-running-plan.ts';
 import { ROUNDS_MIGRATIONS } from './repository.ts';
 import { forgetEndedPlans } from './retention.ts';
 
@@ -31,16 +31,11 @@ let parsed: ParsedPlan;
 beforeAll(async () => {
   const world = await createWorld();
   devices = await createDevices(world, 3);
-  bench = new Bench(world, createHolders(world), { clock: new TestClock() }).start();
   parsed = asking(planOf(world, { privacy: { ...strongPrivacy, epsilon: '12' } }));
-  bench.submit(parsed);
-  await until('the plan runs', () => bench.coordinator.find(parsed.hash) !== null);
+  bench = await runPlan(world, parsed);
   for (const device of devices) {
     await consentTo(bench, device, consentOf(bench, device, parsed));
-    const config = await bench.invited(device, parsed);
-    const digits = digitsOf(parsed, config, Float64Array.of(0.1, 0.2, 0.3));
-    const parts = world.bfv.encrypt(world.committee(1).publicKey, digits);
-    await bench.put(device, signUpload(world, device, bindingOf(config), parts));
+    await sendUpdate(bench, device, parsed);
   }
   bench.clock.jump(700_000);
   await until('the plan has ended', () => bench.outcomes.has(parsed.hashHex));
@@ -79,6 +74,15 @@ describe('retention', () => {
     }
     expect(exported()).toEqual(before);
     bench.store.read('t', (db) => bench.ledger.within(db).verify());
+  });
+
+  it('takes no consent to a plan that it has forgotten', async () => {
+    const [device] = devices as [TestDevice];
+    const left = places(device.deviceId);
+    await expect(consentTo(bench, device, consentOf(bench, device, parsed))).rejects.toThrow(
+      expect.objectContaining({ code: 'WRONG_PLAN', message: expect.stringContaining('retention') }),
+    );
+    expect(places(device.deviceId)).toBe(left);
   });
 
   it('keeps what people are told that it keeps, until they are erased', async () => {

@@ -45,6 +45,10 @@ export function forgetEndedPlans(services: Pick<RoundServices, 'store' | 'clock'
   return forgotten;
 }
 
+/** Retention has passed: nothing about a device may be kept under this plan any more. */
+export const isForgottenPlan = (db: Database, plan: string): boolean =>
+  db.get('SELECT 1 AS found FROM plan_ends WHERE plan = ? AND forgotten = 1', plan) !== undefined;
+
 function isDue(db: Database, plan: string, nowMs: number, retentionDays: number): boolean {
   db.run('INSERT INTO plan_ends VALUES (?, ?, 0) ON CONFLICT DO NOTHING', plan, nowMs);
   const { ended_ms, forgotten } = db.get<{ ended_ms: number; forgotten: number }>(

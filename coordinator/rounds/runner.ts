@@ -1,5 +1,6 @@
 /**
- * Runs one plan from its committee keys to its last release, round after round; survives restarts anywhere.
+ * Runs one plan from its committee keys to its last release, round after round, or with rounds that overlap; survives
+ * restarts anywhere.
  *
  * Trusts: its store. May be called by: coordinator/coordinator.ts, experiments/simulation.
  */
@@ -13,6 +14,7 @@ import {
   type PlanApproval,
   quorumOf,
 } from '../../protos/plan.ts';
+import { overlapOf } from '../../protos/plan-overlap.ts';
 import { digitCountOf, schemeOf } from '../../protos/plan-scheme.ts';
 import { decodeReals } from '../../protos/reals.ts';
 import { encodeRoundConfig, parseRoundConfig, type RoundKind } from '../../protos/round-config.ts';
@@ -21,19 +23,18 @@ import { initialBlob } from '../../protos/strategies/index.ts';
 import { initialOptimizer } from '../aggregation/release.ts';
 import { weightsToBytes } from '../aggregation/weights.ts';
 import type { Database } from '../storage/store.ts';
-import { ActiveRound } from './active-round.ts';
-import { runCeremony } from './ceremonies.ts';
+import { ActiveRound, type RoundNeighbours } from './active-round.ts';
+import { makeCommitteeKeys } from './committee-keys.ts';
 import { finishErasures } from './erasures.ts';
 import type { HolderPort } from './holder-port.ts';
 import { KeyEraser } from './key-eraser.ts';
+import { dropCiphertexts, sweepLeftovers } from './leftovers.ts';
 import { openRound, type RoundTerms } from './machine.ts';
 import { FINAL_PHASES } from './machine-types.ts';
+import { type NextRound, nextRound } from './overlap.ts';
+import { Patience } from './patience.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
-
-/** Ceremonies under way at a time: enough to hide latency, few enough not to starve a running round. */
-const CEREMONIES_AT_A_TIME = 2;
-const HOLDER_RETRY_MS = 500;
 
 export type PlanOutcome = { readonly status: 'finished' | 'failed'; readonly message: string };
 
@@ -41,7 +42,18 @@ export class PlanRunner {
   readonly parsed: ParsedPlan;
   readonly #services: RoundServices;
   readonly #approvals: readonly PlanApproval[];
-  #active: ActiveRound | null = null;
+  /** Rounds that have not ended, by ascending number. */
+  readonly #rounds = new Map<number, ActiveRound>();
+  /** Whose leftovers are not cleared away yet. */
+  readonly #ended: number[] = [];
+  readonly #overlap: number;
+  readonly #patience: Patience;
+  #released = 0;
+  #lastRound = 0;
+  /** What ended a round without a final phase: the plan ends with it. */
+  #broken: { readonly error: unknown } | null = null;
+  #steps = 0;
+  readonly #stepWaiters: (() => void)[] = [];
   #outcome: PlanOutcome | null = null;
   #stopped = false;
   #version = 0;
@@ -52,6 +64,8 @@ export class PlanRunner {
     this.#services = services;
     this.parsed = parsed;
     this.#approvals = approvals;
+    this.#overlap = overlapOf(parsed.plan);
+    this.#patience = new Patience(services);
     this.#eraser = new KeyEraser(services, parsed, () => this.#holders);
   }
 
@@ -60,8 +74,20 @@ export class PlanRunner {
     return this.#services.holdersOf(this.parsed);
   }
 
+  /** Rounds that have not ended, by ascending number. */
+  get open(): readonly ActiveRound[] {
+    return [...this.#rounds.values()];
+  }
+
+  /** The round that devices join: the newest that collects; else the newest that has not ended. */
   get active(): ActiveRound | null {
-    return this.#active;
+    const { open } = this;
+    return open.findLast(({ state }) => state.phase === 'collecting') ?? open.at(-1) ?? null;
+  }
+
+  /** An open round by its number. */
+  round(round: number): ActiveRound | null {
+    return this.#rounds.get(round) ?? null;
   }
 
   get outcome(): PlanOutcome | null {
@@ -97,9 +123,15 @@ export class PlanRunner {
 
   stop(): void {
     this.#stopped = true;
+    this.#patience.stop();
     this.#eraser.stop();
-    this.#active?.stop();
+    this.#stopRounds();
     this.#wake();
+  }
+
+  #stopRounds(): void {
+    for (const active of this.open) active.stop();
+    this.#stir();
   }
 
   #wake(): void {
@@ -118,9 +150,15 @@ export class PlanRunner {
       };
     });
     if (this.#stopped) return outcome;
-    this.#services.store.transaction('plan-status', (db) =>
-      repository.setPlanStatus(db, this.parsed.hashHex, outcome.status, outcome.message),
-    );
+    // One that broke takes the others along; without an error there are none.
+    this.#stopRounds();
+    try {
+      await this.#keepStatus(outcome.status, outcome.message);
+    } catch (error) {
+      if (this.#stopped) return outcome;
+      throw error;
+    }
+    this.#rounds.clear();
     this.#outcome = outcome;
     this.#wake();
     // Keys of spare rounds that were never needed go, too.
@@ -128,85 +166,130 @@ export class PlanRunner {
     return outcome;
   }
 
-  async #run(): Promise<PlanOutcome> {
-    const { store } = this.#services;
-    const plan = this.parsed.hashHex;
-    store.transaction('plan-status', (db) =>
-      repository.setPlanStatus(db, plan, 'running', 'making committee keys'),
+  async #keepStatus(status: 'running' | PlanOutcome['status'], message: string): Promise<void> {
+    await this.#patience.store(() =>
+      this.#services.store.transaction('plan-status', (db) =>
+        repository.setPlanStatus(db, this.parsed.hashHex, status, message),
+      ),
     );
-    this.#services.budget.approvePlan(this.parsed, this.#approvals);
-    await this.#services.secagg.ready(schemeOf(this.parsed, 'training').scheme);
-    await this.#makeKeys();
-    this.#ensureModel();
-    this.#sweepSpool();
-    const { rounds } = this.parsed.plan;
+  }
+
+  async #run(): Promise<PlanOutcome> {
+    const { secagg, budget } = this.#services;
+    const patience = this.#patience;
+    await this.#keepStatus('running', 'making committee keys');
+    await patience.store(() => budget.approvePlan(this.parsed, this.#approvals));
+    await secagg.ready(schemeOf(this.parsed, 'training').scheme);
+    await makeCommitteeKeys(this.#services, {
+      parsed: this.parsed,
+      approvals: this.#approvals,
+      holders: this.#holders,
+      patience,
+      isStopped: () => this.#stopped,
+    });
+    await patience.store(() => this.#ensureModel());
+    await patience.store(() => sweepLeftovers(this.#services, this.parsed));
+    await patience.store(() => this.#takeUp());
+    return this.#runRounds();
+  }
+
+  /** What earlier processes left open goes on, all of it. */
+  #takeUp(): void {
+    const plan = this.parsed.hashHex;
+    const rows = this.#services.store.read('rounds', (db) => repository.roundPhases(db, plan));
+    const open = rows.filter(({ phase }) => !FINAL_PHASES.includes(phase));
+    // All or none: a store that is away in between has this done again.
+    const resumed = open.map(({ round }) => this.#resume(round));
+    this.#released = rows.filter(({ phase }) => phase === 'released').length;
+    this.#lastRound = Math.max(0, ...rows.map(({ round }) => round));
+    for (const active of resumed) this.#begin(active);
+  }
+
+  async #runRounds(): Promise<PlanOutcome> {
     while (!this.#stopped) {
-      const rows = store.read('rounds', (db) => repository.roundPhases(db, plan));
-      const open = rows.find((row) => !FINAL_PHASES.includes(row.phase));
-      const released = rows.filter((row) => row.phase === 'released').length;
-      if (!open && released >= rounds.training + rounds.evaluation)
-        return { status: 'finished', message: `${released} rounds released` };
-      const active = open
-        ? this.#resume(open.round)
-        : this.#open(rows.length + 1, released < rounds.training ? 'training' : 'evaluation');
-      this.#active = active;
-      this.#wake();
-      const end = await active.run();
-      this.#active = null;
-      this.#dropCiphertexts(end.round);
-      await finishErasures(this.#services);
-      this.#eraser.sweep(false);
+      await this.#tidy();
+      if (this.#broken) throw this.#broken.error;
+      const seen = this.#steps;
+      const next = this.#next();
+      if (next.type === 'finished')
+        return { status: 'finished', message: `${this.#released} rounds released` };
+      if (next.type === 'wait') await this.#step(seen);
+      else
+        this.#begin(
+          await this.#patience.store(() => {
+            ensure(
+              next.round <= committeeKeyCount(this.parsed.plan),
+              'COHORT_TOO_SMALL',
+              'too many rounds ended in an abort: no spare committee key is left',
+            );
+            return this.#open(next.round, next.kind);
+          }),
+        );
     }
     return { status: 'failed', message: 'stopped' };
   }
 
-  async #makeKeys(): Promise<void> {
-    const { store } = this.#services;
-    const wanted = committeeKeyCount(this.parsed.plan);
-    const have = new Set(store.read('keys', (db) => repository.committeeKeyRounds(db, this.parsed.hashHex)));
-    const missing = Array.from({ length: wanted }, (_, i) => i + 1).filter((round) => !have.has(round));
-    this.#services.onCeremony(this.parsed, have.size, wanted);
-    if (missing.length === 0) return;
-    for (const holder of this.#holders) await this.#registerPlan(holder);
-    let ready = have.size;
-    const worker = async (): Promise<void> => {
-      for (let round = missing.shift(); round !== undefined; round = missing.shift()) {
-        if (this.#stopped) return;
-        const key = await runCeremony(this.parsed, round, this.#holders, (work) => this.#patiently(work));
-        this.#services.budget.recordKey(this.parsed, key);
-        this.#services.onCeremony(this.parsed, ++ready, wanted);
-      }
-    };
-    await Promise.all(Array.from({ length: CEREMONIES_AT_A_TIME }, worker));
+  #next(): NextRound {
+    return nextRound({
+      plan: this.parsed.plan,
+      released: this.#released,
+      lastRound: this.#lastRound,
+      open: this.open.map(({ state }) => state),
+      nowMs: this.#services.clock.nowMs(),
+    });
   }
 
-  async #registerPlan(holder: HolderPort): Promise<void> {
-    await this.#patiently(() => holder.registerPlan(this.parsed.bytes, this.#approvals), holder);
+  #begin(active: ActiveRound): void {
+    const { round } = active.at;
+    this.#rounds.set(round, active);
+    this.#lastRound = Math.max(this.#lastRound, round);
+    this.#wake();
+    active
+      .run()
+      .then(
+        (state) => {
+          this.#rounds.delete(round);
+          this.#ended.push(round);
+          if (state.phase === 'released') this.#released++;
+        },
+        (error: unknown) => {
+          this.#broken ??= { error };
+        },
+      )
+      .finally(() => this.#stir());
   }
 
-  /**
-   * A ceremony needs every holder, so this waits for one that is away. Repeating is safe: a holder answers a repeated
-   * registration or ceremony step with what it stored.
-   */
-  async #patiently<T>(work: () => Promise<T>, holder?: HolderPort): Promise<T> {
-    const endsAtMs = this.#services.clock.nowMs() + this.parsed.plan.rounds.holderDeadlineMs;
-    for (;;) {
-      try {
-        return await work();
-      } catch (error) {
-        const retry =
-          error instanceof PulsefoldError && ['UNAVAILABLE', 'DEADLINE_EXCEEDED'].includes(error.code);
-        if (!retry || this.#stopped) throw error;
-        if (this.#services.clock.nowMs() >= endsAtMs)
-          throw new PulsefoldError(
-            'UNAVAILABLE',
-            `key holder ${holder?.holderId ?? ''} does not answer; committee keys need all ${this.#holders.length}`,
-            { cause: error },
-          );
-        await new Promise<void>((resolve) => this.#services.clock.after(HOLDER_RETRY_MS, resolve));
-      }
+  /** What rounds that have ended leave behind. */
+  async #tidy(): Promise<void> {
+    for (let round = this.#ended[0]; round !== undefined && !this.#stopped; round = this.#ended[0]) {
+      const ended = round;
+      await this.#patience.store(() => dropCiphertexts(this.#services, this.parsed, ended));
+      await this.#patience.store(() => finishErasures(this.#services));
+      this.#eraser.sweep(false);
+      this.#ended.shift();
     }
   }
+
+  /** Lets those look again who wait for another round. */
+  #stir(): void {
+    this.#steps++;
+    for (const wake of this.#stepWaiters.splice(0)) wake();
+  }
+
+  /** Resolves when something has happened since `seen`. */
+  async #step(seen: number): Promise<void> {
+    if (seen === this.#steps) await new Promise<void>((resolve) => this.#stepWaiters.push(resolve));
+  }
+
+  readonly #among: RoundNeighbours = {
+    earlierEnded: async (round) => {
+      while (!this.#stopped && !this.#broken && this.open.some(({ at }) => at.round < round))
+        await this.#step(this.#steps);
+    },
+    onStep: () => {
+      if (this.#overlap > 0 && this.#next().type === 'open') this.#stir();
+    },
+  };
 
   #ensureModel(): void {
     const { store, suite } = this.#services;
@@ -223,17 +306,14 @@ export class PlanRunner {
   #open(round: number, kind: RoundKind): ActiveRound {
     const { store, suite, clock } = this.#services;
     const plan = this.parsed.hashHex;
-    ensure(
-      round <= committeeKeyCount(this.parsed.plan),
-      'COHORT_TOO_SMALL',
-      'too many rounds ended in an abort: no spare committee key is left',
-    );
     const nowMs = clock.nowMs();
-    const state = openRound(round, kind, termsOf(this.parsed), nowMs);
-    const config = store.transaction('open-round', (db) => {
+    const fresh = openRound(round, kind, termsOf(this.parsed), nowMs);
+    const { config, state } = store.transaction('open-round', (db) => {
       const key = repository.getCommitteeKey(db, plan, round);
       ensure(key, 'INTERNAL', `no committee key for round ${round}`);
       const modelHash = repository.getPlan(db, plan)!.model_hash;
+      const state =
+        this.#overlap > 0 ? { ...fresh, startVersion: repository.roundSummaries(db, plan).length } : fresh;
       const encoded = encodeRoundConfig(
         {
           version: 1,
@@ -258,10 +338,10 @@ export class PlanRunner {
         committee_key_id: key.keyId,
       });
       this.#services.budget.logRoundOpened(db, this.parsed, encoded);
-      return encoded;
+      return { config: encoded, state };
     });
     this.#services.onRoundChange(this.parsed, state);
-    return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
+    return new ActiveRound(this.#services, this.parsed, config, this.#holders, state, this.#among);
   }
 
   /** What the last release said, from the plan's own on; nothing where the clip is fixed (protos/adaptive-clip.ts). */
@@ -278,29 +358,7 @@ export class PlanRunner {
     const config = parseRoundConfig(row.config, suite);
     const state = store.read('load-round', (db) => repository.loadRoundState(db, this.parsed.hashHex, row));
     this.#services.logger.info({ round: row.round, phase: row.phase }, 'resuming round');
-    return new ActiveRound(this.#services, this.parsed, config, this.#holders, state);
-  }
-
-  /** A crash after the end of a round leaves its ciphertexts. */
-  #sweepSpool(): void {
-    const { store, spool } = this.#services;
-    const planHex = this.parsed.hashHex;
-    const ended = store
-      .read('rounds', (db) => repository.roundPhases(db, planHex))
-      .filter((row) => FINAL_PHASES.includes(row.phase));
-    for (const { round } of ended) {
-      const left = store.read('left', (db) => repository.hasCiphertexts(db, planHex, round));
-      if (left) this.#dropCiphertexts(round);
-      else spool.drop({ planHex, round });
-    }
-  }
-
-  /** The round is over: its ciphertexts have no use left, its signed entries stay. */
-  #dropCiphertexts(round: number): void {
-    const { store, spool } = this.#services;
-    const planHex = this.parsed.hashHex;
-    store.transaction('drop-ciphertexts', (db) => repository.dropCiphertexts(db, planHex, round));
-    spool.drop({ planHex, round });
+    return new ActiveRound(this.#services, this.parsed, config, this.#holders, state, this.#among);
   }
 }
 

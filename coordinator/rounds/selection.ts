@@ -37,6 +37,8 @@ export function chooseCohort(
 ): string[] {
   const holders = Object.keys(verdicts).sort();
   if (holders.length < quorum) return [];
+  const first = verdicts[holders[0]!]!;
+  if (holders.every((holder) => verdicts[holder] === first)) return [...first].sort();
   const lists = holders.map((holder) => new Set(verdicts[holder]!));
   const common = (indices: readonly number[]): string[] => {
     const chosen = indices.map((index) => lists[index - 1]!);

@@ -6,14 +6,13 @@ import {
   createWorld,
   planOf,
   strongPrivacy,
-  TestClock,
   type TestDevice,
   type TestWorld,
   until,
 } from '../testing.ts';
-import { Bench } from '../testing-bench.ts';
-import { createHolders } from '../testing-holder.ts';
+import type { Bench } from '../testing-bench.ts';
 import { accessOf, asking, leavesOf } from '../testing-rights.ts';
+import { runPlan } from '../testing-running-plan.ts';
 import { rowsOfDevice } from './device-report.ts';
 import { keepPromises } from './promises.ts';
 import { dropReports } from './subject-access.ts';
@@ -27,10 +26,8 @@ describe('the desk for reports', () => {
   beforeAll(async () => {
     world = await createWorld();
     device = (await createDevices(world, 1))[0]!;
-    bench = new Bench(world, createHolders(world), { clock: new TestClock() }).start();
     parsed = asking(planOf(world, { privacy: { ...strongPrivacy, epsilon: '12' } }));
-    bench.submit(parsed);
-    await until('the plan runs', () => bench.coordinator.find(parsed.hash) !== null);
+    bench = await runPlan(world, parsed);
   });
   afterAll(() => bench.stop());
   const ask = (one: TestDevice) => accessOf(bench, one, parsed).then(({ report }) => report.deviceId);

@@ -12,6 +12,7 @@ import { ensure } from '../../crypto/error.ts';
 import { statementCommitment } from '../../protos/consent.ts';
 import { BLOB_PAGE_BYTES } from '../../protos/fields.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { requireFresh } from '../../protos/statement-age.ts';
 import {
   SUBJECT_ROWS_MAX,
   type SubjectAccessRequest,
@@ -26,7 +27,6 @@ import { requireOwnPseudonym } from './consents.ts';
 import { type Found, rowsOfDevice } from './device-report.ts';
 import { wasErased } from './erased-devices.ts';
 import type { RoundServices } from './services.ts';
-import { requireFresh } from './skew.ts';
 
 export const SUBJECT_ACCESS_MIGRATIONS = [
   `CREATE TABLE subject_access (

@@ -5,7 +5,9 @@
  * Trusts: its own database. May be called by: coordinator/rounds through repository.ts.
  */
 import { fromHex } from '../../crypto/bytes.ts';
+import type { ParsedPlan } from '../../protos/plan.ts';
 import type { RoundBinding } from '../../protos/statements.ts';
+import { scopesOfPlan } from '../../protos/withdrawal.ts';
 import type { SpoolPlace } from '../storage/spool.ts';
 import type { Database } from '../storage/store.ts';
 
@@ -82,45 +84,62 @@ export function insertChunk(
   );
 }
 
-/** A whole upload of one piece without statement: what simulations acknowledge by the thousand. */
-export interface PlainUploadRow {
-  readonly device: string;
-  /** Hexadecimal, 64 digits each. */
-  readonly digest: string;
-  readonly bodyDigest: string;
-  readonly position: number;
+/** Whole uploads of one piece without statements: what simulations acknowledge by the thousand. */
+export interface PlainUploads {
+  readonly deviceIds: readonly string[];
+  /** 32 bytes each. */
+  readonly digests: Uint8Array;
+  readonly bodyDigests: Uint8Array;
+  /** All of them; they have the same sizes. */
+  readonly place: SpoolPlace;
+  readonly bodyBytes: number;
+  readonly holderBytes: number;
 }
 
-/** Rows and places of many plain uploads whose bytes stand in one segment; all have the same sizes. */
+/**
+ * Rows and places of those whose devices are invited, have not withdrawn and have no row yet; returns how many.
+ * In one statement each: an upload that must not be taken leaves no row.
+ */
 export function insertPlainUploads(
   db: Database,
-  plan: string,
+  parsed: ParsedPlan,
   round: number,
-  uploads: readonly PlainUploadRow[],
-  at: { readonly segment: number; readonly bodyBytes: number; readonly holderBytes: number },
-): void {
-  const { segment, bodyBytes, holderBytes } = at;
-  const list = (textOf: (row: PlainUploadRow) => string) =>
-    `{${uploads.map((row) => `${JSON.stringify(row.device)}:${textOf(row)}`).join()}}`;
-  db.run(
+  { deviceIds, digests, bodyDigests, place, bodyBytes, holderBytes }: PlainUploads,
+): number {
+  const list = JSON.stringify(deviceIds);
+  const { changes } = db.run(
     `INSERT INTO uploads (plan, round, device, digest, signature, certificate, body_bytes, holder_bytes, received_bytes, acknowledged, body_digest)
-     SELECT ?1, ?2, key, substr(value, 1, 64), x'', x'', ?3, ?4, ?5, 1, substr(value, 65) FROM json_each(?6)`,
-    plan,
+     SELECT ?1, ?2, j.value, lower(hex(substr(?3, 32 * j.key + 1, 32))), x'', x'', ?5, ?6, ?5 + ?6, 1,
+       lower(hex(substr(?4, 32 * j.key + 1, 32)))
+     FROM json_each(?7) j CROSS JOIN invitations i ON i.plan = ?1 AND i.round = ?2 AND i.device = j.value
+     WHERE NOT EXISTS (SELECT 1 FROM withdrawals w WHERE w.device = j.value
+       AND w.scope IN (SELECT value FROM json_each(?8)))
+     ON CONFLICT DO NOTHING`,
+    parsed.hashHex,
     round,
+    digests,
+    bodyDigests,
     bodyBytes,
     holderBytes,
-    bodyBytes + holderBytes,
-    list(({ digest, bodyDigest }) => JSON.stringify(digest + bodyDigest)),
+    list,
+    JSON.stringify(scopesOfPlan(parsed)),
   );
+  const isAll = changes === deviceIds.length;
+  const mine = `WHERE EXISTS (SELECT 1 FROM uploads u WHERE u.plan = ?1 AND u.round = ?2 AND u.device = j.value
+       AND u.digest = lower(hex(substr(?7, 32 * j.key + 1, 32))))`;
   db.run(
     `INSERT INTO upload_chunks (plan, round, device, offset, segment, position, length)
-     SELECT ?1, ?2, key, 0, ?3, value, ?4 FROM json_each(?5)`,
-    plan,
+     SELECT ?1, ?2, j.value, 0, ?3, ?4 + ?5 * j.key, ?5 FROM json_each(?6) j
+     ${isAll ? '' : `${mine} ON CONFLICT DO NOTHING`}`,
+    parsed.hashHex,
     round,
-    segment,
+    place.segment,
+    place.position,
     bodyBytes + holderBytes,
-    list(({ position }) => String(position)),
+    list,
+    ...(isAll ? [] : [digests]),
   );
+  return changes;
 }
 
 /** `bodyDigest`, in hexadecimal, completes the upload; null: there is more to come. */
@@ -197,14 +216,20 @@ export function chunksOfDevices(
   return found;
 }
 
-export const acknowledgedDevices = (db: Database, plan: string, round: number): string[] =>
-  db
-    .all<{ device: string }>(
-      'SELECT device FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1 ORDER BY device',
-      plan,
-      round,
-    )
+/** By device id. `known`: some of them, without repeats; where they are as many as all, they are all. */
+export function acknowledgedDevices(
+  db: Database,
+  plan: string,
+  round: number,
+  known: readonly string[] = [],
+): string[] {
+  const where = 'FROM uploads WHERE plan = ? AND round = ? AND acknowledged = 1';
+  const { count } = db.get<{ count: number }>(`SELECT COUNT(*) AS count ${where}`, plan, round)!;
+  if (count === known.length) return [...known].sort();
+  return db
+    .all<{ device: string }>(`SELECT device ${where} ORDER BY device`, plan, round)
     .map((row) => row.device);
+}
 
 /** A signed upload without its holder part. */
 export interface SignedEntry extends RoundBinding {

@@ -6,29 +6,24 @@
  * upload statement is checked here once more, because the holders will check it too and an upload that they would
  * reject must not take a place. May be called by: coordinator/grpc/rounds-service.ts.
  */
-import { equalBytes, toHex } from '../../crypto/bytes.ts';
+import { toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { UploadHeader } from '../../protos/rounds-messages.ts';
-import {
-  acknowledgementStatement,
-  lateStatement,
-  type RoundBinding,
-  type UploadStatement,
-  uploadDigestOfParts,
-  uploadStatement,
-} from '../../protos/statements.ts';
+import { acknowledgementStatement, lateStatement, type RoundBinding } from '../../protos/statements.ts';
 import type { Spool, SpoolRound } from '../storage/spool.ts';
 import type { Database } from '../storage/store.ts';
 import type { ActiveRound } from './active-round.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
 import { PartHasher, placesOf, readPlaces } from './upload-bytes.ts';
-
-export interface UploadingDevice {
-  readonly deviceId: string;
-  readonly signingPublicKey: Uint8Array;
-  readonly certificate: Uint8Array;
-}
+import {
+  digestsOf,
+  requireSignedDigest,
+  requireSignedUpload,
+  SECOND_DIGEST,
+  statementOf,
+  type UploadingDevice,
+} from './upload-checks.ts';
 
 export interface PutUploadReply {
   readonly nextOffset: number;
@@ -123,31 +118,24 @@ const keyOf = ({ target, device }: Intake): string =>
 export function targetOf(
   services: RoundServices,
   configHash: Uint8Array,
-  activeOf: (planHex: string) => ActiveRound | null,
+  /** The round, if it is under way in this process. */
+  roundOf: (planHex: string, round: number) => ActiveRound | null,
 ): UploadTarget {
   const known = services.store.read('round-by-config', (db) =>
     repository.roundByConfig(db, toHex(configHash)),
   );
   ensure(known, 'WRONG_CONFIG', 'no round has this configuration; check in again');
-  const active = activeOf(known.plan);
-  const isActive = active !== null && active.state.round === known.round;
   return {
     planHex: known.plan,
-    active: isActive ? active : null,
+    active: roundOf(known.plan, known.round),
     binding: repository.bindingOfRow(known),
   };
 }
 
-const statementOf = ({ target, device, header }: Intake): UploadStatement => ({
-  ...target.binding,
-  deviceId: device.deviceId,
-  digest: header.digest,
-});
-
 /** Stores one chunk. Errors: BAD_SIGNATURE, NOT_INVITED, SECOND_DIGEST, UPLOAD_OFFSET_MISMATCH, DIGEST_MISMATCH. */
 export async function putUpload(services: RoundServices, intake: Intake): Promise<PutUploadReply> {
   const { header, device, target } = intake;
-  const statement = statementOf(intake);
+  const statement = statementOf(target.binding, device, header);
   const outcome = await storeChunk(services, intake);
   if (outcome.kind === 'acknowledged')
     target.active?.notify({ type: 'uploads_acknowledged', deviceIds: [device.deviceId] });
@@ -204,7 +192,7 @@ function look(services: RoundServices, intake: Intake): Outcome | { readonly kin
   }));
   if (row) requireSameUpload(header, row);
   if (row?.acknowledged) return { kind: 'acknowledged', nextOffset: totalBytes };
-  if (!row) checkNewUpload(services, intake);
+  if (!row) requireSignedUpload(services, target, device, header);
   ensure(
     offset + data.length <= totalBytes,
     'UPLOAD_TOO_LARGE',
@@ -324,32 +312,12 @@ function requireChecked(
   ensure(same, 'UPLOAD_OFFSET_MISMATCH', `send the chunks one after the other; resume at offset ${offset}`);
 }
 
-const SECOND_DIGEST = 'this device already sent another update for this round; send the stored bytes again';
-
 function requireSameUpload(header: UploadHeader, row: repository.UploadRow): void {
   const same =
     row.digest === toHex(header.digest) &&
     row.body_bytes === header.bodyBytes &&
     row.holder_bytes === header.holderBytes;
   ensure(same, 'SECOND_DIGEST', SECOND_DIGEST);
-}
-
-/** Size and signature of an upload that begins. */
-function checkNewUpload(services: RoundServices, intake: Intake): void {
-  const { header, device, target } = intake;
-  if (target.active) {
-    const sizes = services.secagg.sizes(target.active.scheme);
-    ensure(
-      header.bodyBytes === sizes.body && header.holderBytes === sizes.holderPart,
-      'VECTOR_LENGTH_MISMATCH',
-      `expected a body of ${sizes.body} and a holder part of ${sizes.holderPart} bytes`,
-    );
-  }
-  ensure(
-    services.suite.verify(device.signingPublicKey, uploadStatement(statementOf(intake)), header.signature),
-    'BAD_SIGNATURE',
-    'the upload statement is not signed by the device key in its certificate',
-  );
 }
 
 /** Checks a complete upload against its digest and the ciphertext format. */
@@ -369,15 +337,8 @@ function checkComplete(services: RoundServices, desk: IntakeDesk, intake: Intake
   try {
     const body = whole?.subarray(0, header.bodyBytes);
     const holderPart = whole?.subarray(header.bodyBytes);
-    const digests = hasher?.digests(data) ?? {
-      body: suite.digest(body!),
-      holderPart: suite.digest(holderPart!),
-    };
-    ensure(
-      equalBytes(uploadDigestOfParts(suite, digests.body, digests.holderPart), header.digest),
-      'DIGEST_MISMATCH',
-      'the bytes received do not have the signed digest; send the upload again from offset 0',
-    );
+    const digests = hasher?.digests(data) ?? digestsOf(suite, body!, holderPart!);
+    requireSignedDigest(suite, digests, header);
     if (body && holderPart) secagg.validate(scheme, { body, holderPart });
     return { prefix, bodyDigest: toHex(digests.body), fault: null };
   } catch (error) {

@@ -14,17 +14,14 @@ import {
   createWorld,
   planOf,
   strongPrivacy,
-  TestClock,
   type TestDevice,
   type TestWorld,
-  until,
 } from '../testing.ts';
-import { Bench, bindingOf, signUpload } from '../testing-bench.ts';
-import { createHolders } from '../testing-holder.ts';
+import { type Bench, bindingOf, signUpload } from '../testing-bench.ts';
 import { digitsOf } from '../testing-round.ts';
+import { roundReleased, runPlan, sendUpdate, UPDATE } from '../testing-running-plan.ts';
 import { budgetAlarms, compareAccounts } from './reconcile.ts';
 
-const UPDATE = Float64Array.of(0.1, 0.2, 0.3);
 let world: TestWorld;
 let devices: TestDevice[];
 let bench: Bench;
@@ -34,13 +31,11 @@ beforeAll(async () => {
   devices = await createDevices(world, 4);
 });
 beforeEach(async () => {
-  bench = new Bench(world, createHolders(world), { clock: new TestClock() }).start();
   parsed = planOf(world, {
     privacy: { ...strongPrivacy, epsilon: '12' },
     rounds: { training: 2, cohortTarget: 8 },
   });
-  bench.submit(parsed);
-  await until('the plan runs', () => bench.coordinator.find(parsed.hash) !== null);
+  bench = await runPlan(world, parsed);
 });
 afterEach(() => bench.stop());
 
@@ -63,20 +58,11 @@ async function withdraw(device: TestDevice, scope: string, changes: object = {})
   return parseWithdrawalReceipt(reply.receipt);
 }
 
-async function upload(device: TestDevice, committee = 1): Promise<void> {
-  const config = await bench.invited(device, parsed);
-  const { publicKey } = world.committee(committee);
-  const parts = world.bfv.encrypt(publicKey, digitsOf(parsed, config, UPDATE));
-  await bench.put(device, signUpload(world, device, bindingOf(config), parts));
-}
-
+const upload = (device: TestDevice, round = 1) => sendUpdate(bench, device, parsed, round);
 const balance = (device: TestDevice) =>
   bench.store.read('test', (db) => bench.ledger.within(db).balance(toHex(pseudonymOf(device))));
 const leavesOf = (kind: string) => bench.log.leaves().filter((leaf) => leaf.kind === kind);
-const released = (round: number) =>
-  until(`round ${round} is over`, () =>
-    leavesOf('release').some((leaf) => 'round' in leaf && leaf.round === round),
-  );
+const released = (round: number) => roundReleased(bench, round);
 
 describe('a withdrawal', () => {
   it('before the upload: nothing is taken, the reservation is freed, no invitation comes any more', async () => {

@@ -11,6 +11,7 @@
 import { toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { requireFresh } from '../../protos/statement-age.ts';
 import {
   encodeWithdrawalReceipt,
   PAST_SPEND_NOTE,
@@ -23,7 +24,6 @@ import type { Database } from '../storage/store.ts';
 import { FINAL_PHASES } from './machine-types.ts';
 import * as repository from './repository.ts';
 import type { RoundServices } from './services.ts';
-import { requireFresh } from './skew.ts';
 
 export const WITHDRAWAL_MIGRATIONS = [
   `CREATE TABLE withdrawals (
@@ -142,12 +142,12 @@ function record(
   return receipt;
 }
 
-/** The round that is not over and has this device's whole upload; 0 where there is none. */
+/** The last round that is not over and has this device's whole upload; 0 where there is none. */
 function roundUnderWay(db: Database, parsed: ParsedPlan, deviceId: string): number {
   const row = db.get<{ round: number }>(
     `SELECT r.round FROM uploads u JOIN rounds r ON r.plan = u.plan AND r.round = u.round
      WHERE u.plan = ? AND u.device = ? AND u.acknowledged = 1 AND r.phase NOT IN (SELECT value FROM json_each(?))
-     ORDER BY r.round LIMIT 1`,
+     ORDER BY r.round DESC LIMIT 1`,
     parsed.hashHex,
     deviceId,
     JSON.stringify(FINAL_PHASES),

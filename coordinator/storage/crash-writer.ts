@@ -7,7 +7,9 @@
  * acknowledged id per line on stdout.
  * Trusts: its arguments. May be called by: crash.test.ts only.
  */
+
 import { writeSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { BudgetLedger } from '../ledger/budget-ledger.ts';
 import { openStore } from './sqlite-store.ts';
 import type { Database } from './store.ts';
@@ -67,6 +69,8 @@ async function reserveRounds(path: string, firstRound: number): Promise<void> {
 }
 
 if (import.meta.main) {
+  // A process that is killed leaves nothing compiled to the next one.
+  flushCompileCache();
   const [mode, path, first] = process.argv.slice(2);
   if (mode === 'ledger') await reserveRounds(path!, Number(first));
   else await writePairs(path!, Number(first), mode!);

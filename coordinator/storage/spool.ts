@@ -65,6 +65,8 @@ export const spoolClosed = (): PulsefoldError =>
 /** A spool that dies with the process: one segment of separate pieces. For tests and simulation. */
 export class MemorySpool implements Spool {
   readonly #rounds = new Map<string, Uint8Array[]>();
+  /** What was read last: rounds are read body by body. */
+  #latest: { readonly at: SpoolRound; readonly pieces: readonly Uint8Array[] | undefined } | null = null;
   #appends = 0;
   #appendedBytes = 0;
   #closed = false;
@@ -74,6 +76,7 @@ export class MemorySpool implements Spool {
     const key = spoolKey(at);
     const pieces = this.#rounds.get(key) ?? [];
     this.#rounds.set(key, pieces);
+    this.#latest = null;
     // A copy: the caller's buffer may be a view of a message that is reused.
     const segment = pieces.push(data.slice()) - 1;
     this.#appends++;
@@ -82,7 +85,8 @@ export class MemorySpool implements Spool {
   }
 
   read(at: SpoolRound, { segment, position, length }: SpoolPlace, target?: Uint8Array): Uint8Array {
-    const bytes = this.#rounds.get(spoolKey(at))?.[segment]?.subarray(position, position + length);
+    if (this.#latest?.at !== at) this.#latest = { at, pieces: this.#rounds.get(spoolKey(at)) };
+    const bytes = this.#latest.pieces?.[segment]?.subarray(position, position + length);
     ensure(bytes?.length === length, 'UNAVAILABLE', 'spool: these bytes were dropped');
     if (!target) return bytes;
     target.set(bytes);
@@ -94,6 +98,7 @@ export class MemorySpool implements Spool {
   }
 
   drop(at: SpoolRound): void {
+    this.#latest = null;
     this.#rounds.delete(spoolKey(at));
   }
 

@@ -112,8 +112,8 @@ export class SqliteStore implements Store {
       this.#connection.exec(
         'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;' +
           `PRAGMA cache_size = -${CACHE_KIB}; PRAGMA wal_autocheckpoint = ${WAL_PAGES};` +
-          // What an erasure deletes must not live on in free space (rounds/device-rows.ts).
-          'PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ON;',
+          // What an erasure deletes must not live on in a file's free space (rounds/device-rows.ts).
+          `PRAGMA temp_store = MEMORY; PRAGMA secure_delete = ${path === ':memory:' ? 'OFF' : 'ON'};`,
       );
       this.#connection.exec(`CREATE TABLE IF NOT EXISTS schema_migrations (
         domain TEXT NOT NULL, version INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (domain, version)

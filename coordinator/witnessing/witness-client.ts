@@ -69,9 +69,19 @@ export const postCheckpoint: WitnessPort = async (peer, request) => {
     if (cause instanceof PulsefoldError) throw cause;
     throw new PulsefoldError('UNAVAILABLE', `witness ${peer.name} is out of reach`, { cause });
   }
-  if (response.status === 409) return { kind: 'conflict', size: parseConflictSize(text) };
-  if (response.status === 200)
-    return { kind: 'cosigned', lines: acceptCosignatures(request.checkpoint, text, peer.verifiers) };
-  const [code, what] = REFUSALS[response.status] ?? ['UNAVAILABLE', `answered ${response.status}`];
-  throw new PulsefoldError(code, `witness ${peer.name} ${what}`);
+  return readAnswer(peer, request, response.status, text);
 };
+
+/** What a witness's answer to `request` means. Throws what `postCheckpoint` throws. */
+export function readAnswer(
+  peer: WitnessPeer,
+  request: AddCheckpoint,
+  status: number,
+  text: string,
+): WitnessAnswer {
+  if (status === 409) return { kind: 'conflict', size: parseConflictSize(text) };
+  if (status === 200)
+    return { kind: 'cosigned', lines: acceptCosignatures(request.checkpoint, text, peer.verifiers) };
+  const [code, what] = REFUSALS[status] ?? ['UNAVAILABLE', `answered ${status}`];
+  throw new PulsefoldError(code, `witness ${peer.name} ${what}`);
+}

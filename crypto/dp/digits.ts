@@ -101,12 +101,22 @@ export function fitsModulus(
   return signal + 12 * Number(integerSquareRoot(variance) + 1n) <= halfModulus(modulusBits);
 }
 
-/** Values → signed digits, least significant first, the digits of one value side by side; the rest is dropped. */
-export function toDigits(values: Int32Array, layout: DigitLayout): Int32Array {
+/**
+ * Values → signed digits, least significant first, the digits of one value side by side; the rest is dropped. Into `out`
+ * (a fresh array where there is none) of values × digitCount entries, other than `values`.
+ */
+export function toDigits(
+  values: Int32Array,
+  layout: DigitLayout,
+  out: Int32Array = new Int32Array(values.length * layout.digitCount),
+): Int32Array {
   const { digitBits, digitCount } = layout;
-  if (digitBits === MODULUS_BITS_MAX && digitCount === 1) return values.slice();
-  const out = new Int32Array(values.length * digitCount);
+  ensure(out.length === values.length * digitCount, 'VECTOR_LENGTH_MISMATCH', 'digits: values × digitCount');
   const spare = 32 - digitBits; // shifting left and back keeps the low digitBits bits, with their sign
+  if (digitCount === 1) {
+    for (let i = 0; i < out.length; i++) out[i] = (values[i]! << spare) >> spare;
+    return out;
+  }
   const base = 2 ** digitBits;
   for (let i = 0; i < values.length; i++) {
     let rest = values[i]!;

@@ -173,7 +173,8 @@ interface CheckedCertificate {
 export class CertificateVerifier {
   readonly #ca: X509Certificate;
   readonly #caKey: KeyObject;
-  readonly #checked = new BoundedCache<CheckedCertificate>(16_384);
+  /** Room for the largest cohort (protos/fields.ts, COHORT_MAX). */
+  readonly #checked = new BoundedCache<CheckedCertificate>(131_072);
 
   /** Throws CERTIFICATE_UNTRUSTED when `ca` is not a self-signed CA certificate. DER or PEM. */
   constructor(ca: Uint8Array | string) {

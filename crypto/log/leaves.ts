@@ -151,6 +151,8 @@ export const LEAF_FIELDS = {
     delta: real,
     gamma: real,
     epsilonBudget: real,
+    /** Where rounds overlap: releases between the version that the round started from and the one that it moved. */
+    staleness: optional(integer(0, 100)),
   },
   /** commitment = H(signed statement); afterRound: the last round of that plan that may still charge. */
   withdrawal: {
@@ -237,7 +239,9 @@ export function parseLeaf(bytes: Uint8Array | string): Leaf {
 export function pseudonymParts(
   values: Iterable<string>,
 ): { part: number; parts: number; pseudonyms: string[] }[] {
-  const sorted = [...new Set(values)].sort();
+  const list = [...values];
+  const ascends = list.every((value, i) => i === 0 || list[i - 1]! < value);
+  const sorted = ascends ? list : [...new Set(list)].sort();
   const parts = Math.max(1, Math.ceil(sorted.length / LEAF_PSEUDONYMS_MAX));
   return Array.from({ length: parts }, (_, i) => ({
     part: i + 1,

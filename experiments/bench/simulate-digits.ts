@@ -15,6 +15,8 @@ export const DIGIT_SIDE = 28;
 export const DIGIT_CLASSES = 10;
 const PIXELS = DIGIT_SIDE * DIGIT_SIDE;
 const LEVELS = 255;
+/** Of each level, in [0, 1]. */
+const SHADES = Float32Array.from({ length: LEVELS + 1 }, (_, level) => level / LEVELS);
 
 /** Points of a class's stroke, and what is done to it. Found by trying: the linear model's accuracy is their purpose. */
 const POINTS = 14;
@@ -24,15 +26,37 @@ const BLEND_MAX = 0.55;
 const NOISE = 0.58;
 
 /** A fast generator (mulberry32, public domain); what it makes is data, not secrets. */
+class Generator {
+  #state: number;
+
+  constructor(seed: string) {
+    const digest = getSuite('intl').digest(utf8(`bench/digits/${seed}`));
+    this.#state = new DataView(digest.buffer, digest.byteOffset).getUint32(0);
+  }
+
+  /** Fills `target` with the next draws, 32 bits each. */
+  words(target: Uint32Array): void {
+    let state = this.#state;
+    for (let i = 0; i < target.length; i++) {
+      state = (state + 0x6d2b79f5) | 0;
+      let value = Math.imul(state ^ (state >>> 15), 1 | state);
+      value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
+      target[i] = value ^ (value >>> 14);
+    }
+    this.#state = state;
+  }
+
+  readonly #word = new Uint32Array(1);
+  /** Uniform in [0, 1). */
+  next(): number {
+    this.words(this.#word);
+    return this.#word[0]! / 2 ** 32;
+  }
+}
+
 export function generatorOf(seed: string): () => number {
-  const digest = getSuite('intl').digest(utf8(`bench/digits/${seed}`));
-  let state = new DataView(digest.buffer, digest.byteOffset).getUint32(0);
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const generator = new Generator(seed);
+  return () => generator.next();
 }
 
 /** The strokes of each class: a walk of soft points. */
@@ -71,51 +95,69 @@ const TEST_ROWS = 10_000;
 const [ROWS_MIN, ROWS_MAX] = [20, 100];
 
 export function makeDigits({ clients, seed }: DigitsOptions): Digits {
-  const next = generatorOf(seed);
-  const strokes = prototypes(next);
+  const generator = new Generator(seed);
+  const next = () => generator.next();
+  const strokes = prototypes(next).map(framed);
   const offsets = new Uint32Array(clients + 1);
   for (let i = 0; i < clients; i++)
     offsets[i + 1] = offsets[i]! + ROWS_MIN + Math.floor(next() * (ROWS_MAX - ROWS_MIN + 1));
   const count = offsets[clients]!;
-  const train = draw(strokes, count, next);
-  const test = draw(strokes, TEST_ROWS, next);
+  const train = draw(strokes, count, generator);
+  const test = draw(strokes, TEST_ROWS, generator);
   return { population: { table: train, offsets, inputs: PIXELS }, test };
 }
 
-function draw(strokes: readonly Float32Array[], count: number, next: () => number) {
+/** A picture with a frame of nothing, so that it can be shifted without a look at its edges. */
+const FRAMED_SIDE = DIGIT_SIDE + 2 * SHIFT_MAX;
+function framed(picture: Float32Array): Float32Array {
+  const out = new Float32Array(FRAMED_SIDE * FRAMED_SIDE);
+  for (let row = 0; row < DIGIT_SIDE; row++)
+    out.set(
+      picture.subarray(row * DIGIT_SIDE, (row + 1) * DIGIT_SIDE),
+      (row + SHIFT_MAX) * FRAMED_SIDE + SHIFT_MAX,
+    );
+  return out;
+}
+
+function draw(strokes: readonly Float32Array[], count: number, generator: Generator) {
   const features = new Float32Array(new SharedArrayBuffer(4 * count * PIXELS));
   const labels = new Uint8Array(new SharedArrayBuffer(count));
+  const pick = () => Math.floor(generator.next() * DIGIT_CLASSES);
+  const words = new Uint32Array(PIXELS);
   for (let row = 0; row < count; row++) {
-    const label = Math.floor(next() * DIGIT_CLASSES);
+    const label = pick();
     labels[row] = label;
-    paint(features, row * PIXELS, strokes[label]!, strokes[Math.floor(next() * DIGIT_CLASSES)]!, next);
+    const target = features.subarray(row * PIXELS, (row + 1) * PIXELS);
+    paint(target, strokes[label]!, strokes[pick()]!, generator, words);
   }
   return { features, labels, count };
 }
 
 function paint(
-  features: Float32Array,
-  start: number,
+  target: Float32Array,
   own: Float32Array,
   other: Float32Array,
-  next: () => number,
+  generator: Generator,
+  words: Uint32Array,
 ): void {
-  const blend = BLEND_MAX * next();
-  const shift = () => Math.floor(next() * (2 * SHIFT_MAX + 1)) - SHIFT_MAX;
+  const blend = BLEND_MAX * generator.next();
+  const shift = () => Math.floor(generator.next() * (2 * SHIFT_MAX + 1));
   const [dx, dy, ox, oy] = [shift(), shift(), shift(), shift()];
-  const at = (picture: Float32Array, row: number, column: number): number =>
-    row < 0 || row >= DIGIT_SIDE || column < 0 || column >= DIGIT_SIDE
-      ? 0
-      : picture[row * DIGIT_SIDE + column]!;
-  for (let row = 0; row < DIGIT_SIDE; row++)
+  generator.words(words);
+  for (let row = 0; row < DIGIT_SIDE; row++) {
+    const ownAt = (row + dy) * FRAMED_SIDE + dx;
+    const otherAt = (row + oy) * FRAMED_SIDE + ox;
+    const at = row * DIGIT_SIDE;
     for (let column = 0; column < DIGIT_SIDE; column++) {
-      const ink = (1 - blend) * at(own, row + dy, column + dx) + blend * at(other, row + oy, column + ox);
+      const ink = (1 - blend) * own[ownAt + column]! + blend * other[otherAt + column]!;
       // Two halves of a draw: a triangular law.
-      const word = (next() * 2 ** 32) >>> 0;
+      const word = words[at + column]!;
       const noise = NOISE * (((word & 0xffff) + (word >>> 16)) / 2 ** 16 - 1);
-      const value = Math.min(1, Math.max(0, ink + noise));
-      features[start + row * DIGIT_SIDE + column] = Math.round(value * LEVELS) / LEVELS;
+      const value = ink + noise;
+      const level = value <= 0 ? 0 : value >= 1 ? LEVELS : (value * LEVELS + 0.5) | 0;
+      target[at + column] = SHADES[level]!;
     }
+  }
 }
 
 export interface DigitTerms {

@@ -11,6 +11,7 @@ import { finishPlan, type ParsedPlan } from '../../protos/plan.ts';
 import { type Parties, simulationParties } from '../simulation/parties.ts';
 import type { VirtualPopulation } from '../simulation/population.ts';
 import { type SimulationLabel, simulate } from '../simulation/simulate.ts';
+import { featuresFor } from './made-up-features.ts';
 import { median } from './measuring.ts';
 import {
   DIGIT_CLASSES,
@@ -125,13 +126,8 @@ function planOf(parties: Parties, terms: PlanTerms): ParsedPlan {
     features: {
       dataset: 'made-up',
       label,
-      // A table's schema has at most 256 columns; devices here hold encoded rows.
-      features: Array.from({ length: Math.min(inputs, 256) }, (_, i) => ({
-        column: `x${i}`,
-        kind: 'number',
-        minimum: 0,
-        maximum: 1,
-      })),
+      // Devices here hold encoded rows: nothing is read through this schema.
+      features: featuresFor(inputs),
       complete: true,
     },
     model: modelSpecSchema.parse({

@@ -53,7 +53,7 @@ describe('seeded bugs', () => {
 
   it('are not what a distance between few runs would show: without the checks most would pass', async () => {
     const proved = [];
-    for (const bug of seededBugs('person').slice(0, 7)) {
+    for (const bug of seededBugs('person').slice(0, 5)) {
       const report = await audit(PERSON, 'distance', { subject: bug.subject });
       proved.push(report.epsilonLowerBound > report.epsilonClaimed);
     }
@@ -63,7 +63,7 @@ describe('seeded bugs', () => {
 
 describe('correct plans', () => {
   it.each([PERSON, RECORD])('raise no alarm: %o', async (plan) => {
-    for (const seed of ['1', '2', '3', '4', '5']) {
+    for (const seed of ['1', '2', '3']) {
       const report = await audit(plan, seed);
       expect(alarmsOf(report)).toEqual([]);
       expect(report).toMatchObject({ verdict: 'no violation found', mode: 'replay', runs: RUNS });

@@ -5,13 +5,12 @@
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { TrainEngine, TrainOptions } from '../../client/training/engine.ts';
 import { loadTrainEngine } from '../../client/training/engine.ts';
+import { personalSplit } from '../runs/personal.ts';
 import { centralTaskBaseline, modelOf } from './baselines.ts';
 import type { TaskMetrics } from './evaluate.ts';
 import { evaluateTask } from './evaluate.ts';
 import type { Dataset, DatasetName, SplitRule } from './index.ts';
 import {
-  adaptationOf,
-  clientsOf,
   datasetAvailable,
   datasets,
   findDataRoot,
@@ -219,10 +218,11 @@ test.skipIf(!present.get('wisdm'))(
     for (const [seed, rule] of folds(5)) {
       const split = splitOf(dataset, seed, rule);
       const { weights } = await centralTaskBaseline(engine, spec, dataset, split, options(25, 32, 0.1));
-      const { adapt, test: rest } = adaptationOf(dataset, split.test, 5);
-      for (const { name, rows } of clientsOf(dataset, { kind: 'person' }, rest)) {
-        const own = adapt.filter((row) => dataset.rows[row]!.person === name);
-        const personal = await engine.train(spec, weights, subset(dataset, own), options(30, 8, 0.05, 0));
+      const { test: rest, people } = personalSplit(dataset, split.test, { rows: 5 });
+      for (const { adapt, positions } of people) {
+        const rows = positions.map((position) => rest[position]!);
+        const own = subset(dataset, adapt);
+        const personal = await engine.train(spec, weights, own, options(30, 8, 0.05, 0));
         const of = async (model: Float32Array): Promise<number> =>
           rows.length * figureOf(await evaluateTask(engine, spec, model, dataset, rows));
         hits.before += await of(weights);

@@ -20,7 +20,7 @@ export {
   targetHalfRange,
 } from './registry.ts';
 export { findDataRoot } from './root.ts';
-export { adaptationOf, parseSplitRule, splitOf } from './split-rules.ts';
+export { parseSplitRule, splitOf } from './split-rules.ts';
 export type { Split } from './splits.ts';
 export type {
   ClientRule,

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Splittable } from './split-rules.ts';
-import { adaptationOf, parseSplitRule, sharedPersons, splitOf, splitRows } from './split-rules.ts';
+import { parseSplitRule, sharedPersons, splitOf, splitRows } from './split-rules.ts';
 import { splitPerSite } from './splits.ts';
 import type { SplitRule } from './types.ts';
 
@@ -124,19 +124,6 @@ describe('splitOf', () => {
     expect(() => splitOf(set, '0', { rule: 'by-person', fold: 0, folds: 9 })).toThrow('4 people');
     expect(() => splitOf(people(1, 1), '0', { rule: 'random' })).toThrow(codeIs('DATA_EMPTY'));
   });
-});
-
-test('adaptationOf: the first rows of each person and label adapt, the others test', () => {
-  const set = setOf([
-    ['a', 's', 0],
-    ['a', 's', 1],
-    ['a', 's', 0],
-    ['b', 's', 0],
-    ['a', 's', 0],
-    ['b', 's', 0],
-  ]);
-  expect(adaptationOf(set, [5, 4, 3, 2, 1, 0], 1)).toEqual({ adapt: [0, 1, 3], test: [2, 4, 5] });
-  expect(adaptationOf(set, [2, 4, 5], 2)).toEqual({ adapt: [2, 4, 5], test: [] });
 });
 
 describe('parseSplitRule', () => {

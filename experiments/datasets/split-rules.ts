@@ -99,28 +99,6 @@ export function refuseSharedPersons(dataset: Pick<Splittable, 'rows'>, split: Sp
   );
 }
 
-/**
- * Rows on which a new person's own device may adapt a released model, and the rows that then test it: of each (person,
- * label) the first `rowsPerLabel` in the order of the file adapt. Both are the same people's by intention: this is
- * personalisation, and its figures are not those of people nobody has measured.
- */
-export function adaptationOf(
-  dataset: Pick<Splittable, 'rows' | 'labels'>,
-  testRows: readonly number[],
-  rowsPerLabel: number,
-): { readonly adapt: readonly number[]; readonly test: readonly number[] } {
-  const seen = new Map<string, number>();
-  const adapt: number[] = [];
-  const test: number[] = [];
-  for (const row of [...testRows].sort((a, b) => dataset.rows[a]!.index - dataset.rows[b]!.index)) {
-    const key = JSON.stringify([dataset.rows[row]!.person, dataset.labels[row]]);
-    const count = seen.get(key) ?? 0;
-    seen.set(key, count + 1);
-    (count < rowsPerLabel ? adapt : test).push(row);
-  }
-  return { adapt: adapt.sort(ascending), test: test.sort(ascending) };
-}
-
 /** The split alone, leaks and all. Not for figures: tests of the refusals show with it what they prevent. */
 export function splitRows(dataset: Splittable, seed: string, rule: SplitRule): Split {
   const { rows, definition } = dataset;

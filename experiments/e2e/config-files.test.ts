@@ -1,62 +1,51 @@
 /**
  * A round from configuration files alone: every command an operator, approver, researcher and hospital would type, in
- * their order, as real processes; no demo code. Goal: whoever follows the README's walk-through ends with a model that
+ * their order, roles and clients as real processes; no demo code. Goal: whoever follows the README's walk-through ends with a model that
  * `audit verify` accepts.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
+import {
+  type Finished,
+  pulsefoldHere,
+  pulsefold as pulsefoldProcess,
+  type Role,
+  startRole,
+  temporaryDirectory,
+} from '../../cli/testing.ts';
 import { seededRandom, uniform } from '../../crypto/random.ts';
 
-const CLI = join(import.meta.dirname, '..', '..', 'cli', 'pulsefold.ts');
-const execute = promisify(execFile);
-const environment = { ...process.env, PULSEFOLD_PASSPHRASE: 'correct horse battery staple', NO_COLOR: '1' };
-
-let home: string;
-const daemons: ChildProcess[] = [];
+const scratch = temporaryDirectory();
+const home = scratch.path;
+const daemons: Role[] = [];
 
 const file = (name: string) => join(home, name);
 const write = (name: string, value: unknown) =>
   writeFileSync(file(name), typeof value === 'string' ? value : stringify(value));
 
-/** Runs a command to its end; returns its JSON lines. */
-async function pulsefold(...args: string[]): Promise<Record<string, unknown>[]> {
-  const { stdout } = await execute(process.execPath, [CLI, ...args, '--json'], {
-    env: environment,
-    cwd: home,
-  });
+function jsonOf(args: readonly string[], { code, stdout, stderr }: Finished): Record<string, unknown>[] {
+  if (code !== 0) throw new Error(`${args.join(' ')} ended with ${code}: ${stderr.slice(-1500)}`);
   return stdout
     .split('\n')
     .filter((line) => line.startsWith('{'))
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
+/** Runs a command in this process; returns its JSON lines. */
+const pulsefold = async (...args: string[]): Promise<Record<string, unknown>[]> =>
+  jsonOf(args, await pulsefoldHere([...args, '--json'], { cwd: home }));
+/** The same in a process of its own, for what runs beside others. */
+const pulsefoldApart = async (...args: string[]): Promise<Record<string, unknown>[]> =>
+  jsonOf(args, await pulsefoldProcess([...args, '--json'], { cwd: home }));
 
-/** Starts a role; resolves when it listens. Events go to `onEvent`. */
-function start(args: string[], onEvent: (event: Record<string, unknown>) => void = () => {}): Promise<void> {
-  const child = spawn(process.execPath, [CLI, ...args, '--json'], {
-    env: environment,
-    cwd: home,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  daemons.push(child);
-  let errors = '';
-  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-  return new Promise((resolve, reject) => {
-    child.once('exit', (code) =>
-      reject(new Error(`${args.join(' ')} ended with ${code}: ${errors.slice(-1500)}`)),
-    );
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const event = JSON.parse(line) as Record<string, unknown>;
-      if (event.event === 'listening') resolve();
-      onEvent(event);
-    });
-  });
+/** Starts a role; resolves when it listens. */
+async function start(args: string[]): Promise<Role> {
+  const role = startRole(args, home);
+  daemons.push(role);
+  await role.event('listening');
+  return role;
 }
 
 async function freePort(): Promise<number> {
@@ -67,13 +56,10 @@ async function freePort(): Promise<number> {
   return port;
 }
 
-beforeAll(() => {
-  home = mkdtempSync(join(tmpdir(), 'pulsefold-config-'));
-});
-
-afterAll(() => {
-  for (const daemon of daemons) daemon.kill('SIGKILL');
-  rmSync(home, { recursive: true, force: true });
+afterAll(async () => {
+  for (const { child } of daemons) child.kill('SIGKILL');
+  await Promise.all(daemons.map(({ exit }) => exit));
+  scratch.dispose();
 });
 
 const FEATURES = {
@@ -193,10 +179,7 @@ describe('a deployment from configuration files', () => {
       ...common,
     });
     await Promise.all(holders.map(({ id }) => start(['keyholder', '--config', file(`${id}.yaml`)])));
-    const ended = Promise.withResolvers<Record<string, unknown>>();
-    await start(['coordinator', '--config', file('coordinator.yaml')], (event) => {
-      if (event.event === 'plan') ended.resolve(event);
-    });
+    const { event: eventOf } = await start(['coordinator', '--config', file('coordinator.yaml')]);
 
     // Three hospitals.
     const joins = ['north', 'south', 'west'].map(async (name) => {
@@ -220,10 +203,10 @@ describe('a deployment from configuration files', () => {
         budget: { epsilon: '8', delta: '0.00001', units: ['record'] },
         log: { policy: 'policy.txt' },
       });
-      return (await pulsefold('client', 'join', '--config', file(`${name}.yaml`))).at(-1)!;
+      return (await pulsefoldApart('client', 'join', '--config', file(`${name}.yaml`))).at(-1)!;
     });
     const summaries = await Promise.all(joins);
-    expect(await ended.promise).toMatchObject({ status: 'finished' });
+    expect(await eventOf('plan')).toMatchObject({ status: 'finished' });
     for (const summary of summaries)
       expect(JSON.stringify(summary)).toMatch(/"outcome":"certified".*"outcome":"certified"/);
 

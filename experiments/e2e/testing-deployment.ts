@@ -172,7 +172,12 @@ export class LoopbackDeployment {
   }
 
   /** A plan over three parameters without DP, so that sums are exact and short. */
-  plan(name: string, rounds: object, aggregation: object = { transport: 'bfv' }): ParsedPlan {
+  plan(
+    name: string,
+    rounds: object,
+    aggregation: object = { transport: 'bfv' },
+    training: object = {},
+  ): ParsedPlan {
     const feature = (column: string) => ({ column, kind: 'number', minimum: 0, maximum: 200 });
     return finishPlan({
       version: 1,
@@ -188,7 +193,7 @@ export class LoopbackDeployment {
         complete: true,
       },
       model: { kind: 'lr', inputs: 2, hidden: [], activation: 'relu' },
-      training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1 },
+      training: { strategy: 'fedavg', epochs: 1, batchSize: 8, learningRate: 0.1, ...training },
       rounds: { spare: 0, checkInWindowMs: 60_000, deadlineMs: 600_000, ...rounds },
       mechanism: { clip: '1', unitsPerClip: 64 },
       privacy: null,

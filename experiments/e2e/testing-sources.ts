@@ -1,7 +1,7 @@
 /**
  * The sources of the project as a list of files that a test may plant things in, and what their syntax trees say.
  *
- * For no-observer.test.ts only.
+ * For no-observer*.test.ts and the canaries' own check.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { join, posix, resolve } from 'node:path';
@@ -44,17 +44,33 @@ export function treeOf(text: string): ts.SourceFile {
   return tree;
 }
 
-/** Everything under `node`, itself included. */
-export function* nodesIn(node: ts.Node): Generator<ts.Node> {
-  yield node;
-  for (const child of node.getChildren()) yield* nodesIn(child);
+const flattened = new WeakMap<ts.Node, readonly ts.Node[]>();
+/** Everything under `node` that has a meaning of its own, itself included; no punctuation, no comments. */
+export function nodesIn(node: ts.Node): readonly ts.Node[] {
+  const known = flattened.get(node);
+  if (known) return known;
+  const nodes: ts.Node[] = [];
+  const visit = (one: ts.Node): void => {
+    nodes.push(one);
+    ts.forEachChild(one, visit);
+  };
+  visit(node);
+  flattened.set(node, nodes);
+  return nodes;
+}
+
+const specifiers = new Map<string, readonly string[]>();
+function specifiersOf(text: string): readonly string[] {
+  const known = specifiers.get(text);
+  if (known) return known;
+  const names = ts.preProcessFile(text, true, true).importedFiles.map(({ fileName }) => fileName);
+  specifiers.set(text, names);
+  return names;
 }
 
 /** Project files that a file imports, in any way: static, `export from`, dynamic, type only. */
 export const importsOf = (path: string, text: string): string[] =>
-  ts
-    .preProcessFile(text, true, true)
-    .importedFiles.map(({ fileName }) => fileName)
+  specifiersOf(text)
     .filter((name) => name.startsWith('.'))
     .map((name) => posix.join(posix.dirname(path), name));
 

@@ -8,8 +8,9 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { StoryAnswer, StoryOrder } from './campaign-worker.ts';
+import { generateStory, type Shares } from './generate.ts';
 import { INVARIANTS, type Invariant } from './observer.ts';
-import { generateStory, type Story } from './ops.ts';
+import type { Story } from './ops.ts';
 import { type Reproduction, writeReproduction } from './reproduction.ts';
 import { shrinkStory } from './shrink.ts';
 import { runStory } from './simulation.ts';
@@ -19,7 +20,8 @@ export interface CampaignOptions {
   readonly ops: number;
   readonly seed: string;
   readonly opsPerRun?: number;
-  readonly bfvShare?: number;
+  /** Fractions of stories that are not the usual ones. */
+  readonly shares?: Partial<Shares>;
   /** Every so many runs the exported log goes through the auditor. */
   readonly auditEvery?: number;
   /** Threads that play; 0: this one. */
@@ -117,7 +119,7 @@ function addTo(sums: Record<string, number>, more: Readonly<Record<string, numbe
 
 /** Counts answers in the order of their stories, and no further than the ops asked for or the first failure. */
 async function playAll(options: CampaignOptions, players: readonly Player[]): Promise<Tally> {
-  const { seed, opsPerRun = OPS_PER_RUN, auditEvery = AUDIT_EVERY, bfvShare } = options;
+  const { seed, opsPerRun = OPS_PER_RUN, auditEvery = AUDIT_EVERY, shares = {} } = options;
   const tally = new Tally();
   const waiting = new Map<number, { readonly story: Story; readonly answer: StoryAnswer }>();
   const isDone = (): boolean => tally.ops >= options.ops || tally.failure !== null;
@@ -125,8 +127,7 @@ async function playAll(options: CampaignOptions, players: readonly Player[]): Pr
   const play = async (player: Player): Promise<void> => {
     while (!isDone()) {
       const number = next++;
-      const share = bfvShare === undefined ? {} : { bfvShare };
-      const story = generateStory(`${seed}/${number}`, { ops: opsPerRun, ...share });
+      const story = generateStory(`${seed}/${number}`, { ops: opsPerRun, shares });
       const answer = await player({ story, audit: number % auditEvery === 0 });
       waiting.set(number, { story, answer });
       for (let first = waiting.get(tally.runs); first && !isDone(); first = waiting.get(tally.runs)) {

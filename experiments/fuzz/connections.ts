@@ -4,7 +4,7 @@
  *
  * Trusts: nothing. May be called by: experiments/fuzz.
  */
-import type { RoundsTransport } from '../../client/agent/transport.ts';
+import type { RoundsTransport, UploadHeader } from '../../client/agent/transport.ts';
 import type { HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import { type CoordinatorProcess, holderPort } from './coordinator-process.ts';
 import type { HolderProcess } from './holder-process.ts';
@@ -14,8 +14,9 @@ import type { FuzzWorld } from './world.ts';
 
 const HOLDER_CALL_MS = 1500;
 const DEVICE_CALL_MS = 2500;
-/** Bytes of one chunk of a device with an odd number: its uploads take several. */
-const CHUNK_BYTES = 200;
+/** Bytes of one chunk of a device with an odd number: its uploads take several, a long one no more than some. */
+const chunkBytes = ({ bodyBytes, holderBytes }: UploadHeader): number =>
+  Math.max(200, Math.ceil((bodyBytes + holderBytes) / 5));
 
 export function portToHolder(network: Network, holder: HolderProcess, caller: Life): HolderPort {
   return holderPort(holder.keys.id, (method, request) =>
@@ -57,7 +58,10 @@ export function transportOfDevice(
       return { ...reply, outcome: Object.keys(reply)[0] };
     },
     putUpload: (request) =>
-      call('putUpload', slow ? { ...request, data: request.data.subarray(0, CHUNK_BYTES) } : request),
+      call(
+        'putUpload',
+        slow ? { ...request, data: request.data.subarray(0, chunkBytes(request.header)) } : request,
+      ),
     getReceipt: async (request) => ({
       receipt: none,
       signature: none,

@@ -11,7 +11,8 @@ import { BudgetLedger } from '../../coordinator/ledger/budget-ledger.ts';
 import { releaseRound } from '../../coordinator/release-round.ts';
 import { RoundBudget } from '../../coordinator/rounds/budget.ts';
 import type { HolderPort, OpenPart, OpenRequest } from '../../coordinator/rounds/holder-port.ts';
-import type { RoundState } from '../../coordinator/rounds/machine-types.ts';
+import { FINAL_PHASES, type RoundState } from '../../coordinator/rounds/machine-types.ts';
+import { keepPromises } from '../../coordinator/rounds/promises.ts';
 import { ROUNDS_MIGRATIONS } from '../../coordinator/rounds/repository.ts';
 import type { PlanOutcome } from '../../coordinator/rounds/runner.ts';
 import type { Clock, RoundServices } from '../../coordinator/rounds/services.ts';
@@ -21,17 +22,19 @@ import { openMemoryStore, type SqliteStore } from '../../coordinator/storage/sql
 import type { Store } from '../../coordinator/storage/store.ts';
 import { Cosignatures } from '../../coordinator/witnessing/cosignatures.ts';
 import { LogProofs } from '../../coordinator/witnessing/log-proofs.ts';
+import type { WitnessPeer, WitnessPort } from '../../coordinator/witnessing/witness-client.ts';
+import { Witnessing } from '../../coordinator/witnessing/witnessing.ts';
 import { isPulsefoldError, PulsefoldError } from '../../crypto/error.ts';
 import type { Identity } from '../../crypto/identity/certificate.ts';
 import type { NoteSigner } from '../../crypto/log/checkpoint.ts';
 import type { Secagg } from '../../crypto/secagg/scheme.ts';
-import type { ParsedPlan, PlanApproval } from '../../protos/plan.ts';
+import type { ParsedPlan } from '../../protos/plan.ts';
 import type { IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import type { CallContext, ServedService } from '../../protos/transport/server.ts';
 import { Life, WriteGate } from './life.ts';
 import { GatedSpool, GatedStore } from './stores.ts';
 import type { VirtualTime } from './virtual-time.ts';
-import type { FuzzWorld } from './world.ts';
+import type { ApprovedPlan, FuzzWorld } from './world.ts';
 
 export const LOG_ORIGIN = 'fuzz.example/log';
 /** An operator's supervisor starts it again after this long when it does not come up. */
@@ -40,7 +43,9 @@ const RESTART_MS = 500;
 export interface CoordinatorParts {
   readonly world: FuzzWorld;
   readonly time: VirtualTime;
-  readonly plan: { readonly parsed: ParsedPlan; readonly approvals: readonly PlanApproval[] };
+  readonly plans: readonly ApprovedPlan[];
+  readonly witnesses: readonly WitnessPeer[];
+  readonly postOf: (life: Life) => WitnessPort;
   readonly holders: (life: Life) => readonly HolderPort[];
   readonly onFault: (kind: 'crash-at-write' | 'disk-full') => void;
   readonly onRoundChange: (state: RoundState) => void;
@@ -55,6 +60,7 @@ export interface CoordinatorParts {
 }
 
 export class CoordinatorProcess {
+  readonly name = 'coordinator';
   readonly disk: SqliteStore = openMemoryStore();
   readonly #spool = new MemorySpool();
   readonly gate: WriteGate;
@@ -62,11 +68,13 @@ export class CoordinatorProcess {
   #life: Life | null = null;
   #coordinator: Coordinator | null = null;
   #rounds: ServedService | null = null;
+  #witnessing: Witnessing | null = null;
   #restarts = 0;
   #lives = 0;
   downMs = 0;
   skewMs = 0;
-  outcome: PlanOutcome | null = null;
+  /** By plan hash. */
+  readonly outcomes = new Map<string, PlanOutcome>();
 
   constructor(parts: CoordinatorParts) {
     this.#parts = parts;
@@ -92,7 +100,7 @@ export class CoordinatorProcess {
   start(): void {
     if (this.#life) return;
     const life = new Life();
-    const { plan, world } = this.#parts;
+    const { plans, world } = this.#parts;
     if (this.#lives++ > 0) this.#parts.betweenLives?.(this.disk);
     try {
       const services = this.#services(life);
@@ -100,21 +108,23 @@ export class CoordinatorProcess {
         services,
         policy: world.policy,
         registrarSha256: world.registrarSha256,
-        onPlanEnd: (_parsed, outcome) => {
-          this.outcome = outcome;
+        onPlanEnd: ({ hashHex }, outcome) => {
+          this.outcomes.set(hashHex, outcome);
         },
       });
-      // As its configuration names the plan, every start submits it again.
-      coordinator.submitPlan(plan.parsed.bytes, plan.approvals);
+      // As its configuration names the plans, every start submits them again.
+      for (const { parsed, approvals } of plans) coordinator.submitPlan(parsed.bytes, approvals);
       this.#life = life;
       this.#coordinator = coordinator;
       this.#rounds = roundsService(services, coordinator);
+      keepPromises(services);
       coordinator.run().catch((error: unknown) => {
         if (life.alive) this.#parts.onInternalError('plan queue', error);
       });
     } catch (error) {
       life.end();
       this.#life = null;
+      this.#witnessing = null;
       if (!isPulsefoldError(error) || error.code !== 'UNAVAILABLE')
         this.#parts.onInternalError('start', error);
       this.#restartAfter(RESTART_MS);
@@ -135,6 +145,18 @@ export class CoordinatorProcess {
       if (life.alive) onLog(level, fields, message);
     };
     const ports = this.#parts.holders(life);
+    const logger = {
+      info: write('info'),
+      warn: write('warn'),
+      error: write('error'),
+    } as unknown as RoundServices['logger'];
+    const { signer } = this;
+    const witnessing = new Witnessing({
+      ...{ log, signer, cosignatures, logger },
+      peers: this.#parts.witnesses,
+      post: this.#parts.postOf(life),
+    });
+    this.#witnessing = witnessing;
     return {
       store,
       spool: new GatedSpool(this.#spool, life, this.gate, (ms) => time.sleep(ms)),
@@ -142,19 +164,17 @@ export class CoordinatorProcess {
       secagg: wrapSecagg?.(world.secagg) ?? world.secagg,
       budget,
       clock: this.#clock(life),
-      logger: {
-        info: write('info'),
-        warn: write('warn'),
-        error: write('error'),
-      } as unknown as RoundServices['logger'],
+      logger,
       signingKey: coordinatorKey,
-      logProofs: new LogProofs({ store, log, signer: this.signer, cosignatures }),
+      logProofs: new LogProofs({ store, log, signer, cosignatures }),
       holdersOf: () => ports,
       async release(parsed, round) {
         releaseRound({ store, suite, budget }, parsed, round);
       },
       onRoundChange: (_parsed, state) => {
-        if (life.alive) this.#parts.onRoundChange(state);
+        if (!life.alive) return;
+        if (state.phase === 'opening' || FINAL_PHASES.includes(state.phase)) witnessing.announce();
+        this.#parts.onRoundChange(state);
       },
       onCeremony: () => {},
     };
@@ -190,7 +210,7 @@ export class CoordinatorProcess {
     const { suite, coordinatorKey } = this.#parts.world;
     return {
       name: LOG_ORIGIN,
-      algorithm: 'ed25519',
+      algorithm: suite.name === 'gm' ? 'sm2' : 'ed25519',
       publicKey: coordinatorKey.publicKey,
       sign: (message) => suite.sign(coordinatorKey.secretKey, message),
     };
@@ -208,6 +228,7 @@ export class CoordinatorProcess {
     this.#life = null;
     this.#coordinator = null;
     this.#rounds = null;
+    this.#witnessing = null;
     this.#restartAfter(downMs);
   }
 
@@ -229,11 +250,11 @@ export class CoordinatorProcess {
     return this.#parts.wrapAnswer?.(method, answer) ?? answer;
   }
 
-  /** The researcher submits the plan once more. */
+  /** The researcher submits the plans once more. */
   submitAgain(): void {
-    const { parsed, approvals } = this.#parts.plan;
     try {
-      this.coordinator?.submitPlan(parsed.bytes, approvals);
+      for (const { parsed, approvals } of this.#parts.plans)
+        this.coordinator?.submitPlan(parsed.bytes, approvals);
     } catch (error) {
       if (!isPulsefoldError(error) || error.code !== 'UNAVAILABLE')
         this.#parts.onInternalError('submitPlan', error);
@@ -242,22 +263,26 @@ export class CoordinatorProcess {
 
   /** The operator asks for the abort of the present round. */
   abort(): void {
-    const { parsed } = this.#parts.plan;
-    const round = this.coordinator?.find(parsed.hash)?.active?.state.round;
-    if (round === undefined) return;
+    const runner = this.coordinator?.current()?.runner;
+    const round = runner?.active?.state.round;
+    if (!runner || round === undefined) return;
     try {
-      this.coordinator!.abortRound(parsed.hash, round, 'the operator says so');
+      this.coordinator!.abortRound(runner.parsed.hash, round, 'the operator says so');
     } catch (error) {
       if (!isPulsefoldError(error)) this.#parts.onInternalError('abortRound', error);
     }
   }
 
-  /** Writes what a run leaves for auditors, from the bare disk. */
-  exportTo(runDirectory: string): void {
+  /** Writes what a run leaves for auditors, from the bare disk; witnesses are asked for the checkpoint. */
+  exportTo(runDirectory: string, parsed: ParsedPlan): void {
     const store = this.disk;
     const ledger = new BudgetLedger(store);
     const log = new AppendLog(store, { origin: LOG_ORIGIN });
-    exportRun({ store, ledger, log, signer: this.signer, runDirectory }, this.#parts.plan.parsed);
+    const witnessing = this.#parts.witnesses.length > 0 && this.#witnessing;
+    exportRun(
+      { store, ledger, log, signer: this.signer, runDirectory, ...(witnessing ? { witnessing } : {}) },
+      parsed,
+    );
   }
 }
 

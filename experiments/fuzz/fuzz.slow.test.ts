@@ -9,12 +9,12 @@ import { runCampaign } from './campaign.ts';
 import { createWorld } from './world.ts';
 
 it.each([
-  { seed: 'slow', ops: 10_000, bfvShare: 0 },
-  { seed: 'bfv', ops: 400, bfvShare: 1 },
-])('$seed: $ops ops', { timeout: 600_000 }, async ({ seed, ops, bfvShare }) => {
+  { seed: 'slow', ops: 10_000, shares: {} },
+  { seed: 'bfv', ops: 400, shares: { bfv: 1 } },
+])('$seed: $ops ops', { timeout: 600_000 }, async ({ seed, ops, shares }) => {
   const directory = mkdtempSync(join(tmpdir(), 'pulsefold-fuzz-test-'));
   try {
-    const result = await runCampaign(await createWorld(), { ops, seed, directory, bfvShare });
+    const result = await runCampaign(await createWorld(), { ops, seed, directory, shares });
     expect(result.failure?.reproduction).toBeUndefined();
     expect(result.rounds.released).toBeGreaterThan(2);
   } finally {
@@ -24,7 +24,13 @@ it.each([
 
 it('workers play the same stories and count the same', async () => {
   const world = await createWorld();
-  const options = { ops: 30, seed: 'workers', bfvShare: 0, opsPerRun: 15, directory: tmpdir() };
+  const options = {
+    ops: 30,
+    seed: 'workers',
+    shares: { bfv: 0, gm: 0, long: 0 },
+    opsPerRun: 15,
+    directory: tmpdir(),
+  };
   const [here, there] = [
     await runCampaign(world, options),
     await runCampaign(world, { ...options, workers: 2 }),

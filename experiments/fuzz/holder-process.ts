@@ -12,7 +12,7 @@ import { holderRules } from '../../keyholder/rules.ts';
 import { KeyHolderService } from '../../keyholder/service.ts';
 import type { HolderStore } from '../../keyholder/store.ts';
 import { type OpenHeader, openHeaderSchema } from '../../protos/keyholder-messages.ts';
-import { certificateStatement, partialStatement } from '../../protos/statements.ts';
+import { certificateStatement, partialStatement, partitionDrawStatement } from '../../protos/statements.ts';
 import { Life, WriteGate } from './life.ts';
 import { GatedHolderStore } from './stores.ts';
 import type { VirtualTime } from './virtual-time.ts';
@@ -143,6 +143,8 @@ export class HolderProcess {
         return service.erase(request);
       case 'open':
         return this.#open(service, request as readonly object[]);
+      case 'draw':
+        return this.#draw(service, request as readonly object[]);
       default:
         throw new PulsefoldError('NOT_FOUND', `no method ${method}`);
     }
@@ -164,16 +166,32 @@ export class HolderProcess {
     const { suite } = this.#parts.world;
     const partial = reply.partial.slice();
     partial[0] = partial[0]! ^ 1;
-    const header: OpenHeader = openHeaderSchema.parse((messages[0] as { header: unknown }).header);
-    const { signatures: _s, activeSet, digitCount: _d, draws: _w, ...certificate } = header;
+    const { activeSet } = openHeaderSchema.parse((messages[0] as { header: unknown }).header);
     const statement = partialStatement({
-      certificate: certificateStatement(certificate),
+      certificate: certificateStatement(certificateIn(messages)),
       activeSet,
       holderId: this.keys.id,
       partialDigest: suite.digest(partial),
     });
     return { ...reply, partial, signature: suite.sign(this.keys.signing.secretKey, statement) };
   }
+
+  /** Values of its own, signed: it would have the groups cut otherwise. */
+  async #draw(service: KeyHolderService, messages: readonly object[]): Promise<unknown> {
+    const reply = await service.draw(streamed(messages));
+    if (this.lie !== 'wrong-answer') return reply;
+    const { suite } = this.#parts.world;
+    const values = reply.values.map((byte) => byte ^ 1);
+    const certificate = certificateStatement(certificateIn(messages));
+    const statement = partitionDrawStatement({ certificate, holderId: this.keys.id, values });
+    return { ...reply, values, signature: suite.sign(this.keys.signing.secretKey, statement) };
+  }
+}
+
+function certificateIn(messages: readonly object[]) {
+  const header: OpenHeader = openHeaderSchema.parse((messages[0] as { header: unknown }).header);
+  const { signatures: _s, activeSet: _a, digitCount: _d, draws: _w, ...certificate } = header;
+  return certificate;
 }
 
 async function* streamed(messages: readonly object[]): AsyncGenerator<object> {

@@ -1,122 +1,130 @@
 /**
  * Reads the disks of a simulated deployment, checks them against what the observer saw, after each op.
  *
- * It works from what devices sealed and holders signed, never from what the coordinator computed with them.
+ * It works from what devices sealed and holders signed, never from what the coordinator computed with them. The parts:
+ * plan-inspection.ts (rounds), budget-inspection.ts, rights-inspection.ts; here the log and what was acknowledged.
  * Trusts: nothing. May be called by: experiments/fuzz.
  */
-import type { ClientState } from '../../client/agent/store.ts';
-import { BudgetLedger } from '../../coordinator/ledger/budget-ledger.ts';
+import type { VerifiedReport } from '../../client/agent/subject-access.ts';
 import { budgetAlarms } from '../../coordinator/rounds/reconcile.ts';
 import * as repository from '../../coordinator/rounds/repository.ts';
 import { AppendLog } from '../../coordinator/storage/append-log.ts';
 import type { SqliteStore } from '../../coordinator/storage/sqlite-store.ts';
 import type { Database } from '../../coordinator/storage/store.ts';
-import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
-import { centredResidue } from '../../crypto/dp/digits.ts';
-import { createFilter } from '../../crypto/dp/filter.ts';
+import { equalBytes, toHex } from '../../crypto/bytes.ts';
 import { type Leaf, parseLeaf } from '../../crypto/log/leaves.ts';
-import { leafHash, MerkleTree, merkleRoot } from '../../crypto/log/merkle.ts';
+import { leafHash, MerkleTree } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
-import { accountPlan, realisedCharge } from '../../protos/plan-mechanism.ts';
-import { schemeOf } from '../../protos/plan-scheme.ts';
-import type { RoundKind } from '../../protos/round-config.ts';
-import { entryLeaf } from '../../protos/statements.ts';
+import { BudgetInspection } from './budget-inspection.ts';
 import { LOG_ORIGIN } from './coordinator-process.ts';
 import type { DeviceProcess } from './device-process.ts';
 import type { Observer } from './observer.ts';
-import { BUDGET } from './world.ts';
-
-/** Charges stand on a grid of 2^-40. */
-const SLACK = 2 ** -38;
-const CERTIFIED_PHASES: readonly string[] = ['opening', 'opened', 'released', 'unopened'];
-export const FINAL_PHASES: readonly string[] = ['released', 'unopened', 'aborted'];
+import { type CertifiedRound, FINAL_PHASES, PlanInspection } from './plan-inspection.ts';
+import { RightsInspection } from './rights-inspection.ts';
 
 /** Leaves that a round has one of. */
 const ONCE_PER_ROUND = 'ceremony round_opened mechanism opened_sum unopened release'.split(' ');
 
-const limits = new Map<number | 'zcdp', number>();
-
-/** What a device's own filter of this order holds. */
-function limitOf(order: number | 'zcdp'): number {
-  const limit = limits.get(order) ?? createFilter(Number(BUDGET.epsilon), 1e-5, order).limit;
-  limits.set(order, limit);
-  return limit;
-}
-
-interface CertifiedRound {
-  readonly round: number;
-  readonly kind: RoundKind;
-  readonly cohort: readonly string[];
+export interface InspectionParts {
+  readonly observer: Observer;
+  readonly plans: readonly ParsedPlan[];
+  readonly disk: SqliteStore;
+  readonly devices: readonly DeviceProcess[];
+  /** The coordinator's clock. */
+  readonly clockMs: () => number;
 }
 
 export class Inspection {
+  readonly plans: readonly PlanInspection[];
+  readonly budgets: BudgetInspection;
+  readonly rights: RightsInspection;
+  readonly #parts: InspectionParts;
   readonly #observer: Observer;
-  readonly #parsed: ParsedPlan;
-  readonly #disk: SqliteStore;
-  readonly #devices: readonly DeviceProcess[];
-  readonly #ledger: BudgetLedger;
   /** The tree of every leaf that was ever on disk. */
   readonly #tree = new MerkleTree();
   readonly #leaves: Leaf[] = [];
   readonly #said = new Set<string>();
-  readonly #endings = new Map<number, string>();
-  readonly #certified = new Map<number, CertifiedRound>();
-  readonly #summed = new Set<number>();
-  /** What of a device was looked at last. */
-  readonly #checked = new Map<string, string>();
-  readonly #roundOfConfig = new Map<string, number>();
+  readonly #endings = new Map<string, string>();
+  readonly #planOfConfig = new Map<string, repository.RoundKey>();
+  #floorMs: number;
+  /** From then on the coordinator's clock does not say what came first. */
+  #wasSetBack = false;
 
-  constructor(observer: Observer, parsed: ParsedPlan, disk: SqliteStore, devices: readonly DeviceProcess[]) {
+  constructor(parts: InspectionParts) {
+    const { observer, plans, disk, devices, clockMs } = parts;
+    this.#parts = parts;
     this.#observer = observer;
-    this.#parsed = parsed;
-    this.#disk = disk;
-    this.#devices = devices;
-    this.#ledger = new BudgetLedger(disk);
+    const read = <T>(look: (db: Database) => T): T => this.#read(look);
+    this.plans = plans.map(
+      (parsed) =>
+        new PlanInspection({
+          ...{ observer, parsed, read },
+          clockMs: () => this.#eventMs(),
+          endingOf: (planHex, round) => this.#endings.get(`${planHex}/${round}`),
+          isForgotten: (deviceId) => this.#isForgotten(deviceId),
+        }),
+    );
+    const certified = (): CertifiedRound[] => this.plans.flatMap((plan) => plan.certified);
+    this.budgets = new BudgetInspection({ observer, plans, disk, devices, certified });
+    this.rights = new RightsInspection({ observer, plans: this.plans, devices, read });
+    this.#floorMs = clockMs();
+    observer.rights.clockMs = () => this.#eventMs();
+    observer.rights.planOfConfig = (configHex) => {
+      const plan = this.#roundOf(configHex)?.plan;
+      return plans.find(({ hashHex }) => hashHex === plan);
+    };
     observer.onAcknowledged = (link, configHex, digest, late) => {
       const deviceId = devices[Number(link.slice('device'.length))]!.identity.subjectId;
-      const round = this.#roundOf(configHex);
-      if (round === undefined) return;
-      const key = `${round}/${deviceId}/${late}`;
-      observer.acknowledgements.set(key, { planHex: parsed.hashHex, round, deviceId, digest, late });
+      const at = this.#roundOf(configHex);
+      if (!at) return;
+      const { plan: planHex, round } = at;
+      const key = `${planHex}/${round}/${deviceId}/${late}`;
+      if (observer.acknowledgements.has(key)) return;
+      observer.acknowledgements.set(key, { planHex, round, deviceId, digest, late, atMs: this.#eventMs() });
     };
   }
 
-  #roundOf(configHex: string): number | undefined {
-    const known = this.#roundOfConfig.get(configHex);
+  #roundOf(configHex: string): repository.RoundKey | undefined {
+    const known = this.#planOfConfig.get(configHex);
     if (known !== undefined) return known;
     const row = this.#read((db) => repository.roundByConfig(db, configHex));
-    if (row) this.#roundOfConfig.set(configHex, row.round);
-    return row?.round;
+    if (row) this.#planOfConfig.set(configHex, row);
+    return row;
   }
 
   #read<T>(look: (db: Database) => T): T {
-    return this.#disk.read('observer', look);
+    return this.#parts.disk.read('observer', look);
   }
 
-  get rounds(): ReturnType<typeof repository.listRounds> {
-    return this.#read((db) => repository.listRounds(db, this.#parsed.hashHex));
+  #isForgotten(deviceId: string): boolean {
+    const device = this.#parts.devices.find(({ identity }) => identity.subjectId === deviceId);
+    return device !== undefined && this.#observer.rights.asksForErasure(device.name);
   }
 
-  get planRow(): repository.PlanRow | undefined {
-    return this.#read((db) => repository.getPlan(db, this.#parsed.hashHex));
+  /** The plan that runs, or the last one. */
+  get current(): PlanInspection {
+    return this.plans.find((plan) => !plan.isOver) ?? this.plans.at(-1)!;
   }
 
-  #state(row: repository.RoundRow) {
-    return this.#read((db) => repository.loadRoundState(db, this.#parsed.hashHex, row));
+  /** A clock was set. The coordinator's may have shown any time down to what it shows now. */
+  clockWasSet(byMs: number): void {
+    this.#floorMs = Math.min(this.#floorMs, this.#parts.clockMs());
+    this.#wasSetBack ||= byMs < 0;
   }
 
-  /** Empty before a cohort is fixed. */
-  cohortOf(row: repository.RoundRow): readonly string[] {
-    return this.#state(row).cohort ?? [];
+  /** When something happened, by the coordinator's clock; never, where that may be after what came later. */
+  #eventMs(): number {
+    return this.#wasSetBack ? Number.POSITIVE_INFINITY : this.#parts.clockMs();
   }
 
   /** Everything that must hold at any moment. */
   async check(): Promise<void> {
     this.#checkLog();
-    this.#checkRounds();
+    for (const plan of this.plans) plan.check();
     this.#checkAcknowledgements();
-    this.#checkLedger();
-    for (const device of this.#devices) await this.#checkDevice(device);
+    this.rights.check(this.#floorMs);
+    this.#floorMs = this.#parts.clockMs();
+    await this.budgets.check();
   }
 
   #checkLog(): void {
@@ -137,13 +145,19 @@ export class Inspection {
       rows.size >= before,
       () => `the log had ${before} leaves and now has ${rows.size}`,
     );
+    for (const { witness, size, root } of this.#observer.witnessed.take(this.#tree.size))
+      this.#observer.check(
+        'witness-never-goes-back',
+        equalBytes(root, this.#tree.root(size)),
+        () => `${witness} has cosigned a tree of ${size} leaves that is not the log's`,
+      );
   }
 
   #noteLeaf(leaf: Leaf): void {
     this.#leaves.push(leaf);
     if (ONCE_PER_ROUND.includes(leaf.kind)) {
-      const { round } = leaf as { round: number };
-      const said = `${leaf.kind} ${round}`;
+      const { planHash, round } = leaf as { planHash: string; round: number };
+      const said = `${leaf.kind} ${round} of ${planHash.slice(0, 8)}`;
       this.#observer.check(
         'one-ending-per-round',
         !this.#said.has(said),
@@ -156,147 +170,42 @@ export class Inspection {
       leaf.kind === 'abort'
         ? `abort: ${leaf.reason}`
         : `certificate ${leaf.cohortRoot} of ${leaf.cohortCount}`;
-    const before = this.#endings.get(leaf.round);
+    const key = `${leaf.planHash}/${leaf.round}`;
+    const before = this.#endings.get(key);
     this.#observer.check(
       'one-ending-per-round',
       before === undefined,
       () => `the log ends round ${leaf.round} twice: ${before}; ${said}`,
     );
-    this.#endings.set(leaf.round, said);
+    this.#endings.set(key, said);
   }
 
-  #checkRounds(): void {
-    for (const row of this.rounds) {
-      if (!CERTIFIED_PHASES.includes(row.phase)) continue;
-      const known = this.#certified.get(row.round);
-      if (!known) this.#certify(row);
-      if (!this.#summed.has(row.round)) this.#checkSum(row);
-    }
-  }
-
-  /** The certificate in the log is that of the uploads which the cohort's devices sealed. */
-  #certify(row: repository.RoundRow): void {
-    const { round } = row;
-    const { kind } = this.#state(row);
-    const cohort = this.cohortOf(row);
-    this.#certified.set(round, { round, kind, cohort });
-    const { hash: planHash, hashHex } = this.#parsed;
-    const binding = {
-      planHash,
-      round,
-      modelHash: fromHex(row.model_hash),
-      configHash: fromHex(row.config_hash),
-      committeeKeyId: fromHex(row.committee_key_id),
-    };
-    const digests = this.#digestsOf(round, cohort);
-    const leaves = cohort.map((deviceId, i) =>
-      entryLeaf({ ...binding, deviceId, digest: fromHex(digests[i]!) }),
-    );
-    const wanted = `certificate ${toHex(merkleRoot(leaves))} of ${cohort.length}`;
-    const logged = this.#endings.get(round);
-    this.#observer.check(
-      'one-ending-per-round',
-      logged === wanted,
-      () => `round ${round} of plan ${hashHex.slice(0, 8)} is folded as ${wanted}, the log says ${logged}`,
-    );
-  }
-
-  #digestsOf(round: number, cohort: readonly string[]): string[] {
-    return this.#read((db) =>
-      cohort.map((device) => repository.getUpload(db, this.#parsed.hashHex, round, device)?.digest ?? ''),
-    );
-  }
-
-  #checkSum({ round }: repository.RoundRow): void {
-    const sum = this.#read((db) => repository.getSum(db, this.#parsed.hashHex, round));
-    if (!sum) return;
-    this.#summed.add(round);
-    const { cohort, kind } = this.#certified.get(round)!;
-    const opened = new Int32Array(sum.digits.slice().buffer);
-    const expected = new Array<number>(opened.length).fill(0);
-    for (const digest of this.#digestsOf(round, cohort)) {
-      const sealed = this.#observer.sealed.get(digest);
-      this.#observer.check(
-        'sum-is-of-the-certified',
-        sealed !== undefined && cohort.includes(sealed.deviceId),
-        () => `round ${round}: the certified digest ${digest.slice(0, 12)} was sealed by none of its devices`,
-      );
-      if (sealed) for (let i = 0; i < expected.length; i++) expected[i]! += sealed.digits[i]!;
-    }
-    const { scheme } = schemeOf(this.#parsed, kind);
-    const reduce = (value: number): number => {
-      if (scheme.transport === 'bfv') return this.#parsed.plan.privacy ? centredResidue(value) : value;
-      return scheme.wordBits === 16 ? (value << 16) >> 16 : value | 0;
-    };
-    const wrong = expected.findIndex((value, i) => reduce(value) !== opened[i]);
-    this.#observer.check(
-      'sum-is-of-the-certified',
-      wrong < 0,
-      () => `round ${round}: digit ${wrong} opens as ${opened[wrong]}, its cohort sealed ${expected[wrong]}`,
-    );
-  }
-
-  /** What was acknowledged is on disk, whatever happened since. */
+  /** What was acknowledged is on disk, whatever happened since; but for who asked to be forgotten. */
   #checkAcknowledgements(): void {
-    for (const { round, deviceId, digest, late } of this.#observer.acknowledgements.values()) {
+    for (const { planHex, round, deviceId, digest, late } of this.#observer.acknowledgements.values()) {
       if (late) continue;
-      const row = this.#read((db) => repository.getUpload(db, this.#parsed.hashHex, round, deviceId));
+      const { row, phase } = this.#read((db) => ({
+        row: repository.getUpload(db, planHex, round, deviceId),
+        phase: repository.roundPhase(db, planHex, round) ?? '',
+      }));
+      const mayBeGone = FINAL_PHASES.includes(phase) && this.#isForgotten(deviceId);
       this.#observer.check(
         'acknowledged-stays',
-        row?.acknowledged === 1 && row.digest === digest,
+        mayBeGone || (row?.acknowledged === 1 && row.digest === digest),
         () => `round ${round}: the acknowledged upload ${digest.slice(0, 12)} is gone`,
       );
     }
   }
 
-  #checkLedger(): void {
-    if (!this.#parsed.plan.privacy) return;
-    for (const pseudonym of this.#ledger.pseudonyms()) {
-      const { spent, reserved, limit } = this.#ledger.balance(pseudonym);
-      this.#observer.check(
-        'ledger-within-budget',
-        spent + reserved <= limit + SLACK,
-        () => `${pseudonym.slice(0, 8)} has spent ${spent} and reserved ${reserved} of ${limit}`,
-      );
-    }
-  }
-
-  /** Charges of the certified rounds that this device is in, at its own order. */
-  #owed(device: DeviceProcess, order: number | 'zcdp'): number {
-    let owed = 0;
-    for (const { cohort, kind } of this.#certified.values())
-      if (cohort.includes(device.identity.subjectId))
-        owed += realisedCharge(this.#parsed, kind, cohort.length, order);
-    return owed;
-  }
-
-  async #checkDevice(device: DeviceProcess): Promise<void> {
-    if (!this.#parsed.plan.privacy) return;
-    const seen = `${device.disk.saves} ${this.#certified.size}`;
-    if (this.#checked.get(device.name) === seen) return;
-    this.#checked.set(device.name, seen);
-    const { budget }: ClientState = await device.disk.loadState();
-    const state = budget.person;
-    const order = state?.order ?? accountPlan(this.#parsed)!.order;
-    const held = (state?.spent ?? 0) + Object.values(state?.reservations ?? {}).reduce((a, b) => a + b, 0);
-    const limit = limitOf(order);
-    this.#observer.check(
-      'device-within-budget',
-      held <= limit + SLACK,
-      () => `${device.name} holds ${held} of ${limit}`,
-    );
-    const owed = this.#owed(device, order);
-    this.#observer.check(
-      'device-charged-enough',
-      held >= owed - SLACK,
-      () => `${device.name} counts ${held}, its certified rounds cost ${owed}`,
-    );
+  checkReport(device: DeviceProcess, report: VerifiedReport): void {
+    this.rights.checkReport(device, report);
   }
 
   /** What must hold once nothing moves any more. */
   checkEnd(): void {
-    this.#checkCharges();
-    this.#checkFates();
+    const isOpen = this.plans.some((plan) => plan.rounds.some(({ phase }) => !FINAL_PHASES.includes(phase)));
+    this.budgets.checkEnd(isOpen);
+    for (const plan of this.plans) plan.checkFates();
     this.#checkReplay();
     const alarms = this.#read((db) => budgetAlarms(db));
     this.#observer.check(
@@ -306,64 +215,10 @@ export class Inspection {
     );
   }
 
-  /** Replayed events, balances and certificates agree. */
-  #checkCharges(): void {
-    const { privacy } = this.#parsed.plan;
-    const observer = this.#observer;
-    try {
-      this.#ledger.verify();
-      this.#ledger.replay();
-    } catch (error) {
-      observer.report(
-        'ledger-follows-certificates',
-        `the ledger does not replay: ${(error as Error).message}`,
-      );
-    }
-    if (!privacy) return;
-    const { order } = accountPlan(this.#parsed)!;
-    const owed = new Map<string, number>();
-    for (const { round, kind, cohort } of this.#certified.values()) {
-      const names = this.#read((db) =>
-        repository.pseudonymsOf(db, this.#parsed.hashHex, round, new Set(cohort)),
-      );
-      for (const name of names)
-        owed.set(name, (owed.get(name) ?? 0) + realisedCharge(this.#parsed, kind, cohort.length, order));
-    }
-    const open = this.rounds.some(({ phase }) => !FINAL_PHASES.includes(phase));
-    for (const pseudonym of this.#ledger.pseudonyms()) {
-      const { spent, reserved } = this.#ledger.balance(pseudonym);
-      const due = owed.get(pseudonym) ?? 0;
-      observer.check(
-        'ledger-follows-certificates',
-        Math.abs(spent - due) <= SLACK && (open || reserved <= SLACK),
-        () =>
-          `${pseudonym.slice(0, 8)} was charged ${spent} (reserved ${reserved}), its certificates cost ${due}`,
-      );
-    }
-  }
-
-  /** Every acknowledged upload is in its cohort, was rejected by a holder, or lies in an aborted round. */
-  #checkFates(): void {
-    const phases = new Map(this.rounds.map((row) => [row.round, row.phase]));
-    for (const { round, deviceId, late } of this.#observer.acknowledgements.values()) {
-      if (late || !FINAL_PHASES.includes(phases.get(round) ?? '') || phases.get(round) === 'aborted')
-        continue;
-      const cohort = this.#certified.get(round)?.cohort ?? [];
-      const verdicts = this.#read((db) =>
-        repository.verdictsAbout(db, this.#parsed.hashHex, round, deviceId),
-      );
-      this.#observer.check(
-        'acknowledged-stays',
-        cohort.includes(deviceId) || verdicts.some(({ accepted }) => !accepted),
-        () => `round ${round}: an acknowledged upload is not in the cohort, and no holder rejected it`,
-      );
-    }
-  }
-
   /** The log on disk, read again from its start, is the one that was watched growing. */
   #checkReplay(): void {
     try {
-      const log = new AppendLog(this.#disk, { origin: LOG_ORIGIN });
+      const log = new AppendLog(this.#parts.disk, { origin: LOG_ORIGIN });
       this.#observer.check(
         'log-replays',
         log.size() === this.#tree.size && equalBytes(log.root(), this.#tree.root()),
@@ -377,16 +232,17 @@ export class Inspection {
 
   /** What decided the run, for comparing two of them: nothing in it depends on keys. */
   summary(): string {
-    const rounds = this.rounds.map(
-      (row) =>
-        `${row.round} ${row.phase} ${this.cohortOf(row)
-          .map((id) => this.#indexOf(id))
-          .join(',')}`,
+    const rounds = this.plans.flatMap((plan) =>
+      plan.rounds.map(({ round, phase }) => {
+        const certified = plan.certified.find((one) => one.round === round);
+        const cohort = (certified?.cohort ?? []).map((id) => this.#indexOf(id)).join(',');
+        return `${plan.parsed.plan.name} ${round} ${phase} ${cohort}`;
+      }),
     );
     return [...rounds, this.#leaves.map(({ kind }) => kind).join(' ')].join('\n');
   }
 
   #indexOf(deviceId: string): number {
-    return this.#devices.findIndex(({ identity }) => identity.subjectId === deviceId);
+    return this.#parts.devices.findIndex(({ identity }) => identity.subjectId === deviceId);
   }
 }

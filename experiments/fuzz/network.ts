@@ -12,6 +12,7 @@ import type { VirtualTime } from './virtual-time.ts';
 /** One way, in milliseconds: holders sit in data centres, phones do not, and no two of them are equally far. */
 const latencyOf = (link: string): number => {
   const index = Number(link.at(-1));
+  if (link.startsWith('witness')) return 15 + 10 * index;
   return link.startsWith('holder') ? 2 + 2 * index : 6 + 4 * index;
 };
 /** A peer that vanished is noticed after this long. */
@@ -24,7 +25,7 @@ interface ArmedFault {
 }
 
 export interface Call {
-  /** The device or holder at the other end from the coordinator. */
+  /** The device, holder or witness at the other end from the coordinator. */
   readonly link: string;
   readonly method: string;
   readonly request: unknown;

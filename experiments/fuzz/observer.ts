@@ -8,26 +8,41 @@
 import type { SealRequest } from '../../client/agent/seal.ts';
 import type { TrainEngine } from '../../client/training/engine.ts';
 import { toHex, utf8 } from '../../crypto/bytes.ts';
-import type { SealedParts } from '../../crypto/secagg/scheme.ts';
+import type { Suite } from '../../crypto/identity/suite.ts';
+import type { SealedParts, SumScheme } from '../../crypto/secagg/scheme.ts';
 import { parseReceipt, type Receipt } from '../../protos/receipt.ts';
 import { uploadDigest } from '../../protos/statements.ts';
 import { bytesIn, type Call } from './network.ts';
+import { RightsWatch } from './rights-watch.ts';
+import { signedBytes, verifiesElsewhere } from './second-library.ts';
+import { DrawWatch, WitnessWatch } from './watches.ts';
 import type { FuzzWorld } from './world.ts';
 
 export const INVARIANTS = [
   'sum-is-of-the-certified',
+  'groups-are-as-drawn',
   'one-upload-per-round',
   'sealed-before-it-leaves',
+  'masks-are-fresh',
   'acknowledged-stays',
   'receipts-agree',
   'one-statement-per-round',
+  'signed-by-its-key',
   'one-ending-per-round',
   'ledger-within-budget',
   'ledger-follows-certificates',
+  'budget-spans-plans',
   'device-within-budget',
   'device-charged-enough',
   'log-only-grows',
   'log-replays',
+  'witness-never-goes-back',
+  'consent-comes-first',
+  'withdrawn-stays-out',
+  'erased-stays-out',
+  'erased-is-forgotten',
+  'retention-is-kept',
+  'report-is-whole',
   'auditor-agrees',
   'no-internal-error',
   'no-false-alarm',
@@ -46,6 +61,7 @@ export class Violation extends Error {
 
 export interface SealedDigits {
   readonly deviceId: string;
+  readonly configHex: string;
   readonly digits: readonly number[];
 }
 
@@ -55,6 +71,8 @@ export interface Acknowledgement {
   readonly deviceId: string;
   readonly digest: string;
   readonly late: boolean;
+  /** By the coordinator's clock. */
+  readonly atMs: number;
 }
 
 export interface SeenReceipt {
@@ -71,6 +89,8 @@ export class Observer {
   readonly #world: FuzzWorld;
   readonly #needles = new Map<string, Buffer>();
   readonly #digests = new Map<string, string>();
+  /** Of masks and of what holders get: nobody may see one twice. */
+  readonly #masks = new Set<string>();
   readonly #statements = new Map<string, Map<string, Set<string>>>();
   #violation: Violation | null = null;
   readonly checks = Object.fromEntries(INVARIANTS.map((name) => [name, 0])) as Record<Invariant, number>;
@@ -78,10 +98,15 @@ export class Observer {
   readonly sealed = new Map<string, SealedDigits>();
   readonly acknowledgements = new Map<string, Acknowledgement>();
   readonly receipts = new Map<string, SeenReceipt>();
+  readonly rights: RightsWatch;
+  readonly witnessed: WitnessWatch;
+  readonly draws = new DrawWatch();
   messages = 0;
 
   constructor(world: FuzzWorld) {
     this.#world = world;
+    this.rights = new RightsWatch(this);
+    this.witnessed = new WitnessWatch(this);
   }
 
   /** The first one is kept: what follows from a broken state says little. */
@@ -93,6 +118,10 @@ export class Observer {
   check(invariant: Invariant, holds: boolean, message: () => string): void {
     this.checks[invariant]++;
     if (!holds) this.report(invariant, message());
+  }
+
+  get suite(): Suite {
+    return this.#world.suite;
   }
 
   get violation(): Violation | null {
@@ -108,13 +137,20 @@ export class Observer {
   }
 
   /** `digits` before the sealer wipes them. */
-  seals(
-    { deviceId, digits, scheme }: SealRequest,
-    { body, holderPart }: SealedParts,
-    copy: Int32Array,
-  ): void {
+  seals(request: SealRequest, { body, holderPart }: SealedParts, copy: Int32Array): void {
+    const { deviceId, configHash, digits, scheme } = request;
     const digest = toHex(uploadDigest(this.#world.suite, body, holderPart));
-    this.sealed.set(digest, { deviceId, digits: [...copy] });
+    this.sealed.set(digest, { deviceId, configHex: toHex(configHash), digits: [...copy] });
+    const holderBytes = Buffer.from(holderPart).toString('latin1');
+    for (const mask of [`holders ${holderBytes}`, maskOf(scheme, body, copy)]) {
+      if (mask === null) continue;
+      this.check(
+        'masks-are-fresh',
+        !this.#masks.has(mask),
+        () => `${deviceId.slice(0, 8)} masks two updates alike`,
+      );
+      this.#masks.add(mask);
+    }
     if (digits.every((digit) => digit === 0)) return;
     this.#forbid('digits of 32 bits', Buffer.from(copy.slice().buffer));
     if (scheme.wordBits === 16) this.#forbid('digits of 16 bits', Buffer.from(Int16Array.from(copy).buffer));
@@ -132,11 +168,14 @@ export class Observer {
   message(from: 'caller' | 'callee', call: Call, message: unknown): void {
     this.messages++;
     const isDevice = call.link.startsWith('device');
+    if (isDevice) this.rights.message(from, call, message);
+    if (call.link.startsWith('witness') && from === 'callee') this.witnessed.answered(call, message);
     if (isDevice && from === 'caller') this.#searchForDigits(call, message);
     if (isDevice && call.method === 'putUpload' && from === 'caller') this.#uploadLeaves(call, message);
     if (from !== 'callee') return;
     this.checks['no-internal-error']++;
-    if (call.method === 'certify' || call.method === 'abort') this.#statementLeaves(call);
+    if (call.method === 'certify' || call.method === 'abort') this.#statementLeaves(call, message);
+    if (call.method === 'draw') this.draws.answered(call, message);
     if (call.method === 'putUpload') this.#uploadAnswered(call, message);
     if (call.method === 'getReceipt') this.#receiptLeaves(call, message);
   }
@@ -163,7 +202,19 @@ export class Observer {
   }
 
   /** Holders that do not lie sign one statement per round; two statements never both get a quorum. */
-  #statementLeaves({ link, method, request }: Call): void {
+  #statementLeaves({ link, method, request }: Call, message: unknown): void {
+    const { signature } = message as { signature: Uint8Array };
+    const holder = this.#world.holders[Number(link.at(-1)) - 1]!;
+    this.check(
+      'signed-by-its-key',
+      verifiesElsewhere(
+        this.#world.suite.name,
+        holder.signing.publicKey,
+        signedBytes(method, request),
+        signature,
+      ),
+      () => `${link} answers ${method} with a signature that a second library refuses`,
+    );
     const { planHash, round } = request as { planHash: Uint8Array; round: number };
     const said = method === 'abort' ? abortText(request) : certificateText(request);
     const key = `${toHex(planHash)}/${round}`;
@@ -212,6 +263,17 @@ export class Observer {
     );
     this.receipts.set(key, { planHex, round, deviceId, facts });
   }
+}
+
+/** What hides the digits of a short sum under seeds; null where a cipher with errors of its own does. */
+function maskOf(
+  { transport, long, wordBits }: SumScheme,
+  body: Uint8Array,
+  digits: Int32Array,
+): string | null {
+  if (transport !== 'shares' || long !== null) return null;
+  const words = wordBits === 16 ? new Uint16Array(body.slice().buffer) : new Uint32Array(body.slice().buffer);
+  return `mask ${words.map((word, i) => word - (digits[i] ?? 0)).join(',')}`;
 }
 
 const abortText = (request: unknown): string => `abort: ${(request as { reason: string }).reason}`;

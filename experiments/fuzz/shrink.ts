@@ -57,6 +57,13 @@ async function dropOps(best: () => Story, breaks: (story: Story) => Promise<bool
 }
 
 function* smallerScenarios(scenario: Scenario): Iterable<Partial<Scenario>> {
+  if (scenario.suite !== 'intl') yield { suite: 'intl' };
+  if (scenario.long) yield { long: false };
+  if (scenario.plans !== 'one') yield { plans: 'one' };
+  if (scenario.groups !== 'none') yield { groups: 'none' };
+  if (scenario.overlap > 0) yield { overlap: 0 };
+  if (scenario.witnesses > 0) yield { witnesses: 0 };
+  if (scenario.consent !== 'none') yield { consent: 'none' };
   if (scenario.evaluation > 0) yield { evaluation: 0 };
   for (let training = 1; training < scenario.training; training++) yield { training };
   if (scenario.liar > 0) yield { liar: 0 };

@@ -7,7 +7,7 @@
 import { encodeReceipt, parseReceipt } from '../../protos/receipt.ts';
 import { receiptStatement } from '../../protos/statements.ts';
 import type { Invariant } from './observer.ts';
-import type { Op, Scenario } from './ops.ts';
+import { type Op, type Scenario, type Story, scenarioSchema } from './ops.ts';
 import type { PlantedBug } from './planted.ts';
 import { GatedHolderStore } from './stores.ts';
 import {
@@ -30,7 +30,7 @@ export interface PlantedCase {
 }
 
 /** Three devices, one training round, with a budget for exactly that round. */
-export const SMALL: Scenario = {
+export const SMALL: Scenario = scenarioSchema.parse({
   transport: 'shares',
   privacy: true,
   training: 1,
@@ -42,11 +42,18 @@ export const SMALL: Scenario = {
   cohortTarget: 3,
   cohortMax: 3,
   liar: 0,
-};
+});
 
-const wait = (afterMs: number): Op => ({ type: 'wait', afterMs });
-const crash = (who: string, afterMs = 0): Op => ({ type: 'crash', who, downMs: 0, afterMs });
-const net = (
+/** The story in which a case shows. */
+export const storyOf = ({ scenario, ops }: Pick<PlantedCase, 'scenario' | 'ops'>): Story => ({
+  seed: 'planted',
+  scenario: { ...SMALL, ...scenario },
+  ops: [...ops],
+});
+
+export const wait = (afterMs: number): Op => ({ type: 'wait', afterMs });
+export const crash = (who: string, afterMs = 0): Op => ({ type: 'crash', who, downMs: 0, afterMs });
+export const net = (
   link: string,
   fault: Extract<Op, { type: 'network' }>['fault'],
   count: number,
@@ -54,9 +61,9 @@ const net = (
 ): Op => ({ type: 'network', link, fault, count, amount, afterMs: 0 });
 
 /** Without any fault: what happens from the opening of a round to its end, looked at from time to time. */
-const ROUND: readonly Op[] = [...Array.from({ length: 10 }, () => wait(15)), wait(400)];
+export const ROUND: readonly Op[] = [...Array.from({ length: 10 }, () => wait(15)), wait(400)];
 
-export const plantedCases: readonly PlantedCase[] = [
+export const plantedInRounds: readonly PlantedCase[] = [
   {
     name: 'a fold that adds one upload twice',
     breaks: 'sum-is-of-the-certified',

@@ -3,6 +3,7 @@
  *
  * For tests only. Not exported by the package.
  */
+import type { Sealer } from '../../client/agent/seal.ts';
 import type { ClientState, ClientStore } from '../../client/agent/store.ts';
 import type { Database, Store } from '../../coordinator/storage/store.ts';
 import { PulsefoldError } from '../../crypto/error.ts';
@@ -14,7 +15,7 @@ import { GatedHolderStore } from './stores.ts';
 type WrapStore = NonNullable<NonNullable<PlantedBug['coordinator']>['wrapStore']>;
 
 /** `store` with `transaction` or `enqueue` of some names replaced. */
-function wrapped(store: Store, changes: Partial<Pick<Store, 'transaction' | 'enqueue'>>): Store {
+function wrapped(store: Store, changes: Partial<Pick<Store, 'transaction' | 'enqueue' | 'read'>>): Store {
   return new Proxy(store, {
     get(target, name) {
       const changed: unknown = Reflect.get(changes, name);
@@ -34,6 +35,23 @@ export const afterTransaction =
         const value = store.transaction(name, fn);
         if (name === wanted) disk.transaction('planted', use);
         return value;
+      },
+    });
+
+/** Reads of this name find no row where the statement matches. */
+export const blindTo =
+  (wanted: string, statement: RegExp): WrapStore =>
+  (store) =>
+    wrapped(store, {
+      read(name, fn) {
+        if (name !== wanted) return store.read(name, fn);
+        return store.read(name, (db) =>
+          fn({
+            run: (sql, ...values) => db.run(sql, ...values),
+            get: (sql, ...values) => (statement.test(sql) ? undefined : db.get(sql, ...values)) as never,
+            all: (sql, ...values) => (statement.test(sql) ? [] : db.all(sql, ...values)) as never,
+          }),
+        );
       },
     });
 
@@ -129,6 +147,33 @@ export const forgetful: HolderStoreMaker = (path, life, gate) => {
   store.putStatement = () => {};
   return store;
 };
+
+/** A holder whose stored signatures are damaged. */
+export const damaged: HolderStoreMaker = (path, life, gate) => {
+  const store = new GatedHolderStore(path, life, gate);
+  const statement = store.statement.bind(store);
+  store.statement = (at) => {
+    const stored = statement(at);
+    return stored && { ...stored, signature: stored.signature.map((byte) => byte ^ 1) };
+  };
+  return store;
+};
+
+/** Whatever it seals, under the mask and for the seeds of the first one. */
+export function sealerWithOneMask(sealer: Sealer): Sealer {
+  let mask: Int16Array | undefined;
+  let holderPart: Uint8Array | undefined;
+  return {
+    seal(request) {
+      const digits = request.digits.slice();
+      const sealed = sealer.seal(request);
+      mask ??= new Int16Array(sealed.body.slice().buffer).map((word, i) => word - (digits[i] ?? 0));
+      holderPart ??= sealed.holderPart;
+      const words = mask.map((word, i) => word + (digits[i] ?? 0));
+      return { body: new Uint8Array(words.buffer), holderPart };
+    },
+  };
+}
 
 const deviceStore = (changes: Partial<ClientStore>, store: ClientStore): ClientStore =>
   new Proxy(store, {

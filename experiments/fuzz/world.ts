@@ -5,9 +5,9 @@
  * Trusts: nothing. May be called by: experiments/fuzz.
  */
 import { createHash } from 'node:crypto';
-import type { TrainEngine, TrainingData } from '../../client/training/engine.ts';
+import type { TrainEngine } from '../../client/training/engine.ts';
+import { loadKernelEngine } from '../../client/training/kernel-engine.ts';
 import { toHex } from '../../crypto/bytes.ts';
-import { isPulsefoldError } from '../../crypto/error.ts';
 import {
   type CertificateAuthority,
   certificateDer,
@@ -16,14 +16,15 @@ import {
   issueCertificate,
   subjectIdOf,
 } from '../../crypto/identity/certificate.ts';
-import { getSuite, type KeyPair, type Suite } from '../../crypto/identity/suite.ts';
+import { getSuite, type KeyPair, type Suite, type SuiteName } from '../../crypto/identity/suite.ts';
+import { type CosignerKey, generateCosignerKey } from '../../crypto/log/note-keys.ts';
 import { openSecagg, type Secagg } from '../../crypto/secagg/scheme.ts';
 import type { ApprovalPolicy } from '../../protos/approval-policy.ts';
-import { approvePlan, finishPlan, type ParsedPlan, type PlanApproval } from '../../protos/plan.ts';
-import { accountPlan } from '../../protos/plan-mechanism.ts';
+import { approvePlan, type ParsedPlan, type PlanApproval } from '../../protos/plan.ts';
 import { assembleBundle, type IdentityBundle } from '../../protos/transport/identity-bundle.ts';
 import { logisticEngine } from '../poisoning/logistic-engine.ts';
-import { DEVICES_MAX, type Scenario } from './ops.ts';
+import { DEVICES_MAX, type Scenario, WITNESSES_MAX } from './ops.ts';
+import { makePlans } from './plans.ts';
 import { START_MS } from './virtual-time.ts';
 
 const DAY_MS = 86_400_000;
@@ -34,6 +35,12 @@ export interface HolderKeys {
   readonly id: string;
   readonly signing: KeyPair;
   readonly sealing: KeyPair;
+}
+
+/** A plan with its approvals. */
+export interface ApprovedPlan {
+  readonly parsed: ParsedPlan;
+  readonly approvals: readonly PlanApproval[];
 }
 
 export interface FuzzWorld {
@@ -47,25 +54,34 @@ export interface FuzzWorld {
   readonly holders: readonly HolderKeys[];
   /** In ascending order of their ids, so that a cohort's order does not depend on keys. */
   readonly devices: readonly IdentityBundle[];
-  /** The plan of a scenario with its approvals. */
-  planOf(scenario: Scenario): { readonly parsed: ParsedPlan; readonly approvals: readonly PlanApproval[] };
+  readonly witnesses: readonly CosignerKey[];
+  /** The plans of a scenario, in the order in which they run. */
+  plansOf(scenario: Scenario): readonly ApprovedPlan[];
+  /** The deployment of the same parties under another suite; made when first asked for. */
+  under(suite: SuiteName): Promise<FuzzWorld>;
 }
 
-export const WINDOWS = {
-  checkInWindowMs: 300,
-  deadlineMs: 4000,
-  stragglerMs: 300,
-  holderDeadlineMs: 2000,
-} as const;
+/** Plain doubles for what they can do, the kernels for the larger model. */
+async function fuzzEngine(): Promise<TrainEngine> {
+  const kernels = await loadKernelEngine();
+  const engineOf = (kind: string): Pick<TrainEngine, 'train' | 'recordGradients' | 'predict'> =>
+    kind === 'lr' ? logisticEngine : kernels;
+  return {
+    name: 'tfjs-cpu',
+    skipped: [],
+    train: (spec, ...rest) => engineOf(spec.kind).train(spec, ...rest),
+    recordGradients: (spec, ...rest) => engineOf(spec.kind).recordGradients(spec, ...rest),
+    predict: (spec, ...rest) => engineOf(spec.kind).predict(spec, ...rest),
+  };
+}
 
-/** ε and δ of every private plan, and what every device allows. */
-export const BUDGET = { epsilon: '8', delta: '1/100000' } as const;
-/** With the bias six weights: digits of 16 bits are long enough to be looked for in messages. */
-const INPUTS = 5;
-export const ROWS = 6;
+export const createWorld = (): Promise<FuzzWorld> => createWorldUnder('intl', new Map());
 
-export async function createWorld(): Promise<FuzzWorld> {
-  const suite = getSuite('intl');
+async function createWorldUnder(
+  suiteName: SuiteName,
+  known: Map<SuiteName, Promise<FuzzWorld>>,
+): Promise<FuzzWorld> {
+  const suite = getSuite(suiteName);
   const validity = { notBeforeMs: START_MS - DAY_MS, notAfterMs: START_MS + 10 * YEAR_MS };
   const authority = await createCertificateAuthority({ name: 'registrar', ...validity });
   const caDer = certificateDer(authority.caPem);
@@ -82,25 +98,37 @@ export async function createWorld(): Promise<FuzzWorld> {
   );
   devices.sort((a, b) => (a.subjectId < b.subjectId ? -1 : 1));
   const parties = { suite, holders, registrarSha256, coordinatorKey };
-  const plans = new Map<string, { parsed: ParsedPlan; approvals: PlanApproval[] }>();
-  return {
+  const plans = new Map<string, readonly ApprovedPlan[]>();
+  const world: FuzzWorld = {
     ...parties,
     secagg: await openSecagg(),
-    engine: { ...logisticEngine, name: 'tfjs-cpu', skipped: [] },
+    engine: await fuzzEngine(),
     caDer,
     policy: { approvers: [{ id: 'ethics', publicKey: toHex(approver.publicKey) }], required: 1 },
     devices,
-    planOf(scenario) {
-      const { devices: _, liar: __, warm: ___, ...terms } = scenario;
+    witnesses: Array.from({ length: WITNESSES_MAX }, (_, i) =>
+      generateCosignerKey(`witness.example/${i + 1}`, 'cosignature-ed25519'),
+    ),
+    plansOf(scenario) {
+      const { devices: _, liar: __, warm: ___, witnesses: ____, ...terms } = scenario;
       const key = JSON.stringify(terms);
-      const known = plans.get(key);
-      if (known) return known;
-      const parsed = makePlan(parties, scenario);
-      const made = { parsed, approvals: [approvePlan(parsed, 'ethics', approver)] };
+      const made =
+        plans.get(key) ??
+        makePlans(parties, scenario).map((parsed) => ({
+          parsed,
+          approvals: [approvePlan(parsed, 'ethics', approver)],
+        }));
       plans.set(key, made);
       return made;
     },
+    under(name) {
+      const other = known.get(name) ?? createWorldUnder(name, known);
+      known.set(name, other);
+      return other;
+    },
   };
+  known.set(suiteName, Promise.resolve(world));
+  return world;
 }
 
 async function makeDevice(
@@ -120,86 +148,4 @@ async function makeDevice(
   };
   const { pem } = await issueCertificate(authority, { claims, tlsPublicKey, ...validity });
   return assembleBundle({ caPem: authority.caPem, certPem: pem, tlsKeyPem, signing, sealing });
-}
-
-type Parties = Pick<FuzzWorld, 'suite' | 'holders' | 'registrarSha256' | 'coordinatorKey'>;
-
-/** Where the search for the noise of a plan ended, by what decides it. */
-const variances = new Map<string, number>();
-
-/** The least noise, in steps of a quarter, with which the plan's rounds just fit its ε: every round more is overspend. */
-function makePlan(parties: Parties, scenario: Scenario): ParsedPlan {
-  if (!scenario.privacy) return planWith(parties, scenario, null);
-  const { training, evaluation, cohortMin } = scenario;
-  const key = `${training} ${evaluation} ${cohortMin}`;
-  for (let variance = variances.get(key) ?? 64; variance < 2 ** 24; variance = Math.ceil(variance * 1.25)) {
-    const parsed = planWith(parties, scenario, String(variance));
-    if (!keepsItsBudget(parsed)) continue;
-    variances.set(key, variance);
-    return parsed;
-  }
-  throw new Error('no noise keeps the budget of this scenario');
-}
-
-function keepsItsBudget(parsed: ParsedPlan): boolean {
-  try {
-    accountPlan(parsed);
-    return true;
-  } catch (error) {
-    if (isPulsefoldError(error)) return false;
-    throw error;
-  }
-}
-
-function planWith(parties: Parties, scenario: Scenario, noiseVariance: string | null): ParsedPlan {
-  const { suite, holders, registrarSha256, coordinatorKey } = parties;
-  const { training, evaluation, spare, cohortMin, cohortTarget, cohortMax, transport } = scenario;
-  return finishPlan({
-    version: 1,
-    name: 'fuzz',
-    purpose: 'A simulated plan under faults.',
-    suite: suite.name,
-    seed: '1',
-    features: {
-      dataset: 'made-up',
-      label: { column: 'event', positive: { above: 0 } },
-      features: Array.from({ length: INPUTS }, (_, i) => ({
-        column: `x${i}`,
-        kind: 'number',
-        minimum: -1,
-        maximum: 1,
-      })),
-      complete: true,
-    },
-    model: { kind: 'lr', inputs: INPUTS, hidden: [], activation: 'relu' },
-    training: { strategy: 'fedavg', epochs: 1, batchSize: 100, learningRate: 0.5 },
-    rounds: { training, evaluation, spare, cohortMin, cohortTarget, cohortMax, ...WINDOWS },
-    eligibility: { recordsMax: ROWS },
-    mechanism: { clip: '1', unitsPerClip: 64 },
-    privacy:
-      noiseVariance === null
-        ? null
-        : {
-            unit: 'person',
-            ...BUDGET,
-            gamma: '0',
-            noiseVariance,
-            ...(evaluation > 0 ? { evaluationNoiseVariance: noiseVariance } : {}),
-          },
-    evaluation: { path: evaluation > 0 ? 'federated' : 'none', bins: 20 },
-    aggregation: { transport },
-    holders: holders.map(({ id, signing, sealing }) => ({
-      id,
-      signingPublicKey: toHex(signing.publicKey),
-      sealingPublicKey: toHex(sealing.publicKey),
-    })),
-    registrarSha256,
-    coordinatorPublicKey: toHex(coordinatorKey.publicKey),
-  });
-}
-
-/** Made-up rows of a device. */
-export function rowsOf(device: number): TrainingData {
-  const features = Float32Array.from({ length: ROWS * INPUTS }, (_, i) => Math.sin(1 + 7 * device + 3 * i));
-  return { features, labels: Uint8Array.from({ length: ROWS }, (_, i) => (i + device) % 2), count: ROWS };
 }

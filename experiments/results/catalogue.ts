@@ -13,6 +13,8 @@ export interface ResultSet {
   /** Runs whose released model new people's phones adapt further (personal.ts). */
   readonly personal?: readonly string[];
   readonly published: readonly Published[];
+  /** What anybody could say without a model, by the metric of the set; remarks.ts holds the models against it. */
+  readonly naive?: { readonly what: string; readonly value: number };
 }
 
 export interface ResultTable {
@@ -153,6 +155,7 @@ export const SETS: readonly ResultSet[] = [
       'absolute error in beats a minute, lower is better. New people: two deals of everybody into five folds. Under ' +
       'privacy the unit is a person.',
     tables: [{ title: 'New people', runs: ['lifesnaps', 'lifesnaps-dp'] }],
+    naive: { what: '“as today”', value: 1.01 },
     published: [
       {
         what: '“As today”, MAE; on the rows used here',

@@ -115,7 +115,13 @@ function conditionsOf(
         bytesPerClientRound: isFederated ? bytesOf(units) : null,
         seeds: own.map(({ unit }) => unit.seed),
         tests: own.map(({ unit }) => unit.record.test_sha256.slice(0, 16)),
-        values: Object.fromEntries(names.map((name) => [name, own.map(({ line }) => rounded(line[name]))])),
+        values: Object.fromEntries(
+          names.flatMap((name) => {
+            const values = own.map(({ line }) => rounded(line[name]));
+            // What this run does not measure need not be stored as such, seed by seed.
+            return values.every((value) => value === null) ? [] : [[name, values]];
+          }),
+        ),
       },
     ];
   });

@@ -8,6 +8,7 @@ import { METRICS, METRICS_OF, type MetricName } from '../runs/task-metrics.ts';
 import { type ResultSet, SETS } from './catalogue.ts';
 import { chartsOf } from './figures.ts';
 import { meanOfMetric } from './figures-of.ts';
+import { remarksOf } from './remarks.ts';
 import { type FilledTable, filledTable, type ResultRow } from './rows.ts';
 import type { StoredResults, StoredRun } from './stored.ts';
 import { outcomesOf, type TargetOutcome } from './targets.ts';
@@ -77,7 +78,7 @@ const anchorOf = (title: string): string =>
 const limitText = ({ target, outcome }: TargetOutcome): string =>
   outcome === 'missed' ? (target.limit ?? 'not found out') : '';
 
-function setPart(results: StoredResults, { id, title, text, tables, published }: ResultSet): string {
+function setPart(results: StoredResults, { id, title, text, tables, published, naive }: ResultSet): string {
   const filled = tables.flatMap((table) => filledTable(results, table) ?? []);
   if (filled.length === 0) return '';
   const charts = chartsOf(results).filter(({ name }) => name === id || name.startsWith(`${id}-`));
@@ -85,10 +86,15 @@ function setPart(results: StoredResults, { id, title, text, tables, published }:
   return [
     `## ${title}`,
     wrapped(text),
-    ...filled.flatMap((table) => [`### ${table.title}`, resultTable(table)]),
+    ...filled.flatMap((table) => [`### ${table.title}`, resultTable(table), ...remarks(table, naive)]),
     ...own.map(({ name, title: alt }) => `![${alt}](images/results-${name}.svg)`),
     publishedTable(published),
   ].join('\n\n');
+}
+
+function remarks(table: FilledTable, naive: ResultSet['naive']): string[] {
+  const found = remarksOf(table, naive);
+  return found.length === 0 ? [] : [wrapped(`**Note.** ${found.join(' ')}`)];
 }
 
 interface Column {
@@ -214,7 +220,8 @@ function runsPart({ runs }: StoredResults): string {
     '## The runs',
     wrapped(
       `\`npm run results\` makes everything, \`npm run results -- --only ${SETS[0]!.id}\` one set, \`--quick\` two seeds of each ` +
-        'into `runs/results-quick`; what is done in `runs/results` is kept. The same file with the same seed gives the same ' +
+        'into `runs/results-quick`; what is done in `runs/results` is kept. `--no-run` collects what is done, `--page` ' +
+        'renders results.json again. The same file with the same seed gives the same ' +
         'figures to the last bit, at any number of threads.',
     ),
     [

@@ -6,15 +6,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TrainEngine, TrainOptions } from '../../client/training/engine.ts';
 import type { ModelSpec } from '../../protos/model.ts';
 import { outputsOf } from '../../protos/model.ts';
-import { clientsOf } from '../datasets/clients.ts';
 import { subset } from '../datasets/index.ts';
 import { classMetrics, worstDecile } from '../datasets/metrics.ts';
-import { adaptationOf } from '../datasets/split-rules.ts';
 import type { Dataset } from '../datasets/types.ts';
 import { unitPath } from '../runs/folder.ts';
+import { adaptedScores, type PersonalSplit, personalSplit } from '../runs/personal.ts';
 import { scenarioOf } from '../runs/scenario.ts';
 import { loadEngine } from '../simulation/engines.ts';
 import { type DoneUnit, rounded, trainRowsOf } from './collect.ts';
@@ -22,13 +20,7 @@ import type { StoredCondition } from './stored.ts';
 
 /** Own windows of each activity. */
 export const OWN_ROWS = 5;
-const OPTIONS: Omit<TrainOptions, 'seed'> = {
-  epochs: 30,
-  batchSize: 8,
-  learningRate: 0.05,
-  proximalMu: 0,
-  l2: 0,
-};
+const OPTIONS = { epochs: 30, batchSize: 8, learningRate: 0.05, proximalMu: 0 };
 
 type Values = Readonly<Record<string, number | null>>;
 
@@ -66,45 +58,29 @@ async function measure(directory: string, dataset: Dataset, { point, seed, seedI
   const { spec, weights } = JSON.parse(text) as { spec: ModelSpec; weights: number[] };
   const { engine } = await loadEngine(point.experiment.simulation.engine, spec);
   const { test } = scenarioOf(point.experiment, dataset, seed, seedIndex);
-  const { adapt, test: rest } = adaptationOf(dataset, test, OWN_ROWS);
+  const split = personalSplit(dataset, test, { rows: OWN_ROWS });
   const model = Float32Array.from(weights);
-  const people = clientsOf(dataset, { kind: 'person' }, rest);
-  const adapted = new Map<string, Float32Array>();
-  for (const { name } of people) {
-    const own = adapt.filter((row) => dataset.rows[row]!.person === name);
-    const data = subset(dataset, own);
-    adapted.set(name, await engine.train(spec, model, data, { ...OPTIONS, seed: `${seed}/${name}` }));
-  }
-  const context = { engine, spec, dataset, people };
-  return {
-    rows: rest.length,
-    common: await metricsOf(context, () => model),
-    personal: await metricsOf(context, (name) => adapted.get(name)!),
-  };
+  const { features, labels, count } = subset(dataset, split.test);
+  const common = await engine.predict(spec, model, features, count);
+  const adapting = { engine, spec, dataset, split, options: OPTIONS, seed };
+  const personal = await adaptedScores(adapting, model, common);
+  const metricsOf = (scores: Float32Array): Values => metricsBy(split, labels, scores, outputsOf(spec));
+  return { rows: split.test.length, common: metricsOf(common), personal: metricsOf(personal) };
 }
 
-interface Context {
-  readonly engine: Pick<TrainEngine, 'predict'>;
-  readonly spec: ModelSpec;
-  readonly dataset: Dataset;
-  readonly people: readonly { readonly name: string; readonly rows: readonly number[] }[];
-}
-
-async function metricsOf(
-  { engine, spec, dataset, people }: Context,
-  modelOf: (person: string) => Float32Array,
-): Promise<Values> {
-  const labels: number[] = [];
-  const scores: number[] = [];
-  const each: number[] = [];
-  for (const { name, rows } of people) {
-    const data = subset(dataset, rows);
-    const own = [...(await engine.predict(spec, modelOf(name), data.features, data.count))];
-    each.push(classMetrics(data.labels, own, outputsOf(spec)).accuracy);
-    labels.push(...data.labels);
-    scores.push(...own);
-  }
-  const metrics = classMetrics(labels, scores, outputsOf(spec));
+/** Of all rows, and of the worst tenth of the people. */
+function metricsBy(
+  { people }: PersonalSplit,
+  labels: ArrayLike<number>,
+  scores: Float32Array,
+  outputs: number,
+): Values {
+  const metrics = classMetrics(labels, scores, outputs);
+  const each = people.map(({ positions }) => {
+    const own = positions.flatMap((at) => [...scores.subarray(at * outputs, (at + 1) * outputs)]);
+    const theirs = positions.map((at) => labels[at]!);
+    return classMetrics(theirs, own, outputs).accuracy;
+  });
   return {
     accuracy: rounded(metrics.accuracy),
     macro_f1: rounded(metrics.macroF1),

@@ -3,7 +3,7 @@
  * docs/results.json, docs/results.md and docs/images/results-*.svg from what they give.
  *
  * Resumable: runs/results holds a folder for each file, and what is done there is kept. Harness code (DESIGN §2.12).
- * Run: npm run results [-- --only heart,nhanes] [--quick] [--no-run] [--fresh] [--data DIR]
+ * Run: npm run results [-- --only heart,nhanes] [--quick] [--no-run | --page] [--fresh] [--data DIR]
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -29,6 +29,8 @@ const { values: flags } = parseArgs({
     quick: { type: 'boolean', default: false },
     /** Collect and write what run folders hold, done or not. */
     'no-run': { type: 'boolean', default: false },
+    /** Only write page and charts again, from results.json as it is; needs neither data nor run folders. */
+    page: { type: 'boolean', default: false },
     fresh: { type: 'boolean', default: false },
     data: { type: 'string' },
   },
@@ -39,7 +41,8 @@ const documents = flags.quick ? work : join(ROOT, 'docs');
 // An exit by signal without this would leave a run folder locked.
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => process.exit(128 + constants.signals[signal]));
-for (const set of setsOf(flags.only)) for (const id of runsOf(set)) await runOne(set, id);
+if (flags.page) writePage(readStored(join(documents, 'results.json')));
+else for (const set of setsOf(flags.only)) for (const id of runsOf(set)) await runOne(set, id);
 
 function setsOf(only: string | undefined): readonly ResultSet[] {
   if (only === undefined) return SETS;
@@ -93,6 +96,10 @@ function write(run: StoredRun): void {
   );
   const results: StoredResults = { version: STORED_VERSION, runs };
   writeFileSync(join(documents, 'results.json'), storedText(results));
+  writePage(results);
+}
+
+function writePage(results: StoredResults): void {
   writeFileSync(join(documents, 'results.md'), pageOf(results));
   for (const { name, svg } of chartsOf(results))
     writeFileSync(join(documents, 'images', `results-${name}.svg`), svg);

@@ -83,4 +83,4 @@ function nameOf({ model, label, privacy }: StoredCondition): string {
 }
 
 /** What a sweep over sites says of a point; nothing of a sweep over budgets, which its own columns say. */
-const placeOf = (label: string): string => /split\.site=(\S+)/.exec(label)?.[1] ?? '';
+export const placeOf = (label: string): string => /split\.site=(\S+)/.exec(label)?.[1] ?? '';

@@ -8,6 +8,7 @@ import { type ChartSeries, intervalChart, lineChart, SERIES_MAX } from './charts
 import type { Comparison, Condition, FinishedFolder } from './compare.ts';
 import { facts, figure, heading, page, paragraph, table } from './html.ts';
 import { intervalText, signedText } from './page.ts';
+import { PER_DEVICE_COLUMNS, perDeviceRows } from './per-device.ts';
 import { estimateOf } from './statistics.ts';
 import { isEvaluated } from './summary.ts';
 import { METRICS, type MetricName } from './task-metrics.ts';
@@ -45,11 +46,27 @@ export function comparePage(comparison: Comparison, runs: readonly FinishedFolde
           ),
         ]),
     ),
+    ...devicesPart(conditions),
     heading('Conditions'),
     facts(
       conditions.map((condition): [string, string] => [condition.name, conditionText(comparison, condition)]),
     ),
   ]);
+}
+
+function devicesPart(conditions: Comparison['conditions']): string[] {
+  const rows = conditions.flatMap(({ name, perDevice }) =>
+    perDevice ? perDeviceRows(perDevice).map((row) => [name, ...row]) : [],
+  );
+  if (rows.length === 0) return [];
+  const [quantity, ...levels] = PER_DEVICE_COLUMNS;
+  return [
+    heading('Per device, the whole run'),
+    table(
+      [{ title: 'condition' }, { title: quantity }, ...levels.map((title) => ({ title, isNumber: true }))],
+      rows,
+    ),
+  ];
 }
 
 const differenceOf = ({ differences }: Comparison, { name }: Condition, metric: MetricName) =>

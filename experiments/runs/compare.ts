@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { ensure } from '../../crypto/error.ts';
 import { type FolderHead, type MetricsLine, readJson, readUnit, type UnitRecord } from './folder.ts';
+import type { PerDevice } from './per-device.ts';
 import {
   type Estimate,
   estimateOf,
@@ -38,6 +39,8 @@ export interface Condition {
   readonly seeds: readonly string[];
   readonly estimates: Readonly<Partial<Record<MetricName, Estimate>>>;
   readonly privacy: PointSummary['privacy'];
+  /** Of a federated condition, where its run accounts for it. */
+  readonly perDevice: PerDevice | null;
 }
 
 export interface Difference {
@@ -111,7 +114,9 @@ export function compareRuns(runs: readonly FinishedFolder[], wanted?: readonly M
       `${directory} is about ${summary.dataset} (${summary.task}), the first about ${first.summary.dataset} ` +
         `(${first.summary.task}): figures of two data sets do not compare`,
     );
-  const metrics = wanted ?? first.summary.metrics;
+  const metrics =
+    wanted ??
+    first.summary.metrics.filter((metric) => runs.every(({ summary }) => summary.metrics.includes(metric)));
   for (const metric of metrics)
     ensure(
       runs.every(({ summary }) => summary.metrics.includes(metric)),
@@ -181,6 +186,7 @@ function columnsOf(run: FinishedFolder, name: string, metrics: readonly MetricNa
           }),
         ),
         privacy: model === 'federated' ? point.privacy : null,
+        perDevice: model === 'federated' ? (point.per_device ?? null) : null,
       };
       return [{ condition, bySeed }];
     }),

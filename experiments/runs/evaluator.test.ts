@@ -149,7 +149,7 @@ describe('personalisation', () => {
   const dataset = datasetOf(opposite);
 
   test('the first rows of each person and label adapt, the later ones test, none does both', () => {
-    const { test: kept, people } = personalSplit(dataset, every(dataset), 0.3);
+    const { test: kept, people } = personalSplit(dataset, every(dataset), { share: 0.3 });
     const adapting = people.flatMap(({ adapt }) => adapt);
     expect(adapting.sort((a, b) => a - b)).toEqual([0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24, 25]);
     expect([...kept, ...adapting].sort((a, b) => a - b)).toEqual(every(dataset));
@@ -162,13 +162,22 @@ describe('personalisation', () => {
     }
   });
 
+  test('or so many rows of each label', () => {
+    const { test: kept, people } = personalSplit(dataset, every(dataset), { rows: 2 });
+    expect(people.map(({ adapt }) => [...adapt].sort((a, b) => a - b))).toEqual([
+      [0, 1, 2, 3],
+      [20, 21, 22, 23],
+    ]);
+    expect(kept).toHaveLength(32);
+  });
+
   test('somebody is always left to test; people of one row cannot adapt', () => {
     const few = datasetOf([
       { x: 1, y: 0, person: 'a' },
       { x: 1, y: 1, person: 'a' },
       { x: 1, y: 1, person: 'b' },
     ]);
-    const { test: kept, people } = personalSplit(few, [0, 1, 2], 0.9);
+    const { test: kept, people } = personalSplit(few, [0, 1, 2], { share: 0.9 });
     expect(kept).toContain(1);
     expect(kept).toContain(2);
     expect(people).toEqual([{ adapt: [0], positions: [0] }]);
@@ -179,13 +188,13 @@ describe('personalisation', () => {
           { x: 1, y: 1 },
         ]),
         [0, 1],
-        0.5,
+        { share: 0.5 },
       ),
     ).toThrow(/several test rows/);
   });
 
   test('it helps where people differ, and leaves the figures of the released model alone', async () => {
-    const { test: kept, people } = personalSplit(dataset, every(dataset), 0.5);
+    const { test: kept, people } = personalSplit(dataset, every(dataset), { share: 0.5 });
     const scenario = scenarioOf(dataset, kept, { people });
     const how = { share: 0.5, epochs: 50, batchSize: 16, learningRate: 1, proximalMu: 0 };
     const weights = Float32Array.of(0.1, 0);

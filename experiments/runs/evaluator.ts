@@ -22,6 +22,7 @@ import {
   worstDecile,
 } from '../datasets/metrics.ts';
 import type { Experiment } from './format.ts';
+import { type AdaptingOptions, adaptedScores } from './personal.ts';
 import type { ExperimentScenario } from './scenario.ts';
 import { METRICS_OF, type MetricName, type MetricValues } from './task-metrics.ts';
 
@@ -98,31 +99,18 @@ export class Evaluator {
     };
   }
 
-  /** Scores of the test rows, each by its person's own model; of people without rows to adapt to, as they were. */
   async #adaptedScores(
     weights: Float32Array,
     before: Float32Array,
-    { epochs, batchSize, learningRate, proximalMu }: NonNullable<Experiment['evaluation']['personal']>,
+    options: AdaptingOptions,
   ): Promise<Float32Array> {
-    const { dataset, people, seed } = this.#scenario;
-    const options = { epochs, batchSize, learningRate, proximalMu, l2: 0 };
-    const outputs = outputsOf(this.#spec);
-    const scores = before.slice();
-    for (const [index, { adapt, positions }] of people.entries()) {
-      const own = await this.#engine.train(this.#spec, weights, subset(dataset, adapt), {
-        ...options,
-        seed: `personal/${seed}/${index}`,
-      });
-      const { features, count } = subset(
-        dataset,
-        positions.map((position) => this.#scenario.test[position]!),
-      );
-      const predicted = await this.#engine.predict(this.#spec, own, features, count);
-      positions.forEach((position, i) => {
-        scores.set(predicted.subarray(i * outputs, (i + 1) * outputs), position * outputs);
-      });
-    }
-    return scores;
+    const { dataset, test, people, seed } = this.#scenario;
+    const [engine, spec] = [this.#engine, this.#spec];
+    return await adaptedScores(
+      { engine, spec, dataset, split: { test, people }, options, seed },
+      weights,
+      before,
+    );
   }
 
   /** The same model trained on all clients' rows in one place. */

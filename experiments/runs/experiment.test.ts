@@ -90,6 +90,12 @@ describe('errors name file, line, column and what to do', () => {
       /heart\.yaml:9:11: training\.epochs: expected number/,
     ],
     ['out of range', 'learningRate: 0.3', 'learningRate: -1', /heart\.yaml:11:17: training\.learningRate: /],
+    [
+      'more than an engine takes',
+      'learningRate: 0.3',
+      'learningRate: 101',
+      /heart\.yaml:11:17: training\.learningRate: .*100/,
+    ],
     ['not one of', 'strategy: fedavg', 'strategy: fedavk', /heart\.yaml:8:13: training\.strategy: /],
     ['a rule that is not there', 'clients: site', 'clients: city', /heart\.yaml:4:10: clients/],
     ['a field of a nested map', 'share: 0.66', 'share: 1.5', /heart\.yaml:5:33: split\.share: /],

@@ -21,6 +21,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { SimulationLabel } from '../simulation/index.ts';
+import type { PerDevice } from './per-device.ts';
 import type { MetricValues } from './task-metrics.ts';
 
 export type ModelRole = 'federated' | 'central' | 'local';
@@ -46,6 +47,10 @@ export interface MetricsLine extends MetricValues {
   readonly epsilon_spent: number | null;
   /** On the simulation's clock, all rounds so far. */
   readonly virtual_ms: number | null;
+  /** All devices of the round; time and battery (full batteries) need an availability trace. Absent in older folders. */
+  readonly fetched_bytes?: number | null;
+  readonly train_ms?: number | null;
+  readonly battery_share?: number | null;
 }
 
 /** What a finished unit says of itself. */
@@ -63,6 +68,10 @@ export interface UnitRecord {
   readonly train_rows?: number;
   readonly epsilon_spent: number | null;
   readonly log_root: string;
+  /** Whether the same file and seed give that root again. Absent in folders of older versions. */
+  readonly log_repeats?: boolean;
+  /** Absent in folders of older versions. */
+  readonly per_device?: PerDevice;
   /** seal, identity, store, noise, engine, threads: what really ran. */
   readonly label: SimulationLabel;
   readonly elapsed_ms: number;

@@ -5,7 +5,9 @@
  * Strict: an unknown field is an error. Trusts: nothing. May be called by: experiments, cli. Format: docs/experiments.md.
  */
 import { z } from 'zod';
+import { LEARNING_RATE_MAX } from '../../protos/model.ts';
 import { groupsSchema, trainingSchema } from '../../protos/plan.ts';
+import { OVERLAP_MAX } from '../../protos/plan-overlap.ts';
 import { availabilitySchema } from '../simulation/availability.ts';
 
 /** Longest experiment file, in characters. */
@@ -122,6 +124,8 @@ const roundsSchema = z
         training: z.int().min(1).max(500),
         /** Committee keys for rounds that end in an abort. */
         spare: z.int().min(0).max(100).optional(),
+        /** Rounds open beside the oldest, for strategy fedbuff (protos/plan-overlap.ts). */
+        overlap: z.int().min(0).max(OVERLAP_MAX).optional(),
         checkInWindowMs: milliseconds.max(86_400_000).optional(),
         deadlineMs: milliseconds.min(1000).optional(),
         stragglerMs: milliseconds.optional(),
@@ -184,13 +188,16 @@ const evaluationSchema = z.strictObject({
   /** New people adapt the released model to their first rows, on their own device; their later rows test it. */
   personal: z
     .strictObject({
-      share: z.number().gt(0).lt(1).default(0.5),
+      /** Of each label a share of the rows (half where neither is said), or so many of them. */
+      share: z.number().gt(0).lt(1).optional(),
+      rows: z.int().min(1).max(100_000).optional(),
       epochs: z.int().min(1).max(1000),
       batchSize: z.int().min(1).max(100_000),
-      learningRate: z.number().positive().max(1000),
+      learningRate: z.number().positive().max(LEARNING_RATE_MAX),
       /** Pulls towards the released model. */
       proximalMu: z.number().min(0).max(1000).default(0),
     })
+    .refine(({ share, rows }) => share === undefined || rows === undefined, 'say share or rows, not both')
     .optional(),
   /** Rounds inside the guarantee besides: sealed score histograms, charged like any update. */
   federated: z
@@ -204,6 +211,8 @@ const evaluationSchema = z.strictObject({
 const simulationSchema = z.strictObject({
   seal: z.enum(['none', 'bfv', 'shares']).default('none'),
   identity: z.enum(['none', 'signed']).default('none'),
+  /** Of identity signed: whole client agents, or seeds that sign in batches; absent: agents where there are few. */
+  devices: z.enum(['agents', 'seeds']).optional(),
   store: z.enum(['memory', 'sqlite']).default('memory'),
   /** `seeded`: the same figures for the same seed, and no privacy; `system`: the real thing. */
   noise: z.enum(['seeded', 'system']).default('seeded'),

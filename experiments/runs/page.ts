@@ -19,6 +19,7 @@ import {
   table,
   tiles,
 } from './html.ts';
+import { PER_DEVICE_COLUMNS, perDeviceNote, perDeviceRows } from './per-device.ts';
 import { type Plot, ranText } from './plots.ts';
 import type { Estimate } from './statistics.ts';
 import type { Estimates, PointSummary, RunSummary } from './summary.ts';
@@ -58,11 +59,15 @@ export function runPage({ summary, plots, experimentText }: PageInput): string {
     ...warningsOf(summary).map((text) => paragraph(text, 'mark')),
     tiles(tileRows(summary)),
     heading('Figures'),
-    paragraph(`After the last round. ${summary.evaluation}. Brackets: ${summary.interval}.`, 'soft'),
+    paragraph(
+      `After the last round. ${summary.evaluation}. Brackets: ${summary.interval}.${federatedNote(summary)}`,
+      'soft',
+    ),
     table(...resultTable(summary)),
     ...differenceTable(summary),
     heading('Cost'),
     table(...costTable(summary)),
+    ...devicesPart(summary),
     heading('Plots'),
     ...plots.map(({ svg }) => figure(svg)),
     heading('What ran'),
@@ -83,6 +88,11 @@ export function runPage({ summary, plots, experimentText }: PageInput): string {
     `<footer>pulsefold ${escaped(summary.versions.pulsefold)}, experiment ${summary.experiment_sha256.slice(0, 12)}</footer>`,
   ]);
 }
+
+const federatedNote = ({ metrics }: RunSummary): string =>
+  metrics.some((name) => name.startsWith('federated_'))
+    ? ' Federated evaluation: released by rounds inside the guarantee, from the devices’ own rows.'
+    : '';
 
 export function warningsOf({ noise, points, failures }: RunSummary): string[] {
   const warnings: string[] = [];
@@ -231,12 +241,37 @@ function costTable({ points }: RunSummary): [TableColumn[], string[][]] {
   ];
 }
 
+function devicesPart({ points }: RunSummary): string[] {
+  const [first] = points.flatMap(({ per_device }) => per_device ?? []);
+  if (!first) return [];
+  const several = points.length > 1;
+  const [quantity, ...levels] = PER_DEVICE_COLUMNS;
+  return [
+    heading('Per device'),
+    paragraph(`Of the whole run. ${perDeviceNote(first)}`, 'soft'),
+    table(
+      [
+        ...(several ? [{ title: 'point' }] : []),
+        { title: quantity },
+        ...levels.map((title) => ({ title, isNumber: true })),
+      ],
+      points.flatMap(({ label, per_device }) =>
+        per_device ? perDeviceRows(per_device).map((row) => [...(several ? [label] : []), ...row]) : [],
+      ),
+    ),
+  ];
+}
+
 function ranRows(summary: RunSummary): [string, string][] {
   const { versions, code: states, ran } = summary;
   return [
     ['simulation', ranText(summary)],
     ['threads', String(ran.workers ?? '–')],
     ['seeds', summary.seeds.join(', ')],
+    [
+      'log roots',
+      summary.log_repeats ? 'repeat with the seed' : 'do not repeat; the figures of a seeded run do',
+    ],
     [
       'data',
       `${versions.data.name}: ${versions.data.rows} rows, table ${versions.data.table_sha256.slice(0, 16)}`,

@@ -44,7 +44,34 @@ export function runPlots(summary: RunSummary, lines: readonly MetricsLine[]): Pl
     plots.push({ name: `${personal}-final`, svg: finals(summary, personal) });
   if (points.some(({ privacy }) => privacy !== null))
     plots.push({ name: `${primary}-by-epsilon`, svg: byEpsilon(summary, lines, primary) });
+  if (points.some(({ per_device }) => per_device)) plots.push({ name: 'per-device', svg: devices(summary) });
   return plots;
+}
+
+/** What most devices pay and what the unluckiest do. */
+function devices(summary: RunSummary): string {
+  const accounted = summary.points.flatMap(({ label, per_device }) =>
+    per_device ? [{ label, curve: per_device.curve }] : [],
+  );
+  const { of } = accounted[0]!.curve;
+  const alike = accounted.filter(({ curve }) => curve.of === of);
+  const isBattery = of === 'battery_share';
+  const series = alike.map(({ label, curve: { values } }) => ({
+    name: pointName(label),
+    points: values.map((value, i) => ({
+      x: (100 * i) / (values.length - 1),
+      y: isBattery ? 100 * value : value,
+    })),
+  }));
+  const { all, left } = shown(series, []);
+  return lineChart({
+    title: `${isBattery ? 'Battery' : 'Bytes'} by device: ${summary.name}`,
+    subtitle: `${summary.dataset_title}; ${seedsText(summary)}; the whole run; lower is better`,
+    xLabel: 'devices, percent, from the one that pays least',
+    yLabel: isBattery ? 'percent of a full battery' : 'bytes sent and fetched',
+    series: all,
+    notes: [...(left > 0 ? [`${left} more in the table.`] : []), ranText(summary)],
+  });
 }
 
 const notesOf = (summary: RunSummary, left = 0): string[] => [

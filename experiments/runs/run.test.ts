@@ -10,6 +10,7 @@ import { accountPlan } from '../../protos/plan-mechanism.ts';
 import { loadDataset, subset } from '../datasets/index.ts';
 import { auc } from '../datasets/metrics.ts';
 import { loadEngine } from '../simulation/engines.ts';
+import { compareRuns, readRun } from './compare.ts';
 import { type MetricsLine, parseLines } from './folder.ts';
 import { runExperiment } from './run.ts';
 import { scenarioOf } from './scenario.ts';
@@ -61,6 +62,24 @@ describe('one run', () => {
     expect(accountPlan(first!)!.epsilon).toBeGreaterThan(7.99);
     expect([first!.plan.seed, second!.plan.seed]).toEqual(['0', '1']);
     expect(first!.plan.features.dataset).toBe('synthetic-band');
+  });
+
+  test('what it cost each device: in the record, the summary, the page, and compared', () => {
+    const done = JSON.parse(text(directory, 'units', units[0]!, 'done.json'));
+    const summary = JSON.parse(text(directory, 'summary.json'));
+    const lines = parseLines(text(directory, 'metrics.ndjson'));
+    const federated = lines.filter(({ seed, model }) => seed === '0' && model === 'federated');
+    const sent = federated.reduce((sum, line) => sum + line.upload_bytes!, 0);
+    const fetched = federated.reduce((sum, line) => sum + line.fetched_bytes!, 0);
+    expect(done.per_device).toMatchObject({ devices: 4, took_part: 4, train_ms: null, battery_share: null });
+    expect(4 * done.per_device.sent_bytes.mean).toBe(sent);
+    expect(4 * done.per_device.fetched_bytes.mean).toBe(fetched);
+    expect(done.log_repeats).toBe(true);
+    expect(summary.points[0].per_device.rounds).toEqual({ mean: 2, p50: 2, p90: 2, p99: 2, max: 2 });
+    expect(text(directory, 'index.html')).toContain('rounds taken part');
+    expect(readdirSync(join(directory, 'plots'))).toContain('per-device.svg');
+    const { conditions } = compareRuns([readRun(directory)]);
+    expect(conditions.map(({ perDevice }) => perDevice?.sent_bytes.p50)).toEqual([sent / 4, undefined]);
   });
 
   test('one line per round, seed and model; ε and time only grow', () => {
@@ -185,21 +204,49 @@ describe('taking up a run', () => {
   });
 });
 
+describe('federated evaluation', () => {
+  test('what its rounds release stands in metrics, summary, page, and is compared', async () => {
+    const directory = out('evaluated');
+    const file = smallExperiment(
+      { seeds: 1, baselines: [], 'evaluation.federated': { rounds: 1 } },
+      SMALL.replace(/privacy: .*/, 'privacy: null'),
+    );
+    const { summary } = await runExperiment(file, { outDirectory: directory });
+    const lines = parseLines(text(directory, 'metrics.ndjson'));
+    expect(lines.map(({ kind }) => kind)).toEqual(['training', 'training', 'evaluation']);
+    const [, trained, evaluated] = lines as [MetricsLine, MetricsLine, MetricsLine];
+    const figures = summary.points[0]!.models.federated!;
+    expect(summary.metrics).toContain('federated_auc');
+    // The harness's figure is the last training round's, the other the evaluation's.
+    expect(figures.auc!.mean).toBe(trained.auc);
+    expect(evaluated.auc).toBeUndefined();
+    expect(figures.federated_auc!.mean).toBe(evaluated.federated_auc);
+    // Hospitals score the rows they kept out of training: the harness's test rows, to the histogram's bins.
+    expect(Math.abs(evaluated.federated_auc! - trained.auc!)).toBeLessThan(0.02);
+    expect(text(directory, 'index.html')).toContain('AUC, federated evaluation');
+    const run = readRun(directory);
+    const comparison = compareRuns([run, { ...run, directory: `${directory}/again` }]);
+    expect(comparison.metrics).toContain('federated_auc');
+    const without = { ...run, summary: { ...run.summary, metrics: ['auc' as const] } };
+    expect(compareRuns([run, { ...without, directory: 'b' }]).metrics).toEqual(['auc']);
+  });
+});
+
 describe('sweeps', () => {
   test('a point that fails is left out and tried again; what can be done is done', async () => {
     const directory = out('diverging');
-    // No engine takes a rate above 100; a plan may state it.
+    // Every step multiplies the weights by 1 − 1000: they overflow within an epoch or ten.
     const file = smallExperiment(
-      { seeds: 1 },
-      `${SMALL}sweep:\n  training.learningRate: [0.5, 500]\n`.replace(/privacy: .*/, 'privacy: null'),
+      { seeds: 1, 'training.learningRate': 100, 'training.epochs': 20 },
+      `${SMALL}sweep:\n  training.l2: [0, 10]\n`.replace(/privacy: .*/, 'privacy: null'),
     );
     const { summary } = await runExperiment(file, { outDirectory: directory });
-    expect(summary.points.map(({ label }) => label)).toEqual(['training.learningRate=0.5']);
+    expect(summary.points.map(({ label }) => label)).toEqual(['training.l2=0']);
     expect(summary.failures).toEqual([
-      expect.objectContaining({ label: 'training.learningRate=500', seed: '0', code: 'FIELD_OUT_OF_RANGE' }),
+      expect.objectContaining({ label: 'training.l2=10', seed: '0', code: 'DATA_INVALID' }),
     ]);
     const page = readFileSync(join(directory, 'index.html'), 'utf8');
-    expect(page).toMatch(/Failed and left out: training\.learningRate=500, seed 0/);
+    expect(page).toMatch(/Failed and left out: training\.l2=10, seed 0/);
     const again = await runExperiment(file, { outDirectory: directory });
     expect(again.unitsKept).toBe(1);
     expect(again.summary.failures).toHaveLength(1);

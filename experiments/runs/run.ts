@@ -31,11 +31,12 @@ import {
   type UnitRecord,
 } from './folder.ts';
 import { runPage } from './page.ts';
+import { perDeviceOf } from './per-device.ts';
 import { planOf } from './plan-of.ts';
 import { runPlots } from './plots.ts';
 import { type ExperimentScenario, loadExperimentDataset, scenarioOf } from './scenario.ts';
 import { type RunSummary, summarise, type UnitFailure } from './summary.ts';
-import type { MetricValues } from './task-metrics.ts';
+import { federatedMetrics, type MetricValues } from './task-metrics.ts';
 import { codeOf, tableSha256Of, type Versions, versionsOf } from './versions.ts';
 
 export interface RunOptions {
@@ -227,6 +228,8 @@ async function runUnit(
     train_rows: scenario.train.length,
     epsilon_spent: result.epsilonSpent,
     log_root: result.logRoot,
+    log_repeats: result.logRepeats,
+    per_device: perDeviceOf(result.perDevice),
     label: { ...result.label },
     elapsed_ms: Math.round(performance.now() - startedMs),
     code: codeOf(work.versions),
@@ -264,7 +267,6 @@ async function simulateUnit(
   const workers = options.workers ?? simulation.workers ?? few;
   let released = 0;
   let trained = 0;
-  let virtualMs = 0;
   let last = -1;
   const population = populationOf(dataset, scenario.clients, scenario.evaluation);
   const directory = folder.scratch(unit);
@@ -275,7 +277,6 @@ async function simulateUnit(
     ...(workers === undefined ? {} : { workers }),
     ...(options.signal ? { signal: options.signal } : {}),
     onRound: async (round) => {
-      virtualMs += round.virtualMs;
       timing.push({ round: round.round, elapsed_ms: Math.round(round.elapsedMs) });
       const isTrained = round.kind === 'training' && round.phase === 'released';
       if (round.phase === 'released') tell(++released);
@@ -285,8 +286,9 @@ async function simulateUnit(
       }
       const isDue =
         isTrained && (trained % evaluation.every === 0 || trained === parsed.plan.rounds.training);
-      const values = isDue ? await evaluator.metrics(round.weights) : {};
-      lines.push({ ...lineOf(round, virtualMs), ...values });
+      const opened = round.metrics ? federatedMetrics(round.metrics) : {};
+      const values = isDue ? await evaluator.metrics(round.weights) : opened;
+      lines.push({ ...lineOf(round), ...values });
     },
   });
   // A plan may end early, e.g. when a budget is spent.
@@ -309,9 +311,12 @@ const NO_ROUND = {
   upload_bytes: null,
   epsilon_spent: null,
   virtual_ms: null,
+  fetched_bytes: null,
+  train_ms: null,
+  battery_share: null,
 } as const;
 
-function lineOf(round: SimulatedRound, virtualMs: number) {
+function lineOf(round: SimulatedRound) {
   return {
     model: 'federated',
     kind: round.kind,
@@ -324,13 +329,17 @@ function lineOf(round: SimulatedRound, virtualMs: number) {
     late: round.late,
     upload_bytes: round.uploadBytes,
     epsilon_spent: round.epsilonSpent,
-    virtual_ms: virtualMs,
+    virtual_ms: round.virtualEndMs,
+    fetched_bytes: round.fetchedBytes,
+    train_ms: round.trainMs,
+    battery_share: round.batteryShare,
   } as const;
 }
 
 function simulationChoices(simulation: Point['experiment']['simulation']) {
-  const { seal, identity, store, noise, engine, availability } = simulation;
-  return { seal, identity, store, noise, engine, ...(availability ? { availability } : {}) };
+  const { seal, identity, devices, store, noise, engine, availability } = simulation;
+  const choices = { seal, identity, store, noise, engine };
+  return { ...choices, ...(devices ? { devices } : {}), ...(availability ? { availability } : {}) };
 }
 
 /** Over lists of row numbers; the order and the bounds of the lists count. */

@@ -73,7 +73,7 @@ export function scenarioOf(
   const evaluation = evaluationOf(experiment, dataset, clients, split.test);
   const { personal } = experiment.evaluation;
   const { test, people } = personal
-    ? personalSplit(dataset, split.test, personal.share)
+    ? personalSplit(dataset, split.test, amountOf(personal))
     : { test: split.test, people: [] };
   return { dataset, seed, clients, evaluation, train, test, people };
 }
@@ -89,6 +89,9 @@ function evaluationOf(
   const kept = new Map(clientsOf(dataset, { kind: 'site' }, test).map(({ name, rows }) => [name, rows]));
   return clients.map(({ name }) => ({ rows: kept.get(name) ?? [] }));
 }
+
+const amountOf = ({ share = 0.5, rows }: { share?: number | undefined; rows?: number | undefined }) =>
+  rows === undefined ? { share } : { rows };
 
 function splitFor({ split }: Experiment, dataset: Dataset, seed: string, seedIndex: number) {
   if (split?.rule === 'by-person' && split.fold === undefined) {

@@ -8,8 +8,15 @@ import { type LabelKind, labelKindOf } from '../../protos/features.ts';
 import type { Dataset } from '../datasets/types.ts';
 import type { ExperimentFile } from './experiment.ts';
 import type { MetricsLine, ModelRole, UnitRecord } from './folder.ts';
+import { meanPerDevice, type PerDevice } from './per-device.ts';
 import { type Estimate, estimateOf, INTERVAL_TEXT, meanOf, pairedDifference } from './statistics.ts';
-import { isMetricName, METRICS_OF, type MetricName } from './task-metrics.ts';
+import {
+  FEDERATED_METRICS,
+  isMetricName,
+  METRICS_OF,
+  type MetricName,
+  type MetricValues,
+} from './task-metrics.ts';
 import type { Versions } from './versions.ts';
 
 export type Estimates = Readonly<Partial<Record<MetricName, Estimate>>>;
@@ -36,6 +43,8 @@ export interface PointSummary {
   } | null;
   readonly upload_bytes: number;
   readonly upload_bytes_per_device_round: number;
+  /** Means over seeds; null for units of older versions. */
+  readonly per_device: PerDevice | null;
   /** Means over seeds. */
   readonly virtual_ms: number;
   readonly elapsed_ms: number;
@@ -64,6 +73,8 @@ export interface RunSummary {
   readonly ran: Readonly<Record<string, string | number>>;
   /** `seeded, not private`, `system`, or `none` without differential privacy. */
   readonly noise: string;
+  /** Whether the same file and seeds give the same log roots again. */
+  readonly log_repeats: boolean;
   readonly seeds: readonly string[];
   readonly interval: string;
   /** Those with at least one finished seed. */
@@ -90,7 +101,9 @@ export interface Finished {
 
 export function summarise({ file, dataset, versions, records, lines, failures }: Finished): RunSummary {
   const task = labelKindOf(dataset.schema);
-  const metrics = METRICS_OF[task].filter((name) => lines.some((line) => typeof line[name] === 'number'));
+  const metrics = [...METRICS_OF[task], ...FEDERATED_METRICS].filter((name) =>
+    lines.some((line) => typeof line[name] === 'number'),
+  );
   const recordsOf = Map.groupBy(records, ({ point }) => point);
   const linesOf = Map.groupBy(lines, ({ point }) => point);
   return {
@@ -105,6 +118,7 @@ export function summarise({ file, dataset, versions, records, lines, failures }:
     evaluation: HARNESS_TEXT,
     ran: ranOf(records),
     noise: [...new Set(records.map(({ label }) => label.noise))].join('; '),
+    log_repeats: records.every(({ log_repeats }) => log_repeats === true),
     seeds: file.experiment.seeds,
     interval: INTERVAL_TEXT,
     points: file.points.flatMap((point) => {
@@ -172,6 +186,7 @@ function pointSummary(
     },
     upload_bytes: bytes / records.length,
     upload_bytes_per_device_round: uploads === 0 ? 0 : bytes / uploads,
+    per_device: meanPerDevice(records.flatMap(({ per_device }) => per_device ?? [])),
     virtual_ms: sum(endings(federated).map((line) => line.virtual_ms ?? 0)) / records.length,
     elapsed_ms: Math.round(meanOf(records.map((record) => record.elapsed_ms))),
   };
@@ -190,13 +205,21 @@ const sum = (values: readonly number[]): number => values.reduce((total, value) 
 /** Lines of rounds that were not evaluated have no metric at all. */
 export const isEvaluated = (line: MetricsLine): boolean => Object.keys(line).some(isMetricName);
 
-/** Each seed's last line per model that has metrics. */
+/** Each seed's last line per model that has metrics; what rounds of evaluation released stands in it too. */
 export function finalLines(lines: readonly MetricsLine[]): MetricsLine[] {
   const last = new Map<string, MetricsLine>();
-  for (const line of lines)
-    if (isEvaluated(line)) last.set(JSON.stringify([line.point, line.model, line.seed]), line);
+  for (const line of lines) {
+    if (!isEvaluated(line)) continue;
+    const key = JSON.stringify([line.point, line.model, line.seed]);
+    const before = last.get(key);
+    const [base, more] = line.kind === 'evaluation' && before ? [before, line] : [line, before];
+    last.set(key, { ...base, ...(more && federatedOf(more)) });
+  }
   return [...last.values()];
 }
+
+const federatedOf = (line: MetricsLine): MetricValues =>
+  Object.fromEntries(FEDERATED_METRICS.flatMap((name) => (name in line ? [[name, line[name]]] : [])));
 
 /** Over the seeds that have a value. */
 export function estimatesOf(names: readonly MetricName[], lines: readonly MetricsLine[]): Estimates {

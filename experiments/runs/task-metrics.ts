@@ -4,6 +4,7 @@
  * May be called by: experiments, cli.
  */
 import type { LabelKind } from '../../protos/features.ts';
+import type { HistogramMetrics } from '../../protos/histogram-metrics.ts';
 
 export interface MetricText {
   readonly title: string;
@@ -36,6 +37,10 @@ export const METRICS = {
   personal_worst_decile_auc: higher('worst-decile AUC, personalised'),
   personal_worst_decile_accuracy: higher('worst-decile accuracy, personalised'),
   personal_worst_decile_mae: lower('worst-decile mean absolute error, personalised'),
+  federated_auc: higher('AUC, federated evaluation'),
+  federated_accuracy: higher('accuracy, federated evaluation'),
+  federated_balanced_accuracy: higher('balanced accuracy, federated evaluation'),
+  federated_calibration_error: lower('calibration error (ECE), federated evaluation'),
 } as const satisfies Readonly<Record<string, MetricText>>;
 
 export type MetricName = keyof typeof METRICS;
@@ -66,6 +71,26 @@ export const METRICS_OF: Readonly<Record<LabelKind, readonly [MetricName, ...Met
   ],
   regression: ['mae', 'rmse', 'r_squared', 'worst_decile_mae', 'personal_mae', 'personal_worst_decile_mae'],
 };
+
+/**
+ * What rounds of evaluation release: from the devices' own rows, inside the guarantee, with its noise, in steps of the
+ * histogram's bins (protos/histogram-metrics.ts). Not comparable with the harness's figures beyond that.
+ */
+export const FEDERATED_METRICS = [
+  'federated_auc',
+  'federated_accuracy',
+  'federated_balanced_accuracy',
+  'federated_calibration_error',
+] as const satisfies readonly MetricName[];
+
+/** NaN, of a class that nobody has, is no figure. */
+export function federatedMetrics(released: HistogramMetrics): MetricValues {
+  const { auc, accuracy, balancedAccuracy, calibrationError } = released;
+  const values = [auc, accuracy, balancedAccuracy, calibrationError];
+  return Object.fromEntries(
+    FEDERATED_METRICS.map((name, i) => [name, Number.isFinite(values[i]) ? values[i]! : null]),
+  );
+}
 
 export const isMetricName = (name: string): name is MetricName => Object.hasOwn(METRICS, name);
 

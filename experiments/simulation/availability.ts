@@ -34,14 +34,19 @@ export const availabilitySchema = z.strictObject({
   spreadFactor: z.number().min(1).max(100).default(2),
   /** How often a device that waits looks again, milliseconds. */
   pollMs: z.int().min(1000).max(86_400_000).default(900_000),
-  /** Share of the battery per hour of training, for the account of what a run costs. */
+  /** Shares of a full battery per hour: of training, of uploading, of lying about unplugged, and on the charger. */
   batteryShareHour: share.default(0.15),
+  uploadShareHour: share.default(0.05),
+  idleShareHour: share.default(0.04),
+  chargeShareHour: z.number().gt(0).max(10).default(0.5),
+  /** A device off its charger whose battery is below this share takes no part. */
+  batteryFloorShare: share.default(0.15),
 });
 export type AvailabilityOptions = z.input<typeof availabilitySchema>;
 type Terms = z.output<typeof availabilitySchema>;
 
-const DAY_MS = 86_400_000;
-const HOUR_MS = 3_600_000;
+export const DAY_MS = 86_400_000;
+export const HOUR_MS = 3_600_000;
 /** Independent draws of a device. */
 const DRAW = {
   zone: 1,
@@ -72,6 +77,13 @@ export interface RoundCost {
   readonly uploadMs: number;
 }
 
+/** The night that began last: its number, how long ago its charging began and how long that lasts. */
+export interface Night {
+  readonly number: number;
+  readonly sinceMs: number;
+  readonly lengthMs: number;
+}
+
 export class Availability {
   readonly terms: Terms;
   readonly #key: number;
@@ -95,19 +107,35 @@ export class Availability {
 
   /** Whether the device lies on its charger, and whether its network is free. */
   conditions(device: number, timeMs: number): { readonly charging: boolean; readonly unmetered: boolean } {
+    const night = this.night(device, timeMs);
+    const unmetered = this.#uniform(device, DRAW.network, night.number | 0) < this.terms.unmeteredShare;
+    return { charging: this.#isCharging(night), unmetered };
+  }
+
+  isCharging(device: number, timeMs: number): boolean {
+    return !this.terms.charging || this.#isCharging(this.night(device, timeMs));
+  }
+
+  #isCharging({ sinceMs, lengthMs }: Night): boolean {
+    return !this.terms.charging || sinceMs < lengthMs;
+  }
+
+  /** By the device's own hours, whether or not devices charge at night only. */
+  night(device: number, timeMs: number): Night {
     const { terms } = this;
     const zone = terms.zones[Math.floor(this.#uniform(device, DRAW.zone) * terms.zones.length)]!;
     const localMs = timeMs + zone * HOUR_MS;
     const fromMs = HOUR_MS * (terms.chargingFromHour + terms.spreadHours * this.#normal(device, DRAW.start));
-    // The night that began last.
-    const night = Math.floor((localMs - fromMs) / DAY_MS);
-    const sinceMs = localMs - fromMs - night * DAY_MS;
-    const lengthMs =
-      HOUR_MS *
-      Math.max(0, terms.chargingHours + terms.spreadHours * this.#normal(device, DRAW.length, night | 0));
-    const charging = !terms.charging || sinceMs < lengthMs;
-    const unmetered = this.#uniform(device, DRAW.network, night | 0) < terms.unmeteredShare;
-    return { charging, unmetered };
+    const number = Math.floor((localMs - fromMs) / DAY_MS);
+    const sinceMs = localMs - fromMs - number * DAY_MS;
+    return { number, sinceMs, lengthMs: this.nightLengthMs(device, number) };
+  }
+
+  /** How long a device charges in its night of this number. */
+  nightLengthMs(device: number, number: number): number {
+    const { chargingHours, spreadHours } = this.terms;
+    const hours = chargingHours + spreadHours * this.#normal(device, DRAW.length, number | 0);
+    return HOUR_MS * Math.max(0, hours);
   }
 
   /** Whether an invited device vanishes in this round. */

@@ -18,12 +18,11 @@ export interface CrowdRound {
   readonly dropped: number;
   /** Devices whose budget, or whose coordinator's ledger, refused. */
   readonly refused: number;
-  /** Virtual time that devices trained. */
-  readonly trainMs: number;
 }
 
 export interface Crowd {
-  readonly current: CrowdRound;
+  /** A round as the devices saw it; asked once it has ended, and then forgotten where it is not needed any more. */
+  round(round: number): CrowdRound;
   /** To be called with every change of a round, and once more when it has ended. */
   onRoundChange(state: RoundState): void;
   ended(state: RoundState): void;

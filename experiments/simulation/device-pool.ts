@@ -111,15 +111,19 @@ async function openWorkerPool(setup: DeviceSetup, count: number): Promise<Device
   };
   try {
     const [engine] = await Promise.all(workers.map(({ ready }) => ready));
+    let opened: Promise<unknown> = Promise.resolve();
     return {
       engine: engine!,
       workers: count,
+      // A worker takes its messages in order, so nobody waits for this; whoever has it work hears of a failure.
       openRound: async (terms) => {
-        await Promise.all(workers.map((worker) => worker.call({ op: 'round', terms })));
+        opened = Promise.all(workers.map((worker) => worker.call({ op: 'round', terms })));
+        opened.catch(() => {});
       },
       async work(round, devices) {
         const free = workers.reduce((best, worker) => (worker.load < best.load ? worker : best));
-        return (await free.call({ op: 'work', round, devices }))!;
+        const [uploads] = await Promise.all([free.call({ op: 'work', round, devices }), opened]);
+        return uploads!;
       },
       close,
     };

@@ -5,12 +5,14 @@
  */
 import { openSecagg } from '../../crypto/secagg/scheme.ts';
 import { parsePlanBytes } from '../../protos/plan.ts';
+import { lastEndedBefore } from '../../protos/plan-overlap.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import { DeviceMemories, type MemoryArrays } from './device-memories.ts';
 import { type BatchUploads, type DeviceRoundTerms, DeviceWork } from './device-work.ts';
 import { loadEngine, type SimulationEngine } from './engines.ts';
 import { PlainSums } from './plain-sums.ts';
 import { DeviceNames, type VirtualPopulation } from './population.ts';
+import { type NameArrays, SignedNames } from './signed-names.ts';
 
 export interface DeviceSetup {
   readonly planBytes: Uint8Array;
@@ -22,6 +24,8 @@ export interface DeviceSetup {
   readonly isSealed: boolean;
   /** Null where devices keep nothing. */
   readonly memories: MemoryArrays | null;
+  /** Of devices with identities, which are enrolled before they work. */
+  readonly identities?: NameArrays | null;
 }
 
 export interface OpenDevices {
@@ -31,14 +35,14 @@ export interface OpenDevices {
 }
 
 export async function openDevices(setup: DeviceSetup): Promise<OpenDevices> {
-  const { planBytes, population, seed, noise } = setup;
+  const { planBytes, population, seed, noise, identities } = setup;
   const parsed = parsePlanBytes(planBytes);
   const { engine, name } = await loadEngine(setup.engine, parsed.plan.model);
-  const secagg = setup.isSealed ? await openSecagg() : new PlainSums();
+  const secagg = setup.isSealed ? await openSecagg() : new PlainSums(identities ? 1 : 0);
   await secagg.ready(schemeOf(parsed, 'training').scheme);
-  const names = new DeviceNames(seed, parsed.plan.epoch);
+  const names = identities ? new SignedNames(identities) : new DeviceNames(seed, parsed.plan.epoch);
   const memories = setup.memories && new DeviceMemories(setup.memories);
-  let open: { readonly round: number; readonly work: DeviceWork } | null = null;
+  const open = new Map<number, DeviceWork>();
   return {
     engine: name,
     openRound(terms) {
@@ -46,11 +50,15 @@ export async function openDevices(setup: DeviceSetup): Promise<OpenDevices> {
         { parsed, population, seed, noise, engine, secagg, names, memories },
         terms,
       );
-      open = { round: terms.config.round, work };
+      const { round } = terms.config;
+      open.set(round, work);
+      for (const earlier of open.keys())
+        if (earlier <= lastEndedBefore(parsed.plan, round)) open.delete(earlier);
     },
     async work(round, devices) {
-      if (open?.round !== round) throw new Error(`round ${round} is not open`);
-      return open.work.run(devices);
+      const ofRound = open.get(round);
+      if (!ofRound) throw new Error(`round ${round} is not open`);
+      return ofRound.run(devices);
     },
   };
 }

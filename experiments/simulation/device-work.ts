@@ -8,7 +8,9 @@
 import { protectContribution, RoundProtector } from '../../client/agent/protect.ts';
 import type { TrainEngine, TrainingData } from '../../client/training/engine.ts';
 import type { KernelEngine } from '../../client/training/kernel-engine.ts';
-import { plainUpdate } from '../../client/training/strategies/index.ts';
+import { contributionLength, plainUpdate } from '../../client/training/strategies/index.ts';
+import { LeafMaker } from '../../coordinator/rounds/cohort-leaves.ts';
+import { fromHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
 import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { type RandomSource, SeededStreams, systemRandom } from '../../crypto/random.ts';
@@ -17,10 +19,10 @@ import type { ParsedPlan } from '../../protos/plan.ts';
 import { vectorLength } from '../../protos/plan-mechanism.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { RoundConfig } from '../../protos/round-config.ts';
-import { uploadDigestOfParts } from '../../protos/statements.ts';
+import { type RoundBinding, uploadDigestOfParts } from '../../protos/statements.ts';
 import { strategyOf } from '../../protos/strategies/index.ts';
 import type { DeviceMemories } from './device-memories.ts';
-import { type DeviceNames, rowsOf, type VirtualPopulation } from './population.ts';
+import { type Names, rowsOf, type VirtualPopulation } from './population.ts';
 
 /** A round as the devices see it. */
 export interface DeviceRoundTerms {
@@ -41,7 +43,7 @@ export interface DeviceWorkParts {
   readonly noise: 'seeded' | 'system';
   readonly engine: Engine;
   readonly secagg: Secagg;
-  readonly names: DeviceNames;
+  readonly names: Pick<Names, 'deviceId'>;
   /** What devices keep between rounds, where the strategy asks for it. */
   readonly memories: DeviceMemories | null;
 }
@@ -50,9 +52,10 @@ export interface DeviceWorkParts {
 export interface BatchUploads {
   /** Body, then holder part, of each device. */
   readonly bytes: Uint8Array;
-  /** 32 bytes each. */
+  /** 32 bytes each: of the upload, of its body, and the leaf of its entry in the cohort's tree. */
   readonly digests: Uint8Array;
   readonly bodyDigests: Uint8Array;
+  readonly leaves: Uint8Array;
 }
 
 const DIGEST_BYTES = 32;
@@ -69,6 +72,10 @@ export class DeviceWork {
   readonly #bodyBytes: number;
   readonly #randomBytes: number;
   readonly #many: ManyDevices | null;
+  readonly #binding: RoundBinding;
+  readonly #leaves: LeafMaker;
+  /** Digest of a holder part that there is not. */
+  readonly #noPart: Uint8Array;
 
   constructor(parts: DeviceWorkParts, terms: DeviceRoundTerms) {
     const { parsed, engine } = parts;
@@ -81,27 +88,48 @@ export class DeviceWork {
     this.#bodyBytes = body;
     this.#uploadBytes = body + holderPart;
     this.#randomBytes = RANDOM_BYTES + RANDOM_BYTES_ENTRY * vectorLength(parsed.plan, config.kind);
+    this.#binding = {
+      planHash: fromHex(config.planHash),
+      round: config.round,
+      modelHash: fromHex(config.modelHash),
+      configHash: terms.configHash,
+      committeeKeyId: fromHex(config.committeeKeyId),
+    };
+    this.#leaves = new LeafMaker(this.#binding);
+    this.#noPart = this.#suite.digest(new Uint8Array(0));
     this.#many = canTrainMany(parsed, config, engine) ? new ManyDevices(parts, terms, engine) : null;
   }
 
   async run(devices: Uint32Array): Promise<BatchUploads> {
-    const bytes = new Uint8Array(devices.length * this.#uploadBytes);
-    const digests = new Uint8Array(devices.length * DIGEST_BYTES);
-    const bodyDigests = new Uint8Array(devices.length * DIGEST_BYTES);
+    const hashes = () => new Uint8Array(devices.length * DIGEST_BYTES);
+    const uploads = {
+      bytes: new Uint8Array(devices.length * this.#uploadBytes),
+      digests: hashes(),
+      bodyDigests: hashes(),
+      leaves: hashes(),
+    };
     const streams = this.#openStreams(devices);
     this.#many?.train(devices);
-    const suite = this.#suite;
     for (let i = 0; i < devices.length; i++) {
       const random = streams?.at(i) ?? systemRandom;
       const digits = this.#many?.digits(i, random) ?? (await this.#contribute(devices[i]!, random));
-      const upload = bytes.subarray(i * this.#uploadBytes, (i + 1) * this.#uploadBytes);
-      this.#seal(devices[i]!, digits, upload, random);
-      const body = suite.digest(upload.subarray(0, this.#bodyBytes));
-      const holderPart = suite.digest(upload.subarray(this.#bodyBytes));
-      bodyDigests.set(body, i * DIGEST_BYTES);
-      digests.set(uploadDigestOfParts(suite, body, holderPart), i * DIGEST_BYTES);
+      const upload = uploads.bytes.subarray(i * this.#uploadBytes, (i + 1) * this.#uploadBytes);
+      const deviceId = this.#parts.names.deviceId(devices[i]!);
+      this.#seal(deviceId, digits, upload, random);
+      this.#hash(deviceId, upload, uploads, i);
     }
-    return { bytes, digests, bodyDigests };
+    return uploads;
+  }
+
+  #hash(deviceId: string, upload: Uint8Array, hashes: Omit<BatchUploads, 'bytes'>, slot: number): void {
+    const suite = this.#suite;
+    const body = suite.digest(upload.subarray(0, this.#bodyBytes));
+    const holderPart =
+      upload.length === this.#bodyBytes ? this.#noPart : suite.digest(upload.subarray(this.#bodyBytes));
+    const digest = uploadDigestOfParts(suite, body, holderPart);
+    hashes.bodyDigests.set(body, slot * DIGEST_BYTES);
+    hashes.digests.set(digest, slot * DIGEST_BYTES);
+    hashes.leaves.set(this.#leaves.hash({ ...this.#binding, deviceId, digest }), slot * DIGEST_BYTES);
   }
 
   /** Of this job alone: another one may run between two devices of this one. */
@@ -124,10 +152,10 @@ export class DeviceWork {
     return protectContribution({ parsed, config, weights, data, engine, random, memory });
   }
 
-  #seal(device: number, digits: Int32Array, upload: Uint8Array, random: RandomSource): void {
-    const { secagg, names } = this.#parts;
+  #seal(deviceId: string, digits: Int32Array, upload: Uint8Array, random: RandomSource): void {
+    const { secagg } = this.#parts;
     const { configHash, committeeKey } = this.#terms;
-    const context = { configHash, deviceId: names.deviceId(device) };
+    const context = { configHash, deviceId };
     const { body, holderPart } = secagg.seal(this.#scheme, context, committeeKey, digits, random);
     upload.set(body);
     if (holderPart.length > 0) upload.set(holderPart, body.length);
@@ -140,6 +168,23 @@ const copyOf = ({ features, labels, count }: TrainingData): TrainingData => ({
   labels: labels.slice() as TrainingData['labels'],
   count,
 });
+
+const NONE = new Float32Array(0);
+
+/**
+ * Memory of a thread for one batch, until its next one begins: made anew for each, it would have the garbage collector
+ * run all the time. A batch of many devices is worked off without a turn for another.
+ */
+class Scratch {
+  #floats = NONE;
+  /** Of this length, filled with whatever was there. */
+  floats(length: number): Float32Array {
+    if (this.#floats.length < length) this.#floats = new Float32Array(length);
+    return this.#floats.subarray(0, length);
+  }
+}
+const gathered = new Scratch();
+const results = new Scratch();
 
 type ManyEngine = Engine & Required<Pick<Engine, 'trainMany'>>;
 
@@ -161,13 +206,15 @@ class ManyDevices {
   readonly #engine: ManyEngine;
   readonly #protector: RoundProtector;
   #rows: number[] = [];
-  #trained = new Float32Array(0);
+  #trained: Float32Array = NONE;
+  readonly #update: Float64Array;
 
   constructor(parts: DeviceWorkParts, terms: DeviceRoundTerms, engine: ManyEngine) {
     this.#parts = parts;
     this.#terms = terms;
     this.#engine = engine;
     this.#protector = new RoundProtector(parts.parsed, terms.config);
+    this.#update = new Float64Array(contributionLength(parts.parsed.plan));
   }
 
   /** As `plain` of client/training/strategies does for one. */
@@ -178,8 +225,7 @@ class ManyDevices {
     const { data, offsets } = gatherRows(population, devices);
     const { weights, config } = this.#terms;
     this.#rows = Array.from(devices, (_, i) => offsets[i + 1]! - offsets[i]!);
-    const length = devices.length * weights.length;
-    if (this.#trained.length < length) this.#trained = new Float32Array(length);
+    this.#trained = results.floats(devices.length * weights.length);
     const seed = `${plan.seed}/${config.round}`;
     const options = {
       epochs,
@@ -196,7 +242,8 @@ class ManyDevices {
     const { plan } = this.#parts.parsed;
     const { weights } = this.#terms;
     const trained = this.#trained.subarray(slot * weights.length, (slot + 1) * weights.length);
-    return this.#protector.digits(plainUpdate(plan, weights, trained, this.#rows[slot]!), random);
+    plainUpdate(plan, weights, trained, this.#rows[slot]!, this.#update);
+    return this.#protector.digits(this.#update, random);
   }
 }
 
@@ -211,13 +258,16 @@ function gatherRows(
     offsets[i + 1] = offsets[i]! + all[device + 1]! - all[device]!;
   }
   const count = offsets.at(-1)!;
-  const features = new Float32Array(count * inputs);
+  const features = gathered.floats(count * inputs);
   const labels = table.labels instanceof Float32Array ? new Float32Array(count) : new Uint8Array(count);
-  for (let i = 0; i < devices.length; i++) {
-    const [from, to] = [all[devices[i]!]!, all[devices[i]! + 1]!];
-    let at = offsets[i]! * inputs;
-    for (let k = from * inputs; k < to * inputs; k++) features[at++] = table.features[k]!;
-    for (let row = from; row < to; row++) labels[offsets[i]! + row - from] = table.labels[row]!;
+  for (let i = 0; i < devices.length; ) {
+    // Neighbours at once: one-row devices come by the thousand.
+    const first = devices[i]!;
+    const at = offsets[i]!;
+    for (i++; i < devices.length && devices[i] === devices[i - 1]! + 1; ) i++;
+    const [from, to] = [all[first]!, all[devices[i - 1]! + 1]!];
+    features.set(table.features.subarray(from * inputs, to * inputs), at * inputs);
+    labels.set(table.labels.subarray(from, to), at);
   }
   return { data: { features, labels, count }, offsets };
 }

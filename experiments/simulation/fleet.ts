@@ -1,9 +1,10 @@
 /**
- * A population without identities: its devices look for a round, join it and send what they made, in virtual time.
+ * A population of seeds: its devices look for a round, join it and send what they made, in virtual time.
  *
  * No device is an object. Which device looks when is a keyed permutation, whether it may is a pure function of time, what
  * it does is a job of the pool, and its filter is two numbers; so a round costs what its cohort costs, whatever the
- * population. Devices meet the coordinator behind its authentication: by `inviteDevices` and `acknowledgeUploads`.
+ * population. Devices without identities meet the coordinator behind its authentication, by `inviteDevices` and
+ * `acknowledgeUploads`; those with identities prove themselves and are given proofs (fleet-identities.ts).
  * Trusts: the coordinator of the same process. May be called by: experiments/simulation.
  */
 
@@ -13,19 +14,21 @@ import { inviteDevices } from '../../coordinator/rounds/check-in.ts';
 import type { RoundState } from '../../coordinator/rounds/machine-types.ts';
 import * as repository from '../../coordinator/rounds/repository.ts';
 import type { RoundServices } from '../../coordinator/rounds/services.ts';
-import { acknowledgeUploads, type WholeUpload } from '../../coordinator/rounds/upload-batch.ts';
-import { toHex } from '../../crypto/bytes.ts';
+import { acknowledgeUploads } from '../../coordinator/rounds/upload-batch.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
+import { lastEndedBefore, overlapOf } from '../../protos/plan-overlap.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import type { RoundKind } from '../../protos/round-config.ts';
-import { type Availability, Permutation, permutationKey } from './availability.ts';
+import { gatherUploads, type Made } from './arrivals.ts';
+import { type Availability, Permutation, permutationKey, type RoundCost } from './availability.ts';
 import type { Crowd, CrowdRound } from './crowd.ts';
+import { type DeviceAccounts, roundFetchBytes } from './device-accounts.ts';
 import type { DeviceBudgets } from './device-budgets.ts';
 import type { DeviceMemories } from './device-memories.ts';
 import { type DevicePool, JOB_DEVICES } from './device-pool.ts';
-import type { BatchUploads } from './device-work.ts';
-import { type DeviceNames, deviceCount, type VirtualPopulation } from './population.ts';
+import type { FleetIdentities, MadeUploads } from './fleet-identities.ts';
+import { deviceCount, type Names, type VirtualPopulation } from './population.ts';
 import type { VirtualClock } from './virtual-clock.ts';
 
 /** Devices that look for a round in one event. */
@@ -35,7 +38,6 @@ const LOOK_MS = 1000;
 const PROMPT_MS = 2000;
 /** Uploads that arrive within this time of each other are acknowledged together. */
 const ARRIVAL_MS = 1000;
-const DIGEST_BYTES = 32;
 /** After this long a round that too few devices joined is given up. */
 const PATIENCE_MS = 14 * 86_400_000;
 
@@ -44,13 +46,17 @@ export interface FleetParts {
   readonly services: RoundServices;
   readonly parsed: ParsedPlan;
   readonly population: VirtualPopulation;
-  readonly names: DeviceNames;
+  readonly names: Names;
+  /** Null: devices are believed. */
+  readonly identities: FleetIdentities | null;
   readonly budgets: DeviceBudgets;
   readonly memories: DeviceMemories | null;
   readonly pool: DevicePool;
   readonly availability: Availability | null;
+  readonly accounts: DeviceAccounts;
   readonly seed: string;
-  active(): ActiveRound | null;
+  /** A round under way. */
+  active(round: number): ActiveRound | null;
 }
 
 interface FleetRound {
@@ -59,62 +65,77 @@ interface FleetRound {
   readonly openedAtMs: number;
   /** Indices of those that were invited. */
   readonly invited: number[];
+  readonly ids: Map<number, string>;
   late: number;
   dropped: number;
   refused: number;
-  trainMs: number;
+  /** What each device fetches and sends. */
+  fetchBytes: number;
+  readonly uploadBytes: number;
 }
 
 /** A batch of invited devices and the place of each in the job that it is in. */
-interface Departure {
+interface Departure extends Made {
   readonly atMs: number;
   readonly device: number;
-  readonly job: Promise<BatchUploads>;
-  readonly slot: number;
 }
 
 export class Fleet implements Crowd {
   readonly #parts: FleetParts;
   readonly #devices: number;
-  #current: FleetRound | null = null;
+  /** Rounds under way, and the last that ended. */
+  readonly #rounds = new Map<number, FleetRound>();
+  /** Where rounds overlap: devices at work for one, which look for no other. */
+  readonly #atWork = new Set<number>();
+  readonly #overlaps: boolean;
   /** Of the round under way, also of devices that will be late. */
   #jobs: Promise<unknown>[] = [];
 
   constructor(parts: FleetParts) {
     this.#parts = parts;
     this.#devices = deviceCount(parts.population);
+    this.#overlaps = overlapOf(parts.parsed.plan) > 0;
   }
 
-  get current(): CrowdRound {
-    const { invited, ...round } = this.#current!;
+  round(number: number): CrowdRound {
+    const { invited, ids: ___, fetchBytes: _, uploadBytes: __, ...round } = this.#rounds.get(number)!;
     return { ...round, invited: invited.length };
   }
 
   /** To be called with every change of a round. */
   onRoundChange(state: RoundState): void {
-    if (state.phase !== 'collecting' || this.#current?.round === state.round) return;
-    const { clock } = this.#parts;
-    this.#current = {
+    if (state.phase !== 'collecting' || this.#rounds.has(state.round)) return;
+    const { clock, parsed } = this.#parts;
+    const round: FleetRound = {
       round: state.round,
       kind: state.kind,
       openedAtMs: clock.nowMs(),
       invited: [],
+      ids: new Map(),
       late: 0,
       dropped: 0,
       refused: 0,
-      trainMs: 0,
+      fetchBytes: 0,
+      uploadBytes: schemeOf(parsed, state.kind).uploadBytes,
     };
+    this.#rounds.set(state.round, round);
+    for (const earlier of this.#rounds.keys())
+      if (earlier < lastEndedBefore(parsed.plan, state.round)) this.#rounds.delete(earlier);
     // The coordinator has the round under way only after it has told of it.
-    clock.after(0, () => clock.begin(() => this.#open(this.#current!)));
+    clock.after(0, () => clock.begin(() => this.#open(round)));
   }
 
   /** Settles the devices' filters once a round is over. */
   ended(state: RoundState): void {
-    const round = this.#current;
-    if (round?.round !== state.round) return;
-    const { budgets, memories, names } = this.#parts;
+    const round = this.#rounds.get(state.round);
+    if (!round) return;
+    const { accounts, budgets, clock, identities, memories, names } = this.#parts;
     // Whoever is on the way still arrives in virtual time that nobody waits for.
     round.late = round.invited.length - round.dropped - state.uploaded.length;
+    if (identities) {
+      clock.begin(() => this.#settleByReceipts(identities, round, state));
+      return;
+    }
     if (state.phase === 'aborted') {
       budgets.settle(round.invited, round.kind, null);
       return;
@@ -123,6 +144,7 @@ export class Fleet implements Crowd {
     const certified = new Set(cohort.map((deviceId) => names.indexOf(deviceId)));
     budgets.settle(certified, round.kind, cohort.length);
     memories?.certify(certified);
+    accounts.certified(certified);
     if (certified.size < round.invited.length)
       budgets.settle(
         round.invited.filter((device) => !certified.has(device)),
@@ -131,14 +153,24 @@ export class Fleet implements Crowd {
       );
   }
 
+  /** As an agent does (client/agent/receipts.ts): what no receipt decides stays set aside. */
+  async #settleByReceipts(identities: FleetIdentities, round: FleetRound, state: RoundState): Promise<void> {
+    const { accounts, budgets, memories } = this.#parts;
+    const { charged, released } = await identities.settle(state);
+    budgets.settle(charged, round.kind, state.cohort?.length ?? 0);
+    budgets.settle(released, round.kind, null);
+    memories?.certify(charged);
+    accounts.certified(charged);
+  }
+
   /** The round, if devices can still join it. */
   #collecting(round: FleetRound): ActiveRound | null {
-    const active = this.#parts.active();
-    return active?.state.phase === 'collecting' && active.state.round === round.round ? active : null;
+    const active = this.#parts.active(round.round);
+    return active?.state.phase === 'collecting' ? active : null;
   }
 
   async #open(round: FleetRound): Promise<void> {
-    const { services, parsed, pool, memories } = this.#parts;
+    const { identities, services, parsed, pool, memories } = this.#parts;
     // One job of a device at a time: what it remembers must not depend on which thread is faster.
     if (memories) await Promise.allSettled(this.#jobs);
     this.#jobs = [];
@@ -146,6 +178,7 @@ export class Fleet implements Crowd {
     const active = this.#collecting(round);
     ensure(active, 'INTERNAL', `round ${round.round} is not under way`);
     const { config } = active.config;
+    round.fetchBytes = roundFetchBytes(services.store, active.config);
     const { blob, key } = services.store.read('simulation', (db) => ({
       blob: repository.getBlob(db, config.modelHash)!,
       key: repository.getBlob(db, config.committeeKeyId)!,
@@ -156,6 +189,7 @@ export class Fleet implements Crowd {
       weights: weightsFromBytes(blob),
       committeeKey: key,
     });
+    await identities?.openRound(active);
     ensure(config.planHash === parsed.hashHex, 'INTERNAL', 'a round of another plan');
     this.#pass(round, 0);
   }
@@ -165,7 +199,8 @@ export class Fleet implements Crowd {
     const { clock, availability, parsed, seed } = this.#parts;
     const lookMs = availability?.terms.pollMs ?? LOOK_MS;
     // Who comes first matters only where not everybody can be invited.
-    const isSampled = parsed.plan.rounds.cohortMax < this.#devices;
+    const { cohortMax } = parsed.plan.rounds;
+    const isSampled = cohortMax < this.#devices;
     const order = isSampled
       ? new Permutation(this.#devices, permutationKey(`${seed}/${round.round}/${number}`))
       : { at: (index: number) => index };
@@ -175,14 +210,18 @@ export class Fleet implements Crowd {
     const look = (from: number): void => {
       if (!this.#collecting(round)) return;
       const to = Math.min(this.#devices, from + CHECK_IN_DEVICES);
-      const asking: number[] = [];
-      for (let index = from; index < to; index++) {
+      const mayJoin = (index: number) => {
         const device = order.at(index);
-        if (!joined.has(device) && this.#mayJoin(device, atMs(index))) asking.push(device);
-      }
+        return !joined.has(device) && this.#mayJoin(round, device, atMs(index)) ? [device] : [];
+      };
       clock.begin(async () => {
-        const isFull = await this.#checkIn(round, asking);
-        if (isFull) return;
+        for (let index = from; index < to; ) {
+          // Nobody is asked for whom there is no room.
+          const room = cohortMax - round.invited.length;
+          const asking: number[] = [];
+          for (; index < to && asking.length < room; index++) asking.push(...mayJoin(index));
+          if (room <= 0 || (await this.#checkIn(round, asking))) return;
+        }
         if (to < this.#devices) clock.at(atMs(to), () => look(to));
         else this.#lookAgain(round, number + 1, startMs + lookMs);
       });
@@ -207,16 +246,19 @@ export class Fleet implements Crowd {
       );
   }
 
-  #mayJoin(device: number, timeMs: number): boolean {
-    const { availability, parsed, population } = this.#parts;
+  #mayJoin({ kind }: FleetRound, device: number, timeMs: number): boolean {
+    if (this.#atWork.has(device)) return false;
+    const { accounts, availability, parsed, population } = this.#parts;
     const { recordsMin, recordsMax, chargingRequired, unmeteredRequired } = parsed.plan.eligibility;
     const { offsets, evaluation } = population;
-    const table = this.#current!.kind === 'training' ? offsets : evaluation?.offsets;
+    const table = kind === 'training' ? offsets : evaluation?.offsets;
     if (!table) return false;
     const rows = table[device + 1]! - table[device]!;
-    const least = this.#current!.kind === 'training' ? recordsMin : 1;
+    const least = kind === 'training' ? recordsMin : 1;
     if (rows < Math.max(1, least) || rows > recordsMax) return false;
-    if (!availability || !(chargingRequired || unmeteredRequired)) return true;
+    if (!availability) return true;
+    if (!accounts.isThere(device, timeMs)) return false;
+    if (!(chargingRequired || unmeteredRequired)) return true;
     const { charging, unmetered } = availability.conditions(device, timeMs);
     return (charging || !chargingRequired) && (unmetered || !unmeteredRequired);
   }
@@ -226,12 +268,15 @@ export class Fleet implements Crowd {
     const { services, names, budgets } = this.#parts;
     const active = this.#collecting(round);
     if (!active || asking.length === 0) return active === null;
-    const able = asking.filter((device) => budgets.reserve(device, round.kind));
+    const willing = asking.filter((device) => budgets.reserve(device, round.kind));
+    const able = await this.#admitted(round, willing);
     round.refused += asking.length - able.length;
     const candidates = able.map((device) => ({
       deviceId: names.deviceId(device),
       pseudonym: names.pseudonym(device),
     }));
+    // The coordinator goes by these very strings, so that comparing them costs nothing.
+    for (const [i, device] of able.entries()) round.ids.set(device, candidates[i]!.deviceId);
     const outcomes = await inviteDevices(services, active, candidates);
     const invited = able.filter((_, i) => outcomes[i] === 'invited');
     if (invited.length < able.length) {
@@ -244,16 +289,28 @@ export class Fleet implements Crowd {
     return outcomes.some((outcome) => outcome === 'full' || outcome === 'closed');
   }
 
+  /** Those whose check-in the coordinator believes. */
+  async #admitted(round: FleetRound, devices: readonly number[]): Promise<readonly number[]> {
+    const { budgets, identities } = this.#parts;
+    if (!identities) return devices;
+    const admitted = await identities.admit(devices);
+    const refused = devices.filter((device) => !admitted.has(device));
+    budgets.settle(refused, round.kind, null);
+    return refused.length === 0 ? devices : devices.filter((device) => admitted.has(device));
+  }
+
   /** Gives the devices' work to the pool and has each upload arrive in its time. */
   #sendOff(round: FleetRound, invited: readonly number[]): void {
-    const { availability, clock, pool } = this.#parts;
-    const staying = availability
-      ? invited.filter((device) => !availability.dropsOut(device, round.round))
-      : invited;
+    const { accounts, availability, clock, pool } = this.#parts;
+    for (const device of invited) accounts.fetched(device, round.round, round.fetchBytes);
+    const staying = availability ? invited.filter((device) => !this.#vanishes(round, device)) : invited;
     round.dropped += invited.length - staying.length;
+    if (this.#overlaps) for (const device of staying) this.#atWork.add(device);
     const departures: Departure[] = [];
-    for (let from = 0; from < staying.length; from += JOB_DEVICES) {
-      const devices = Uint32Array.from(staying.slice(from, from + JOB_DEVICES));
+    // A small cohort is shared out as well.
+    const jobDevices = Math.min(JOB_DEVICES, Math.ceil(staying.length / Math.max(1, pool.workers)));
+    for (let from = 0; from < staying.length; from += jobDevices) {
+      const devices = Uint32Array.from(staying.slice(from, from + jobDevices));
       const job = pool.work(round.round, devices);
       // Whoever waits for it hears of it.
       job.catch(() => {});
@@ -272,49 +329,69 @@ export class Fleet implements Crowd {
     }
   }
 
+  /** A device that vanishes has trained for nothing, and looks again a poll after it would have been done. */
+  #vanishes(round: FleetRound, device: number): boolean {
+    const { accounts, availability, clock } = this.#parts;
+    if (!availability!.dropsOut(device, round.round)) return false;
+    const { trainMs, uploadMs } = this.#costOf(round, device);
+    const nowMs = clock.nowMs();
+    accounts.worked(device, round.round, nowMs, { trainMs, uploadMs: 0, sentBytes: 0 });
+    accounts.retiresAt(device, nowMs + Math.ceil(trainMs + uploadMs));
+    return true;
+  }
+
+  /** When the upload of a device that sets out now arrives; books what it costs. */
   #arrivalMs(round: FleetRound, device: number): number {
-    const { availability, clock, parsed, population } = this.#parts;
-    if (!availability) return clock.nowMs() + PROMPT_MS;
+    const { accounts, availability, clock } = this.#parts;
+    const nowMs = clock.nowMs();
+    const cost = availability ? this.#costOf(round, device) : { trainMs: 0, uploadMs: 0 };
+    accounts.worked(device, round.round, nowMs, { ...cost, sentBytes: round.uploadBytes });
+    if (!availability) return nowMs + PROMPT_MS;
+    const doneMs = nowMs + Math.ceil(cost.trainMs + cost.uploadMs);
+    accounts.awayUntil(device, doneMs);
+    return doneMs;
+  }
+
+  #costOf(round: FleetRound, device: number): RoundCost {
+    const { availability, parsed, population } = this.#parts;
     const { offsets } = population;
     const samples = (offsets[device + 1]! - offsets[device]!) * parsed.plan.training.epochs;
-    const { trainMs, uploadMs } = availability.cost(
-      device,
-      round.kind === 'training' ? samples : 0,
-      schemeOf(parsed, round.kind).uploadBytes,
-    );
-    round.trainMs += trainMs;
-    return clock.nowMs() + Math.ceil(trainMs + uploadMs);
+    return availability!.cost(device, round.kind === 'training' ? samples : 0, round.uploadBytes);
   }
 
   async #arrive(round: FleetRound, departures: readonly Departure[]): Promise<void> {
-    const { services, names } = this.#parts;
+    const { accounts, clock, services } = this.#parts;
+    for (const { device } of departures) this.#atWork.delete(device);
     const active = this.#collecting(round);
     if (!active) {
       round.late += departures.length;
+      for (const { device } of departures) accounts.retiresAt(device, clock.nowMs());
       return;
     }
     const { body, holderPart } = services.secagg.sizes(active.scheme);
-    const length = body + holderPart;
-    const bytes = new Uint8Array(departures.length * length);
-    const made: BatchUploads[] = [];
-    for (const [i, { job, slot }] of departures.entries()) {
-      const uploads = await job;
-      bytes.set(uploads.bytes.subarray(slot * length, (slot + 1) * length), i * length);
-      made.push(uploads);
+    const made = await gatherUploads(departures, body + holderPart);
+    const devices = departures.map(({ device }) => device);
+    const taken = await this.#deliver(round, active, { devices, ...made });
+    for (const [i, isTaken] of taken.entries()) {
+      if (isTaken) continue;
+      round.late++;
+      accounts.retiresAt(departures[i]!.device, clock.nowMs());
+    }
+  }
+  /** Whether each upload counts. */
+  async #deliver(
+    round: FleetRound,
+    active: ActiveRound,
+    { bytes, devices, ...hashes }: MadeUploads & Awaited<ReturnType<typeof gatherUploads>>,
+  ): Promise<boolean[]> {
+    const { identities, services } = this.#parts;
+    if (identities) {
+      const answers = await identities.deliver(active, { bytes, devices, digests: hashes.digests });
+      return answers.map(({ kind }) => kind === 'acknowledged');
     }
     const place = await services.spool.append(active.at, bytes);
-    const digestOf = (digests: Uint8Array, slot: number) =>
-      toHex(digests.subarray(slot * DIGEST_BYTES, (slot + 1) * DIGEST_BYTES));
-    const uploads = departures.map(({ device, slot }, i): WholeUpload => {
-      const { digests, bodyDigests } = made[i]!;
-      return {
-        deviceId: names.deviceId(device),
-        digest: digestOf(digests, slot),
-        bodyDigest: digestOf(bodyDigests, slot),
-        place: { segment: place.segment, position: place.position + i * length, length },
-      };
-    });
-    const outcomes = await acknowledgeUploads(services, active, uploads);
-    for (const outcome of outcomes) if (outcome !== 'acknowledged') round.late++;
+    const deviceIds = devices.map((device) => round.ids.get(device)!);
+    const outcomes = await acknowledgeUploads(services, active, { deviceIds, ...hashes, place });
+    return outcomes.map((outcome) => outcome === 'acknowledged');
   }
 }

@@ -11,12 +11,14 @@ import type { VirtualClock } from './virtual-clock.ts';
 
 export function heldStore(store: Store, clock: VirtualClock): Store {
   let isDue = false;
+  let isClosed = false;
   const commitSoon = (): void => {
     if (isDue) return;
     isDue = true;
     setImmediate(() => {
       isDue = false;
-      store.flush();
+      // Closing commits what is left, and may come before this turn.
+      if (!isClosed) store.flush();
     });
   };
   return {
@@ -31,7 +33,10 @@ export function heldStore(store: Store, clock: VirtualClock): Store {
       }),
     flush: () => store.flush(),
     metrics: () => store.metrics(),
-    close: () => store.close(),
+    close: () => {
+      isClosed = true;
+      store.close();
+    },
   };
 }
 

@@ -4,6 +4,7 @@
  * May be called by: experiments, cli/commands of experiments. No role and no package export leads here.
  */
 export { type AvailabilityOptions, availabilitySchema } from './availability.ts';
+export type { DeviceFigures, Spread } from './device-accounts.ts';
 export type { DeviceLimits } from './device-budgets.ts';
 export type { SimulationEngine } from './engines.ts';
 export { type Parties, type SimulationParties, simulationParties } from './parties.ts';

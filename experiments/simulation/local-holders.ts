@@ -2,8 +2,8 @@
  * The four key holders of a simulation without identities: they sign certificates, aborts and answers with their real
  * keys and open real sums, and take for granted what the coordinator says of devices and cohorts.
  *
- * For `identity: none`, and for `seal: none`, where there is nothing to open: with signed identities they check every
- * statement then. With `identity: signed` under a seal the key holders are those of keyholder/ (real-holders.ts).
+ * For `identity: none`. With `identity: signed` the key holders are those of keyholder/: signed-holders.ts, which leaves
+ * the committee keys and answers of `seal: none` to this file, and real-holders.ts under a seal.
  * Trusts: the coordinator of the same process. May be called by: experiments/simulation.
  */
 
@@ -20,7 +20,6 @@ import type {
 } from '../../coordinator/rounds/holder-port.ts';
 import { toHex, transcript } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
-import { CertificateVerifier } from '../../crypto/identity/certificate.ts';
 import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { type Bfv, loadBfv } from '../../crypto/secagg/bfv.ts';
 import { type LocalCommittee, runCeremony } from '../../crypto/secagg/local-ceremony.ts';
@@ -43,10 +42,10 @@ import {
   committeeKeyStatement,
   partialStatement,
   partitionDrawStatement,
-  uploadStatement,
 } from '../../protos/statements.ts';
 import { type HolderKeys, type Parties, SIMULATION_HOLDERS } from './parties.ts';
 import { PLAIN_PARTIAL } from './plain-sums.ts';
+import { freshRandom, type RandomOf } from './seeds.ts';
 
 export type Seal = 'none' | 'bfv' | 'shares';
 
@@ -76,24 +75,13 @@ class Committee {
   readonly plans = new Map<string, ParsedPlan>();
   readonly #keys = new Map<string, Promise<RoundKey>>();
   readonly #rounds = new Map<string, SharedRound>();
-  readonly #registrar: CertificateVerifier | null;
+  readonly #randomOf: RandomOf;
   bfv: Bfv | null = null;
 
-  /** `caDer`: of the registrar whose devices sign; null where devices have no identity. */
-  constructor(suite: Suite, seal: Seal, caDer: Uint8Array | null) {
+  constructor(suite: Suite, seal: Seal, randomOf: RandomOf) {
     this.suite = suite;
     this.seal = seal;
-    this.#registrar = caDer && new CertificateVerifier(caDer);
-  }
-
-  /** Throws where devices sign and this entry is not signed by its device. */
-  verify(entry: NamedEntry): void {
-    if (!this.#registrar) return;
-    const { subjectId, signingPublicKey } = this.#registrar.readOwn(entry.certificate);
-    const signed =
-      subjectId === entry.deviceId &&
-      this.suite.verify(signingPublicKey, uploadStatement(entry), entry.signature);
-    ensure(signed, 'BAD_SIGNATURE', 'the upload is not signed by the certified device key');
+    this.#randomOf = randomOf;
   }
 
   plan(planHash: Uint8Array): ParsedPlan {
@@ -114,7 +102,8 @@ class Committee {
     const ceremonyId = suite.digest(transcript('simulation/ceremony', planHash, round));
     if (seal === 'bfv') {
       this.bfv ??= await loadBfv();
-      const committee = runCeremony({ ceremonyId });
+      const random = this.#randomOf(`ceremony/${toHex(planHash)}/${round}`);
+      const committee = runCeremony({ ceremonyId, random });
       return { publicKey: committee.publicKey, keyId: committee.keyId, secretKeys: [], committee };
     }
     if (seal === 'none') {
@@ -122,7 +111,9 @@ class Committee {
       return { publicKey: ceremonyId, keyId, secretKeys: [], committee: null };
     }
     const kem = kemOfPlan(this.plan(planHash).plan);
-    const pairs = [1, 2, 3, 4].map(() => makeRoundKey(suite, kem));
+    const pairs = [1, 2, 3, 4].map((holder) =>
+      makeRoundKey(suite, kem, this.#randomOf(`round-key/${toHex(planHash)}/${round}/${holder}`)),
+    );
     const publicKey = joinRoundKeys(
       suite,
       pairs.map((pair) => pair.publicKey),
@@ -180,7 +171,6 @@ class LocalHolder implements HolderPort {
 
   async accept(planHash: Uint8Array, round: number, entries: readonly Entry[]): Promise<Acceptance> {
     const named = entries as readonly NamedEntry[];
-    for (const entry of named) this.#shared.verify(entry);
     if (this.#shared.seal === 'shares') await this.#takeSeeds(planHash, round, named);
     return { accepted: named.map(({ deviceId }) => deviceId), rejected: [] };
   }
@@ -317,9 +307,8 @@ class LocalHolder implements HolderPort {
   }
 }
 
-/** Four holders with the keys of the parties; `isSigned`: they check devices' certificates and signatures. */
-export function localHolders(parties: Parties, seal: Seal, isSigned = false): HolderPort[] {
-  const caDer = isSigned ? parties.registrar.caDer : null;
-  const committee = new Committee(getSuite(parties.suite), seal, caDer);
+/** Four holders with the keys of the parties. */
+export function localHolders(parties: Parties, seal: Seal, randomOf: RandomOf = freshRandom): HolderPort[] {
+  const committee = new Committee(getSuite(parties.suite), seal, randomOf);
   return parties.holderKeys.map((keys, i) => new LocalHolder(keys, i + 1, committee));
 }

@@ -34,6 +34,8 @@ export interface SimulationParties {
 /** The parties of a plan, with their secrets. */
 export interface Parties extends SimulationParties {
   readonly suite: SuiteName;
+  /** Whoever knows it can make all of them again. */
+  readonly seed: string;
   readonly holderKeys: readonly HolderKeys[];
   readonly coordinatorKey: KeyPair;
   readonly approverKey: KeyPair;
@@ -53,6 +55,7 @@ export function simulationParties(suiteName: SuiteName, seed: string): Parties {
   const registrar = seededRegistrar(random('registrar'));
   return {
     suite: suiteName,
+    seed,
     holderKeys,
     coordinatorKey,
     approverKey: suite.generateSigningKey(random('approver')),

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { LeafMaker } from '../../coordinator/rounds/cohort-leaves.ts';
+import { toHex } from '../../crypto/bytes.ts';
 import { PersonProtector, protectPersonWithoutNoise } from '../../crypto/dp/mechanism.ts';
 import { parseRational } from '../../crypto/dp/rational.ts';
 import { leafHash } from '../../crypto/log/merkle.ts';
@@ -145,4 +146,17 @@ test('leaves of a cohort, made quickly, are those of the statements', () => {
     { ...binding, modelHash: bytes(9), deviceId: 'f'.repeat(32), digest: bytes(0x78) },
   ])
     expect(maker.hash(entry)).toEqual(leafHash(entryLeaf(entry)));
+});
+
+test('a seeded stream is the same whether it is read a little or at once', () => {
+  const length = 20_000;
+  const whole = seededRandom('stream').fill(new Uint8Array(length));
+  for (const step of [1, 7, 480, 1000, 1024, 1025, 8192, 9000]) {
+    const source = seededRandom('stream');
+    const parts = new Uint8Array(length);
+    for (let at = 0; at < length; at += step) source.fill(parts.subarray(at, at + step));
+    expect(Buffer.from(parts).equals(whole)).toBe(true);
+  }
+  // Of every version: another stream would change the figures of every seed.
+  expect(toHex(whole.subarray(0, 8))).toBe('c0f392cf7eb3c2a5');
 });

@@ -124,8 +124,15 @@ export function rowsOf(
   };
 }
 
+/** What devices are called, and under which name the ledger charges them; both hexadecimal. */
+export interface Names {
+  deviceId(index: number): string;
+  pseudonym(index: number): string;
+  indexOf(deviceId: string): number;
+}
+
 /** Names of devices without an identity: they follow from seed and index, in the order of the indices. */
-export class DeviceNames {
+export class DeviceNames implements Names {
   readonly #device: string;
   readonly #pseudonym: string;
 

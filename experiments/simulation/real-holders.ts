@@ -8,8 +8,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HolderPort, OpenPart, OpenRequest } from '../../coordinator/rounds/holder-port.ts';
-import { getSuite } from '../../crypto/identity/suite.ts';
-import { randomBytes, systemRandom } from '../../crypto/random.ts';
+import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
+import { randomBytes } from '../../crypto/random.ts';
 import type { Secagg } from '../../crypto/secagg/scheme.ts';
 import { noHooks, PlanBook } from '../../keyholder/context.ts';
 import { Custody } from '../../keyholder/custody.ts';
@@ -17,6 +17,8 @@ import { holderRules } from '../../keyholder/rules.ts';
 import { KeyHolderService } from '../../keyholder/service.ts';
 import { HolderStore } from '../../keyholder/store.ts';
 import { type HolderKeys, type Parties, policyOf } from './parties.ts';
+import type { RandomOf } from './seeds.ts';
+import { sharedVerification } from './shared-verification.ts';
 
 const OPEN_CHUNK_BYTES = 256 * 1024;
 
@@ -25,13 +27,16 @@ export interface RealHolders {
   close(): void;
 }
 
+export interface RealHolderOptions {
+  readonly directory: string;
+  readonly nowMs: () => number;
+  readonly randomOf: RandomOf;
+}
+
 /** Opens four holders in `directory`, which they make. */
-export function realHolders(
-  parties: Parties,
-  secagg: Secagg,
-  { directory, nowMs }: { readonly directory: string; readonly nowMs: () => number },
-): RealHolders {
-  const opened = parties.holderKeys.map((keys) => openHolder(parties, keys, secagg, directory, nowMs));
+export function realHolders(parties: Parties, secagg: Secagg, options: RealHolderOptions): RealHolders {
+  const suite = sharedVerification(getSuite(parties.suite));
+  const opened = parties.holderKeys.map((keys) => openHolder({ parties, suite, secagg }, keys, options));
   return {
     ports: opened.map(({ port }) => port),
     close: () => {
@@ -41,13 +46,10 @@ export function realHolders(
 }
 
 function openHolder(
-  parties: Parties,
+  { parties, suite, secagg }: { readonly parties: Parties; readonly suite: Suite; readonly secagg: Secagg },
   { id, signing, sealing }: HolderKeys,
-  secagg: Secagg,
-  directory: string,
-  nowMs: () => number,
+  { directory, nowMs, randomOf }: RealHolderOptions,
 ): { port: HolderPort; store: HolderStore } {
-  const suite = getSuite(parties.suite);
   const home = join(directory, id);
   mkdirSync(home, { recursive: true, mode: 0o700 });
   const store = new HolderStore(join(home, 'keyholder.sqlite'));
@@ -67,7 +69,7 @@ function openHolder(
     get bfv() {
       return secagg.bfv;
     },
-    random: systemRandom,
+    random: randomOf(`holder/${id}`),
     nowMs,
     rules: holderRules,
     hooks: noHooks,
@@ -94,7 +96,7 @@ const portOf = (holderId: string, service: KeyHolderService): HolderPort => ({
 });
 
 /** A holder takes the device's name from its certificate. */
-function unnamed(entry: object): object {
+export function unnamed(entry: object): object {
   const { deviceId: _, ...rest } = entry as { deviceId?: string };
   return rest;
 }

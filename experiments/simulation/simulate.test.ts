@@ -80,6 +80,7 @@ describe('seal and identity', () => {
     expect(plain.label).toEqual({
       seal: 'none',
       identity: 'none',
+      devices: 'seeds',
       store: 'memory',
       noise: 'none',
       engine: 'kernel',

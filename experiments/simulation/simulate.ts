@@ -5,11 +5,6 @@
  * What may be weaker than in production is chosen by the caller and stands in the result's label: seal, identity, store,
  * noise. Trusts: everything; all parties are in this process. May be called by: experiments, cli/commands.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Sealer } from '../../client/agent/seal.ts';
-import type { TrainEngine } from '../../client/training/engine.ts';
 import { weightsFromBytes } from '../../coordinator/aggregation/weights.ts';
 import { BudgetLedger } from '../../coordinator/ledger/budget-ledger.ts';
 import { releaseRound } from '../../coordinator/release-round.ts';
@@ -20,9 +15,6 @@ import * as repository from '../../coordinator/rounds/repository.ts';
 import { type PlanOutcome, PlanRunner } from '../../coordinator/rounds/runner.ts';
 import type { RoundServices } from '../../coordinator/rounds/services.ts';
 import { AppendLog } from '../../coordinator/storage/append-log.ts';
-import { FileSpool } from '../../coordinator/storage/file-spool.ts';
-import { MemorySpool } from '../../coordinator/storage/spool.ts';
-import { openMemoryStore, openStore } from '../../coordinator/storage/sqlite-store.ts';
 import { toHex } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
 import { getSuite } from '../../crypto/identity/suite.ts';
@@ -30,17 +22,17 @@ import { openSecagg, type Secagg } from '../../crypto/secagg/scheme.ts';
 import { encodeApprovals } from '../../protos/approvals.ts';
 import type { HistogramMetrics } from '../../protos/histogram-metrics.ts';
 import type { ParsedPlan, PlanApproval } from '../../protos/plan.ts';
+import { lastEndedBefore } from '../../protos/plan-overlap.ts';
 import { schemeOf } from '../../protos/plan-scheme.ts';
 import { decodeReals } from '../../protos/reals.ts';
 import { Agents } from './agents.ts';
 import { Availability } from './availability.ts';
+import { DeviceAccounts } from './device-accounts.ts';
 import { DeviceBudgets } from './device-budgets.ts';
-import { DeviceMemories, memoryArraysOf } from './device-memories.ts';
-import { type DevicePool, openDevicePool } from './device-pool.ts';
-import { loadEngine } from './engines.ts';
 import { Fleet } from './fleet.ts';
-import { heldHolder, heldSpool, heldStore } from './held-ports.ts';
-import { localHolders } from './local-holders.ts';
+import { FleetIdentities } from './fleet-identities.ts';
+import { openHolders } from './holders.ts';
+import { type Labour, labelOf, openLabour } from './labour.ts';
 import { approvalsOf, type Parties } from './parties.ts';
 import { PlainSums } from './plain-sums.ts';
 import {
@@ -50,13 +42,14 @@ import {
   sharedPopulation,
   type VirtualPopulation,
 } from './population.ts';
-import { realHolders } from './real-holders.ts';
+import { logRepeats } from './seeds.ts';
 import type {
   SimulatedRound,
   SimulationLabel,
   SimulationOptions,
   SimulationResult,
 } from './simulation-types.ts';
+import { openStorage } from './storage.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export type * from './simulation-types.ts';
@@ -98,25 +91,33 @@ function checkOptions(parsed: ParsedPlan, parties: Parties, options: SimulationO
   );
 }
 
-const defaultWorkers = (): number => Math.max(1, availableParallelism() - 1);
-
 type Closing = (() => void | Promise<void>)[];
+
+interface RunParts {
+  readonly secagg: Secagg;
+  readonly labour: Labour;
+  readonly clock: VirtualClock;
+  readonly holders: readonly HolderPort[];
+  readonly closing: Closing;
+}
 
 class SimulationRun {
   readonly #parsed: ParsedPlan;
   readonly #options: SimulationOptions;
   readonly #population: VirtualPopulation;
-  readonly #clock = new VirtualClock();
+  readonly #clock: VirtualClock;
   readonly #services: RoundServices;
   readonly #log: AppendLog;
   readonly #runner: PlanRunner;
   readonly #crowd: Fleet | Agents;
+  readonly #accounts: DeviceAccounts;
   readonly #label: SimulationLabel;
   readonly #closing: Closing;
   readonly #rounds: SimulatedRound[] = [];
   readonly #startedMs = performance.now();
-  #trainMs = 0;
   #roundStartedMs = performance.now();
+  /** Virtual. */
+  #firstOpenedAtMs: number | null = null;
 
   static async open(
     parsed: ParsedPlan,
@@ -129,9 +130,13 @@ class SimulationRun {
       const isSigned = options.identity === 'signed';
       const secagg = options.seal === 'none' ? new PlainSums(isSigned ? 1 : 0) : await openSecagg();
       await secagg.ready(schemeOf(parsed, 'training').scheme);
-      const labour = await openLabour(parsed, population, options);
+      const labour = await openLabour(parsed, parties, population, options);
       closing.push(labour.close);
-      return new SimulationRun(parsed, parties, population, options, { secagg, labour, closing });
+      const clock = new VirtualClock();
+      const holders = await openHolders(parsed, parties, options, { clock, threads: labour.workers });
+      closing.push(holders.close);
+      const parts = { secagg, labour, clock, holders: holders.ports, closing };
+      return new SimulationRun(parsed, parties, population, options, parts);
     } catch (error) {
       for (const close of closing) await close();
       throw error;
@@ -143,14 +148,14 @@ class SimulationRun {
     parties: Parties,
     population: VirtualPopulation,
     options: SimulationOptions,
-    { secagg, labour, closing }: { secagg: Secagg; labour: Labour; closing: Closing },
+    { secagg, labour, clock, holders, closing }: RunParts,
   ) {
     this.#parsed = parsed;
     this.#options = options;
     this.#population = population;
     this.#closing = closing;
     this.#label = labelOf(parsed, options, labour);
-    const clock = this.#clock;
+    this.#clock = clock;
     const suite = getSuite(parties.suite);
     const { store, spool } = openStorage(options, clock);
     closing.push(
@@ -161,7 +166,6 @@ class SimulationRun {
     this.#log = new AppendLog(store, { origin: 'simulation.invalid/log' });
     const ledger = new BudgetLedger(store);
     const budget = new RoundBudget({ store, ledger, log: this.#log, suite, nowMs: () => clock.nowMs() });
-    const holders = this.#openHolders(parties, secagg).map((holder) => heldHolder(holder, clock));
     this.#services = {
       store,
       spool,
@@ -185,42 +189,39 @@ class SimulationRun {
       }),
     );
     this.#runner = new PlanRunner(this.#services, parsed, approvals);
-    this.#crowd = this.#openCrowd(parties, labour, approvals);
+    const { availability: terms, seed } = options;
+    const availability = terms ? new Availability(terms, seed) : null;
+    this.#accounts = new DeviceAccounts(deviceCount(population), parsed.bytes.length, availability);
+    this.#crowd = this.#openCrowd(parties, labour, approvals, availability);
   }
 
-  /** Plain sums leave real key holders nothing to open; believed devices would be refused by them. */
-  #openHolders(parties: Parties, secagg: Secagg): readonly HolderPort[] {
-    const { seal, identity } = this.#options;
-    const isSigned = identity === 'signed';
-    if (!isSigned || seal === 'none') return localHolders(parties, seal, isSigned);
-    const directory = mkdtempSync(join(tmpdir(), 'pulsefold-simulation-'));
-    const nowMs = () => this.#clock.nowMs();
-    const holders = realHolders(parties, secagg, { directory, nowMs });
-    this.#closing.push(() => {
-      holders.close();
-      rmSync(directory, { recursive: true, force: true });
-    });
-    return holders.ports;
-  }
-
-  #openCrowd(parties: Parties, labour: Labour, approvals: readonly PlanApproval[]): Fleet | Agents {
-    const { availability: trace, seed, noise, limits } = this.#options;
-    const availability = trace ? new Availability(trace, seed) : null;
-    const [parsed, population] = [this.#parsed, this.#population];
-    const common = { clock: this.#clock, services: this.#services, parsed, population, availability, seed };
+  #openCrowd(
+    parties: Parties,
+    labour: Labour,
+    approvals: readonly PlanApproval[],
+    availability: Availability | null,
+  ): Fleet | Agents {
+    const { seed, noise, limits } = this.#options;
+    const [parsed, population, accounts] = [this.#parsed, this.#population, this.#accounts];
+    const [clock, services] = [this.#clock, this.#services];
+    const common = { clock, services, parsed, population, availability, accounts, seed };
+    const runner = this.#runner;
+    const plans = { current: () => ({ runner, approvals }), find: () => runner };
     if (labour.kind === 'agents') {
-      const runner = this.#runner;
-      const plans = { current: () => ({ runner, approvals }), find: () => runner };
       const { engine, sealer } = labour;
       return new Agents({ ...common, plans, parties, engine, sealer, limits, noise });
     }
+    const registrarCa = parties.registrar.caDer;
+    const { signing: threads } = labour;
+    const identities = threads && new FleetIdentities({ services, plans, parsed, threads, registrarCa });
     return new Fleet({
       ...common,
-      names: new DeviceNames(seed, parsed.plan.epoch),
+      identities,
+      names: identities?.names ?? new DeviceNames(seed, parsed.plan.epoch),
       budgets: new DeviceBudgets(parsed, deviceCount(population), limits),
       pool: labour.pool,
       memories: labour.memories,
-      active: () => this.#runner.active,
+      active: (round) => this.#runner.round(round),
     });
   }
 
@@ -230,6 +231,7 @@ class SimulationRun {
   }
 
   #onRoundChange(state: RoundState): void {
+    this.#firstOpenedAtMs ??= this.#clock.nowMs();
     this.#crowd.onRoundChange(state);
     // A coordinator would go on asking; nothing here changes by waiting.
     if (state.stuck) this.#clock.fail(new PulsefoldError('QUORUM_NOT_REACHED', state.message));
@@ -244,10 +246,14 @@ class SimulationRun {
       this.#clock.fail(new PulsefoldError('UNAVAILABLE', 'the simulation was told to stop'));
   }
 
-  /** A store that dies with the process keeps no devices of rounds that are over: without identities nobody asks for them. */
-  #forget(round: number): void {
-    const { store, identity } = this.#options;
-    if (store !== 'memory' || identity !== 'none') return;
+  /**
+   * A store that dies with the process keeps no devices of rounds that nobody asks about any more: without identities
+   * those that are over, for seeds with identities those before, since receipts of this one are fetched now.
+   */
+  #forget(ended: number): void {
+    const { identity, devices } = this.#label;
+    if (this.#options.store !== 'memory' || devices === 'agents') return;
+    const round = identity === 'none' ? ended : lastEndedBefore(this.#parsed.plan, ended);
     this.#services.store.transaction('forget-round', (db) => {
       for (const table of ['invitations', 'uploads', 'verdict_lists'])
         db.run(`DELETE FROM ${table} WHERE plan = ? AND round = ?`, this.#parsed.hashHex, round);
@@ -256,8 +262,8 @@ class SimulationRun {
 
   #roundOf(state: RoundState): SimulatedRound {
     const { store, budget } = this.#services;
-    const crowd = this.#crowd.current;
-    this.#trainMs += crowd.trainMs;
+    const crowd = this.#crowd.round(state.round);
+    const { fetchedBytes, trainMs, batteryShare } = this.#accounts.ofRound(state.round);
     const { weights, spent, summary } = store.read('simulation', (db) => {
       const { model_hash } = repository.getPlan(db, this.#parsed.hashHex)!;
       return {
@@ -283,9 +289,13 @@ class SimulationRun {
       dropped: crowd.dropped,
       late: crowd.late,
       virtualMs: this.#clock.nowMs() - crowd.openedAtMs,
+      virtualEndMs: this.#clock.nowMs() - this.#firstOpenedAtMs!,
       uploadBytes: state.uploaded.length * schemeOf(this.#parsed, state.kind).uploadBytes,
       metrics,
       epsilonSpent: spent,
+      fetchedBytes,
+      trainMs: this.#isTraced ? trainMs : null,
+      batteryShare: this.#isTraced ? batteryShare : null,
       elapsedMs,
     };
   }
@@ -293,7 +303,7 @@ class SimulationRun {
   async finish(): Promise<SimulationResult> {
     const startMs = this.#clock.nowMs();
     this.#roundStartedMs = performance.now();
-    const outcome = await this.#clock.run(this.#runToEnd());
+    const { outcome, endedAtMs } = await this.#clock.run(this.#runToEnd());
     ensure(outcome.status === 'finished', 'INTERNAL', `the plan ${outcome.status}: ${outcome.message}`);
     const rounds = this.#rounds;
     const total = (of: (round: SimulatedRound) => number) =>
@@ -308,98 +318,38 @@ class SimulationRun {
       logRoot: toHex(this.#log.root()),
       logSize: this.#log.size(),
       label: this.#label,
+      logRepeats: logRepeats(this.#parsed, this.#options),
       devices: deviceCount(this.#population),
+      perDevice: this.#accounts.figures(),
       totals: {
         invitations: total(({ invited }) => invited),
         uploads,
         uploadBytes: total(({ uploadBytes }) => uploadBytes),
-        trainMs: this.#trainMs,
-        virtualMs: this.#clock.nowMs() - startMs,
+        fetchedBytes: total(({ fetchedBytes }) => fetchedBytes),
+        trainMs: this.#isTraced ? total(({ trainMs }) => trainMs ?? 0) : null,
+        batteries: this.#isTraced ? total(({ batteryShare }) => batteryShare ?? 0) : null,
+        virtualMs: endedAtMs - startMs,
         elapsedMs,
         deviceRoundsPerSecond: (1000 * uploads) / elapsedMs,
       },
     };
   }
 
-  async #runToEnd(): Promise<PlanOutcome> {
+  /** The end is the plan's: who sleeps longer sees it later. */
+  async #runToEnd(): Promise<{ outcome: PlanOutcome; endedAtMs: number }> {
     const crowd = this.#crowd;
-    if (crowd instanceof Fleet) return this.#runner.run();
-    const run = this.#runner.run();
-    const [outcome] = await Promise.all([run, crowd.run(), run.then(() => crowd.wake())]);
-    return outcome;
+    const run = this.#runner.run().then((outcome) => ({ outcome, endedAtMs: this.#clock.nowMs() }));
+    if (crowd instanceof Fleet) return run;
+    const [ended] = await Promise.all([run, crowd.run(), run.then(() => crowd.wake())]);
+    return ended;
+  }
+
+  get #isTraced(): boolean {
+    return this.#options.availability !== undefined;
   }
 
   async close(): Promise<void> {
     this.#runner.stop();
     for (const close of this.#closing) await close();
   }
-}
-
-/** Who does the devices' work: a pool of threads, or each agent by itself. */
-type Labour = {
-  readonly close: () => Promise<void>;
-  readonly engineName: string;
-  readonly workers: number;
-} & (
-  | { readonly kind: 'pool'; readonly pool: DevicePool; readonly memories: DeviceMemories | null }
-  | { readonly kind: 'agents'; readonly engine: TrainEngine; readonly sealer: Sealer }
-);
-
-async function openLabour(
-  parsed: ParsedPlan,
-  population: VirtualPopulation,
-  options: SimulationOptions,
-): Promise<Labour> {
-  const wanted = options.engine ?? 'kernel';
-  const isPlain = options.seal === 'none';
-  if (options.identity === 'signed') {
-    const { engine, name } = await loadEngine(wanted, parsed.plan.model);
-    const secagg = isPlain ? new PlainSums(1) : await openSecagg();
-    const sealer: Sealer = {
-      seal: ({ scheme, committeeKey, digits, ...context }) =>
-        secagg.seal(scheme, context, committeeKey, digits),
-    };
-    return { kind: 'agents', engine, sealer, engineName: name, workers: 0, close: async () => {} };
-  }
-  const setup = {
-    planBytes: parsed.bytes,
-    population,
-    seed: options.seed,
-    noise: options.noise,
-    engine: wanted,
-    isSealed: !isPlain,
-    memories: memoryArraysOf(parsed.plan, deviceCount(population)),
-  };
-  const pool = await openDevicePool(setup, options.workers ?? defaultWorkers());
-  return {
-    kind: 'pool',
-    pool,
-    memories: setup.memories && new DeviceMemories(setup.memories),
-    engineName: pool.engine,
-    workers: pool.workers,
-    close: () => pool.close(),
-  };
-}
-
-function labelOf(parsed: ParsedPlan, options: SimulationOptions, labour: Labour): SimulationLabel {
-  const { seal, identity, store, noise } = options;
-  const noiseLabel = noise === 'seeded' ? 'seeded, not private' : 'system';
-  return {
-    seal,
-    identity,
-    store,
-    noise: parsed.plan.privacy === null ? 'none' : noiseLabel,
-    engine: labour.engineName,
-    workers: labour.workers,
-  };
-}
-
-function openStorage({ store, directory }: SimulationOptions, clock: VirtualClock) {
-  if (store === 'memory')
-    return { store: heldStore(openMemoryStore(), clock), spool: heldSpool(new MemorySpool(), clock) };
-  mkdirSync(directory!, { recursive: true, mode: 0o700 });
-  return {
-    store: heldStore(openStore(join(directory!, 'coordinator.sqlite')), clock),
-    spool: heldSpool(new FileSpool({ directory: join(directory!, 'spool') }), clock),
-  };
 }

@@ -30,6 +30,7 @@ export interface StudyOptions {
   /** Instead of what the file says. */
   readonly seal?: SimulationOptions['seal'];
   readonly identity?: SimulationOptions['identity'];
+  readonly devicesAs?: NonNullable<SimulationOptions['devices']>;
   readonly store?: SimulationOptions['store'];
   readonly directory?: string;
   readonly rounds?: number;
@@ -63,7 +64,10 @@ export interface StudyReport {
   readonly delta: string | null;
   readonly metrics: MetricValues;
   readonly totals: SimulationResult['totals'];
+  readonly perDevice: SimulationResult['perDevice'];
   readonly logRoot: string;
+  /** Whether the same file and options give this root again. */
+  readonly logRepeats: boolean;
 }
 
 export async function runStudy(options: StudyOptions): Promise<StudyReport> {
@@ -98,7 +102,9 @@ export async function runStudy(options: StudyOptions): Promise<StudyReport> {
     delta: plan.privacy?.delta ?? null,
     metrics: await new Evaluator(engine, scenario, plan.model).metrics(result.weights),
     totals: result.totals,
+    perDevice: result.perDevice,
     logRoot: result.logRoot,
+    logRepeats: result.logRepeats,
   };
 }
 
@@ -171,6 +177,7 @@ function simulationOf({ experiment }: Point, seed: string, options: StudyOptions
   const workers = options.workers ?? said.workers;
   const availability = said.availability as AvailabilityOptions | undefined;
   const { directory, onRound } = options;
+  const devices = options.devicesAs ?? said.devices;
   return {
     seal: options.seal ?? said.seal,
     identity: options.identity ?? said.identity,
@@ -178,6 +185,7 @@ function simulationOf({ experiment }: Point, seed: string, options: StudyOptions
     noise: said.noise,
     engine: said.engine,
     seed,
+    ...(devices === undefined ? {} : { devices }),
     ...(workers === undefined ? {} : { workers }),
     ...(availability === undefined ? {} : { availability }),
     ...(directory === undefined ? {} : { directory }),

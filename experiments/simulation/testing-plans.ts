@@ -17,6 +17,7 @@ export interface PlanChanges {
   readonly groups?: object;
   readonly eligibility?: object;
   readonly evaluation?: object;
+  readonly consent?: object;
   readonly devices: number;
 }
 
@@ -67,6 +68,7 @@ export function testPlan({ devices, ...changes }: PlanChanges, by: Parties = par
     mechanism: { clip: '1', unitsPerClip: 64 },
     privacy: changes.privacy === undefined ? strongPrivacy : changes.privacy,
     ...(changes.evaluation ? { evaluation: changes.evaluation } : {}),
+    ...(changes.consent ? { consent: changes.consent } : {}),
     aggregation: {
       transport: changes.transport ?? 'shares',
       ...(changes.groups ? { groups: changes.groups } : {}),

@@ -200,21 +200,28 @@ export class Federation {
     return modelOf(this.parsed.plan, this.blob);
   }
 
-  contribution({ data, memory }: Device, round = this.round): Promise<Int32Array> {
-    const { parsed, engine, blob: weights } = this;
+  contribution({ data, memory }: Device, round = this.round, weights = this.blob): Promise<Int32Array> {
+    const { parsed, engine } = this;
     const config = trainingConfig(parsed, round);
     return protectContribution({ parsed, config, weights, data, engine, random: this.#random, memory });
   }
 
-  /** One round of the devices of these indices; all where absent. */
-  async step(cohort: readonly number[] = this.devices.map((_, i) => i)): Promise<void> {
+  /** One round of the devices of these indices, all where absent; `late`: from an older blob than the newest. */
+  async step(
+    cohort: readonly number[] = this.devices.map((_, i) => i),
+    late?: { readonly blob: Float32Array; readonly staleness: number },
+  ): Promise<void> {
     this.round += 1;
     const totals = new Float64Array(digitCountOf(this.parsed, 'training'));
     for (const index of cohort)
-      for (const [i, value] of (await this.contribution(this.devices[index]!)).entries()) totals[i]! += value;
+      for (const [i, value] of (
+        await this.contribution(this.devices[index]!, this.round, late?.blob)
+      ).entries())
+        totals[i]! += value;
     const { modulusBits } = layoutOf(this.parsed, 'training');
     const digits = Int32Array.from(totals, (total) => centredResidue(total, modulusBits));
-    const sum: OpenedSum = { digits, round: this.round, cohortCount: cohort.length };
+    const { staleness = 0 } = late ?? {};
+    const sum: OpenedSum = { digits, round: this.round, cohortCount: cohort.length, staleness };
     const release = releaseTraining(this.parsed, sum, this.blob, this.optimizer);
     this.blob = release.weights;
     this.optimizer = release.optimizer;

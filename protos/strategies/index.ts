@@ -7,6 +7,7 @@ import { initialWeights, parameterCount } from '../model.ts';
 import type { Plan } from '../plan.ts';
 import type { StrategyName } from '../plan-training.ts';
 import { ditto } from './ditto.ts';
+import { fedbuff } from './fedbuff.ts';
 import { fednova } from './fednova.ts';
 import { fedper } from './fedper.ts';
 import { qfedavg } from './qfedavg.ts';
@@ -28,6 +29,7 @@ const strategies: Readonly<Record<StrategyName, StrategyTerms>> = {
   qfedavg,
   fedper,
   ditto,
+  fedbuff,
 };
 
 export const strategyOf = ({ training }: Plan): StrategyTerms => strategies[training.strategy];

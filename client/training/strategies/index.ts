@@ -31,6 +31,7 @@ const strategies: Readonly<Record<StrategyName, LocalStrategy>> = {
   qfedavg,
   fedper,
   ditto,
+  fedbuff: plain,
 };
 
 /**
@@ -46,22 +47,37 @@ export async function localUpdate(round: LocalRound): Promise<Float64Array> {
 
 /**
  * The same for plain strategies (protos/strategies: `local`) whose training has been done elsewhere: simulations that
- * train many devices at once.
+ * train many devices at once. Into `out`, of `contributionLength` entries.
  */
 export function plainUpdate(
   plan: Plan,
   received: Float32Array,
   trained: Float32Array,
   rows: number,
-): Float64Array {
-  const values = new Float64Array(received.length);
-  for (let i = 0; i < values.length; i++) values[i] = trained[i]! - received[i]!;
-  return weighted(plan, values, rows);
+  out: Float64Array,
+): void {
+  const weight = weightOf(plan, rows);
+  const length = updateLength(plan);
+  ensure(
+    out.length === contributionLength(plan),
+    'VECTOR_LENGTH_MISMATCH',
+    'a contribution of another length',
+  );
+  for (let i = 0; i < length; i++) out[i] = (weight ?? 1) * (trained[i]! - received[i]!);
+  if (weight !== null) out[length] = weight;
 }
 
+/** Entries of what a device adds to a training sum before it is protected. */
+export const contributionLength = (plan: Plan): number =>
+  updateLength(plan) + (plan.training.weighting === 'equal' ? 0 : 1);
+
+/** Null where every device counts the same. */
+const weightOf = ({ training, eligibility }: Plan, rows: number): number | null =>
+  training.weighting === 'equal' ? null : rows / eligibility.recordsMax;
+
 function weighted(plan: Plan, values: Float64Array, rows: number): Float64Array {
-  if (plan.training.weighting === 'equal') return values;
-  const weight = rows / plan.eligibility.recordsMax;
+  const weight = weightOf(plan, rows);
+  if (weight === null) return values;
   const out = new Float64Array(values.length + 1);
   for (let i = 0; i < values.length; i++) out[i] = weight * values[i]!;
   out[values.length] = weight;

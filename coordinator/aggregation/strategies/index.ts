@@ -9,6 +9,7 @@ import { fedadagrad, fedadagradHyper } from './fedadagrad.ts';
 import { fedadam, fedadamHyper } from './fedadam.ts';
 import { averageHyper, averaging } from './fedavg.ts';
 import { fedavgm, fedavgmHyper } from './fedavgm.ts';
+import { fedbuff, fedbuffHyper } from './fedbuff.ts';
 import { fednova, fednovaHyper } from './fednova.ts';
 import { fedyogi, fedyogiHyper } from './fedyogi.ts';
 import { qfedavg, qfedavgHyper } from './qfedavg.ts';
@@ -30,6 +31,7 @@ export const serverHyper = z.discriminatedUnion('strategy', [
   qfedavgHyper,
   averageHyper('fedper'),
   averageHyper('ditto'),
+  fedbuffHyper,
 ]);
 export type ServerHyper = z.infer<typeof serverHyper>;
 
@@ -47,6 +49,7 @@ const registry: Registry = {
   qfedavg,
   fedper: averaging('fedper'),
   ditto: averaging('ditto'),
+  fedbuff,
 };
 
 /** A strategy that is handed hyper-parameters of its own kind only. */

@@ -27,6 +27,8 @@ export interface SumTerms {
   readonly clip: number;
   /** |A| of the certificate. */
   readonly cohortCount: number;
+  /** Releases since the version that the round started from; 0 where rounds do not overlap. */
+  readonly staleness: number;
 }
 
 export interface ServerStrategy<Hyper> {

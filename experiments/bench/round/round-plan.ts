@@ -9,11 +9,12 @@ import { calibrateNoiseVariance, noiseShares } from '../../../crypto/dp/plan-acc
 import { formatRational, parseRational } from '../../../crypto/dp/rational.ts';
 import { ensure, isPulsefoldError } from '../../../crypto/error.ts';
 import { SHORT_SLOTS_MAX } from '../../../crypto/secagg/choose.ts';
-import { featuresMax, inputsMax } from '../../../protos/features.ts';
+import { inputsMax } from '../../../protos/features.ts';
 import { type ModelSpec, parameterCount } from '../../../protos/model.ts';
 import { finishPlan, type ParsedPlan } from '../../../protos/plan.ts';
 import { mechanismOf } from '../../../protos/plan-mechanism.ts';
 import { schemeOf } from '../../../protos/plan-scheme.ts';
+import { featuresFor } from '../made-up-features.ts';
 
 const WIDTH_MAX = 512;
 const LAYERS_MAX = 3;
@@ -126,23 +127,6 @@ function draftOf(request: RoundPlanRequest, model: ModelSpec, unitsPerClip: numb
     aggregation: { transport, coherence: '1/20' },
     ...parties,
   };
-}
-
-/** Numbers where a schema may list so many, else categories of up to 64 values. */
-function featuresFor(inputs: number): object[] {
-  if (inputs <= featuresMax)
-    return Array.from({ length: inputs }, (_, i) => ({
-      column: `x${i}`,
-      kind: 'number',
-      minimum: -1,
-      maximum: 1,
-    }));
-  const groups = Math.ceil(inputs / 64);
-  return Array.from({ length: groups }, (_, group) => ({
-    column: `c${group}`,
-    kind: 'category',
-    values: Array.from({ length: Math.floor((inputs + group) / groups) }, (_value, value) => `v${value}`),
-  }));
 }
 
 function calibrated(draft: ReturnType<typeof draftOf>, { cohortMin }: RoundPlanRequest): ParsedPlan {

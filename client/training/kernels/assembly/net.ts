@@ -31,7 +31,7 @@ export const VECTORS: usize = 8;
 /** Offsets within the padded vector. */
 export const WEIGHTS_AT: usize = 12;
 export const BIAS_AT: usize = 16;
-/** One row: the layer's input (not of the first layer) and ∂loss/∂(its sums). */
+/** One row: the layer's input (of the first layer: the list of its inputs that are not 0) and ∂loss/∂(its sums). */
 export const INPUT: usize = 20;
 export const DELTA: usize = 24;
 /** f32, factors of the value in every step. */

@@ -5,7 +5,7 @@
  * AssemblyScript. Trusts: its caller for pointers and sizes; `rows` are whole rows of the first layer's inputs.
  */
 import { sigmoid, softmax, tanh4 } from './functions';
-import { narrowBack, narrowGradient, narrowSum, wideBack, wideGradient, wideSums } from './layers';
+import { listOf, narrowBack, narrowGradient, narrowSum, wideBack, wideGradient, wideSums } from './layers';
 import {
   ACTIVATION,
   BIAS_AT,
@@ -30,6 +30,9 @@ import {
   WEIGHTS_AT,
 } from './net';
 
+/** End of the list at the first layer's INPUT, of the row that passed last. */
+let listEnd: usize = 0;
+
 /** Leaves every layer's input in its place and what the model says at the last layer's DELTA. */
 function forward(net: usize, x: usize): void {
   const layers = load<u32>(net, LAYERS);
@@ -44,7 +47,12 @@ function forward(net: usize, x: usize): void {
     const w = parameters + load<u32>(layer, WEIGHTS_AT);
     const bias = parameters + load<u32>(layer, BIAS_AT);
     if (vectors == 0) store<f32>(out, narrowSum(input, inputs, w, bias));
-    else wideSums(input, inputs, w, vectors, bias, out, index == 0);
+    else if (index > 0) wideSums(input, inputs, 0, 0, w, vectors, bias, out);
+    else {
+      const list = <usize>load<u32>(layer, INPUT);
+      listEnd = listOf(x, inputs, list);
+      wideSums(x, inputs, list, listEnd, w, vectors, bias, out);
+    }
     if (last) finish(net, layer, out);
     else activate(load<u32>(net, ACTIVATION), out, vectors == 0 ? 1 : vectors);
   }
@@ -88,7 +96,10 @@ function row(net: usize, x: usize, label: f32): void {
     const bias = load<u32>(layer, BIAS_AT);
     const delta = <usize>load<u32>(layer, DELTA);
     if (vectors == 0) narrowGradient(input, inputs, gradient + w, gradient + bias, load<f32>(delta));
-    else wideGradient(input, inputs, gradient + w, vectors, gradient + bias, delta, first);
+    else {
+      const list: usize = first ? <usize>load<u32>(layer, INPUT) : 0;
+      wideGradient(input, inputs, list, first ? listEnd : 0, gradient + w, vectors, gradient + bias, delta);
+    }
     if (first) return;
     const back = <usize>load<u32>(layer - LAYER_BYTES, DELTA);
     if (vectors == 0) narrowBack(parameters + w, inputs, load<f32>(delta), back);

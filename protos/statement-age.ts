@@ -1,9 +1,10 @@
 /**
- * How far a signed statement of a device may be from the coordinator's clock.
+ * How far a signed statement of a device may be from the clock of the role that takes it: one rule for check-ins,
+ * consents, withdrawals, access, erasure (coordinator) and forgetting (registrar); an auditor allows for it.
  *
- * May be called by: coordinator/rounds.
+ * Trusts: the caller's clock. May be called by: coordinator, registrar, auditor.
  */
-import { ensure } from '../../crypto/error.ts';
+import { ensure } from '../crypto/error.ts';
 
 /** A device's signature is good for this long, both ways: phones' clocks are off. */
 export const STATEMENT_SKEW_MS = 600_000;

@@ -1,0 +1,31 @@
+/**
+ * What a round leaves when it is over: its ciphertexts have no use left, its signed entries stay.
+ *
+ * Trusts: its store. May be called by: coordinator/rounds/runner.ts.
+ */
+import type { ParsedPlan } from '../../protos/plan.ts';
+import { FINAL_PHASES } from './machine-types.ts';
+import * as repository from './repository.ts';
+import type { RoundServices } from './services.ts';
+
+type Places = Pick<RoundServices, 'store' | 'spool'>;
+
+/** A crash after the end of a round leaves its ciphertexts. */
+export function sweepLeftovers(places: Places, parsed: ParsedPlan): void {
+  const { store, spool } = places;
+  const planHex = parsed.hashHex;
+  const ended = store
+    .read('rounds', (db) => repository.roundPhases(db, planHex))
+    .filter((row) => FINAL_PHASES.includes(row.phase));
+  for (const { round } of ended) {
+    const left = store.read('left', (db) => repository.hasCiphertexts(db, planHex, round));
+    if (left) dropCiphertexts(places, parsed, round);
+    else spool.drop({ planHex, round });
+  }
+}
+
+export function dropCiphertexts({ store, spool }: Places, parsed: ParsedPlan, round: number): void {
+  const planHex = parsed.hashHex;
+  store.transaction('drop-ciphertexts', (db) => repository.dropCiphertexts(db, planHex, round));
+  spool.drop({ planHex, round });
+}
