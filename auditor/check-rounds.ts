@@ -39,8 +39,8 @@ export const contextOf = (parsed: ParsedPlan, findings: Findings): RoundContext 
  * Holders of the plan with a valid signature over `statement`; unknown names, repeats and bad signatures
  * count nothing.
  */
-function validSigners(
-  { parsed, suite }: RoundContext,
+export function validSigners(
+  { parsed, suite }: Pick<RoundContext, 'parsed' | 'suite'>,
   statement: Uint8Array,
   signatures: HolderSignatures,
 ): Set<string> {
@@ -321,8 +321,9 @@ function int32Bytes(digits: readonly number[]): Uint8Array {
   return bytes;
 }
 
-/** opened → certificate or abort → sum → release. */
-function checkOrder({ findings }: RoundContext, leaves: RoundLeaves): void {
+/** opened → certificate or abort → sum → release, or, where no sum opens, certificate → unopened; each ending once. */
+function checkOrder(context: RoundContext, leaves: RoundLeaves): void {
+  const { findings } = context;
   const { round, round_opened, round_certificate, abort, opened_sum, release } = leaves;
   const numbers = (list: readonly { readonly number: number }[]) => list.map(({ number }) => number);
   const steps = [
@@ -339,6 +340,46 @@ function checkOrder({ findings }: RoundContext, leaves: RoundLeaves): void {
       'ROUND_INCONSISTENT',
       `the steps of round ${round} stand in the log out of order`,
       { round },
+    );
+  }
+  findings.require(
+    release.length <= 1,
+    'ROUND_INCONSISTENT',
+    `round ${round} was released ${release.length} times`,
+    { round },
+  );
+  checkUnopened(context, leaves);
+}
+
+/**
+ * A round may end without a sum only where it was certified and nothing of it was opened, before or after: otherwise one
+ * that has ended by the log, so that later ones may pass it, could still be released.
+ */
+function checkUnopened(context: RoundContext, leaves: RoundLeaves): void {
+  const { findings } = context;
+  const { round, round_certificate: certificates, unopened, opened_sum, release } = leaves;
+  findings.require(
+    unopened.length <= 1,
+    'ROUND_INCONSISTENT',
+    `round ${round} was given up ${unopened.length} times`,
+    { round },
+  );
+  for (const { number, leaf } of unopened) {
+    const where = { leaf: number, round };
+    findings.require(
+      certificates.some(
+        (certificate) =>
+          certificate.number < number && certificateHash(context, certificate) === leaf.certificateHash,
+      ),
+      'ROUND_INCONSISTENT',
+      `round ${round} was given up as unopened without its certificate`,
+      where,
+    );
+    findings.require(
+      opened_sum.length + release.length === 0,
+      'ROUND_INCONSISTENT',
+      `round ${round} was given up as unopened, yet its sum was opened or released`,
+      where,
     );
   }
 }

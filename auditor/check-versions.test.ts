@@ -100,6 +100,24 @@ describe('refused', () => {
       'open 1 from 0, open 2 from 0, release 2 as 1 late 0, release 1 as 2 late 1',
       'ROUND_INCONSISTENT 2',
     ],
+    [
+      'a release of a round that was aborted',
+      0,
+      'open 1 from 0, abort 1, release 1 as 1',
+      'ROUND_INCONSISTENT 1',
+    ],
+    [
+      'a second release, which moves the model once more',
+      0,
+      'open 1 from 0, release 1 as 1, release 1 as 2, open 2 from 2',
+      'ROUND_INCONSISTENT 1',
+    ],
+    [
+      'a release after the round was given up and later ones have passed it',
+      1,
+      'open 1 from 0, open 2 from 0, unopened 1, open 3 from 0, release 1 as 1 late 0, release 2 as 2 late 1',
+      'ROUND_INCONSISTENT 1',
+    ],
     ['an evaluation beside training', 1, 'open 1 from 0, evaluate 2 from 0', 'ROUND_INCONSISTENT 2'],
     ['training beside an evaluation', 1, 'evaluate 1 from 0, open 2 from 0', 'ROUND_INCONSISTENT 2'],
     [

@@ -107,6 +107,12 @@ class Chain {
     const where = { leaf: number, round };
     const started = this.#open.get(round);
     this.#open.delete(round);
+    findings.require(
+      started !== undefined,
+      'ROUND_INCONSISTENT',
+      `round ${round} was released while it was not open`,
+      where,
+    );
     const earlier = [...this.#open.keys()].filter((other) => other < round);
     findings.require(
       earlier.length === 0,
@@ -115,7 +121,6 @@ class Chain {
       where,
     );
     if (what !== 'model') return;
-    // A release without an opening is a finding of its own (check-rounds.ts).
     if (started) {
       const staleness = this.#versions.length - 1 - started.version;
       this.#requireStaleness(where, round, { stated: leaf.staleness, staleness });

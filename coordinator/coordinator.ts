@@ -4,7 +4,7 @@
  * Trusts: its own store and signing key. May be called by: coordinator/server.ts, experiments/simulation.
  */
 import { equalBytes, fromHex, toHex } from '../crypto/bytes.ts';
-import { ensure, PulsefoldError } from '../crypto/error.ts';
+import { ensure, isPulsefoldError, PulsefoldError } from '../crypto/error.ts';
 import type { ApprovalPolicy } from '../protos/approval-policy.ts';
 import { decodeApprovals, encodeApprovals } from '../protos/approvals.ts';
 import {
@@ -16,6 +16,7 @@ import {
 } from '../protos/plan.ts';
 import { accountPlan } from '../protos/plan-mechanism.ts';
 import type { PlanDirectory } from './grpc/rounds-service.ts';
+import { sweepLeftovers } from './rounds/leftovers.ts';
 import type { RoundState } from './rounds/machine.ts';
 import { isTransient, Patience } from './rounds/patience.ts';
 import { budgetAlarms } from './rounds/reconcile.ts';
@@ -151,7 +152,8 @@ export class Coordinator implements PlanDirectory {
   }
 
   async #runPlan(row: repository.PlanRow): Promise<void> {
-    const parsed = parsePlanBytes(row.bytes);
+    const parsed = await this.#readable(row);
+    if (!parsed) return;
     const approvals = decodeApprovals(row.approvals);
     const runner = new PlanRunner(this.#parts.services, parsed, approvals);
     this.#runners.set(row.hash, runner);
@@ -159,6 +161,24 @@ export class Coordinator implements PlanDirectory {
     const outcome = await runner.run();
     if (this.#stopped) return;
     this.#announceEnd(parsed, outcome);
+  }
+
+  /** A plan that was queued or begun under an earlier schema, and that this version refuses, must not stop those behind it. */
+  async #readable({ hash, bytes }: repository.PlanRow): Promise<ParsedPlan | undefined> {
+    try {
+      return parsePlanBytes(bytes);
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      const { services } = this.#parts;
+      const { store, logger } = services;
+      logger.error({ plan: hash, err: error }, 'this version does not run this plan');
+      const message = `${error.code}: ${error.message}`;
+      await this.#patience.store(() =>
+        store.transaction('plan-status', (db) => repository.setPlanStatus(db, hash, 'failed', message)),
+      );
+      await this.#patience.store(() => sweepLeftovers(services, { hashHex: hash }, true));
+      return undefined;
+    }
   }
 
   #announceEnd(parsed: ParsedPlan, outcome: PlanOutcome): void {

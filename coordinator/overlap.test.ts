@@ -2,16 +2,21 @@
  * Goal: with `rounds.overlap` several rounds stand open, each with its own cohort, certificate and charge; sums are
  * released in the order of rounds and discounted by how late they are; a restart takes all of them up.
  */
+
+import { existsSync } from 'node:fs';
 import { beforeAll, expect, test } from 'vitest';
 import { toHex } from '../crypto/bytes.ts';
-import type { ParsedPlan } from '../protos/plan.ts';
+import { ensure } from '../crypto/error.ts';
+import { committeeKeyCount, type ParsedPlan } from '../protos/plan.ts';
 import type { EncodedRoundConfig } from '../protos/round-config.ts';
 import { meanUpdate } from './aggregation/release.ts';
 import { weightsFromBytes } from './aggregation/weights.ts';
+import { FINAL_PHASES } from './rounds/machine-types.ts';
 import * as repository from './rounds/repository.ts';
-import { type TestDevice, until } from './testing.ts';
+import { type TestClock, type TestDevice, until } from './testing.ts';
 import type { Bench } from './testing-bench.ts';
 import { killedBefore, openRounds, Stage, WINDOW_MS } from './testing-overlap.ts';
+import type { Host } from './testing-round.ts';
 
 let stage: Stage;
 beforeAll(async () => {
@@ -168,6 +173,73 @@ test('a restart takes up every open round', async () => {
     expect(released[2]![0]).toBeCloseTo(expected[2]![0]!, 6);
   });
 });
+
+/** Round 2 waits for round 1 with its sum opened, whose settling finds another statement: the plan has failed. */
+async function breakFirst(host: Host, clock: TestClock, parsed: ParsedPlan): Promise<void> {
+  const { bench } = host;
+  const { budget } = bench.services;
+  const settle = budget.settle.bind(budget);
+  budget.settle = (...terms) => {
+    ensure(terms[1].config.round !== 1, 'STATEMENT_CONFLICT', 'injected');
+    settle(...terms);
+  };
+  const [a, b, c, d, e, f] = stage.devices;
+  await until('round 1 is open', () => openRounds(bench, parsed).length === 1);
+  const first = await bench.invited(a, parsed);
+  for (const device of [b, c]) await bench.invited(device, parsed);
+  await send(bench, parsed, first, [a]);
+  clock.jump(WINDOW_MS);
+  await until('round 2 is open', () => openRounds(bench, parsed).length === 2);
+  const second = await bench.invited(d, parsed);
+  for (const device of [a, e, f]) await bench.invited(device, parsed, 1);
+  await send(bench, parsed, second, [a, d, e, f]);
+  await until('round 2 is opened', () => openRounds(bench, parsed)[1] === '2 opened');
+  for (let turn = 0; turn < 20; turn++) await clock.turn();
+  await send(bench, parsed, first, [b, c]);
+}
+
+/** Of a plan that failed with rounds 1 and 2 open. */
+function remainsOf(bench: Bench, { hashHex }: ParsedPlan) {
+  return bench.store.read('test', (db) => ({
+    status: repository.getPlan(db, hashHex)!.status,
+    phases: repository.roundPhases(db, hashHex).map(({ phase }) => FINAL_PHASES.includes(phase)),
+    ciphertexts: [1, 2].map((round) => repository.hasCiphertexts(db, hashHex, round)),
+    erased: repository.committeeKeyRounds(db, hashHex).map((r) => repository.erasedBy(db, hashHex, r).length),
+  }));
+}
+
+test.each([
+  ['at once', 0],
+  ['after a crash before they are dropped', 1],
+])(
+  'when one round breaks, no later one is released; keys and ciphertexts of all go, %s',
+  async (_, deaths) => {
+    const parsed = stage.plan();
+    const play = async (host: Host, clock: TestClock) => {
+      await breakFirst(host, clock, parsed);
+      await until('the plan ends', () => host.bench.outcomes.has(parsed.hashHex));
+      const keys = committeeKeyCount(parsed.plan);
+      await until('all holders have erased', () =>
+        remainsOf(host.bench, parsed).erased.every((n) => n === 4),
+      );
+      expect(host.restarts).toBe(deaths);
+      expect(host.bench.outcomes.get(parsed.hashHex)!.status).toBe('failed');
+      expect(host.bench.log.leaves().filter(({ kind }) => kind === 'release')).toEqual([]);
+      const { erased, ...remains } = remainsOf(host.bench, parsed);
+      expect(remains).toEqual({ status: 'failed', phases: [false, false], ciphertexts: [false, false] });
+      expect(erased).toHaveLength(keys);
+      for (const round of [1, 2])
+        expect(existsSync(host.bench.services.spool.directoryOf({ planHex: parsed.hashHex, round })!)).toBe(
+          false,
+        );
+    };
+    await stage.onHost(
+      parsed,
+      play,
+      (name, occurrence) => name === 'drop-ciphertexts' && occurrence <= deaths,
+    );
+  },
+);
 
 killedBefore([
   ['settle', 2],

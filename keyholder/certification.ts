@@ -14,6 +14,7 @@ import {
   certifyRequestSchema,
   type StatementReply,
 } from '../protos/keyholder-messages.ts';
+import type { Plan } from '../protos/plan.ts';
 import { abortStatement, type CohortCertificate, certificateStatement } from '../protos/statements.ts';
 import type { HolderContext } from './context.ts';
 import type { AcceptedEntry, RoundRef, StoredStatement } from './store.ts';
@@ -83,7 +84,7 @@ export function certify(context: HolderContext, message: unknown): StatementRepl
   rules.oneBinding(entries, binding);
   rules.cohortRoot(cohortRootOf(entries), binding.cohortRoot);
   const reply = signOnce(context, at, 'certificate', statement);
-  eraseLeftBehind(context, at);
+  eraseLeftBehind(context, parsed.plan, at);
   return reply;
 }
 
@@ -91,8 +92,7 @@ export function certify(context: HolderContext, message: unknown): StatementRepl
  * Rounds follow one another, or stand open within overlap + 1 numbers: whoever certifies one is done with those before. A
  * coordinator that never asks for erasure must not leave them to whoever breaks into two holders later.
  */
-export function eraseLeftBehind({ plans, rules, store }: HolderContext, certified: RoundRef): void {
-  const { plan } = plans.get(certified.planHash).parsed;
+export function eraseLeftBehind({ rules, store }: HolderContext, plan: Plan, certified: RoundRef): void {
   const round = rules.leftBehind(plan, certified.round);
   for (const earlier of store.unerasedUpTo({ ...certified, round })) store.erase(earlier);
 }

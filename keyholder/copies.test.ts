@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { holderRules } from './rules.ts';
-import { Committee, createWorld, type World } from './testing.ts';
+import { Committee, copyOf, createWorld, startHolder, type World } from './testing.ts';
 import {
   acceptRequest,
   bindingOf,
@@ -99,6 +99,15 @@ describe('rounds that overlap', () => {
     // Round 1 is open still, and ends as it would have.
     expect(await certified(committee, 1)).toEqual([1, 2, 3]);
     expect(await certified(committee, 3)).toEqual([2, 3]);
+    // Started with another's configuration a holder serves no round of the plan, and must not destroy an open one's key.
+    const [first] = committee.holders;
+    const wrongPin = { ...committee.world, caDer: new Uint8Array(32) };
+    const elsewhere = startHolder(wrongPin, 1, { directory: copyOf(first!) });
+    const { plans, store } = elsewhere.context;
+    const planHash = committee.world.parsed.hash;
+    expect(() => plans.get(planHash)).toThrow(expect.objectContaining({ code: 'WRONG_PLAN' }));
+    expect([1, 2, 3].map((round) => store.isErased({ planHash, round }))).toEqual([true, false, false]);
+    elsewhere.close();
     const restarted = committee.fork();
     expect(
       restarted.holders.map(({ context: { store } }) =>

@@ -16,6 +16,7 @@ import {
   registerPlanRequestSchema,
   type StatementReply,
 } from '../protos/keyholder-messages.ts';
+import { type Plan, parsePlanBytes } from '../protos/plan.ts';
 import { accept } from './acceptance.ts';
 import { ceremonyStep } from './ceremonies.ts';
 import { abort, certify, eraseLeftBehind } from './certification.ts';
@@ -35,14 +36,25 @@ export class KeyHolderService {
     context.store.truncateLog();
   }
 
+  /**
+   * By what stands in the plan alone: a holder started with another's configuration must not take its rounds for ones that
+   * follow one another, and erase the keys of those that are open.
+   */
   #eraseLeftBehind(certified: RoundRef): void {
     const { store } = this.#context;
+    const plan = this.#storedPlan(certified.planHash);
+    if (plan) eraseLeftBehind(this.#context, plan, certified);
+    // A plan that this version no longer reads goes no further.
+    else for (const at of store.unerasedUpTo({ ...certified, round: certified.round - 1 })) store.erase(at);
+  }
+
+  #storedPlan(planHash: Uint8Array): Plan | undefined {
+    const bytes = this.#context.store.plan(planHash);
     try {
-      eraseLeftBehind(this.#context, certified);
+      return bytes && parsePlanBytes(bytes).plan;
     } catch (error) {
       if (!isPulsefoldError(error)) throw error;
-      // A plan that this version no longer reads goes no further.
-      for (const at of store.unerasedUpTo({ ...certified, round: certified.round - 1 })) store.erase(at);
+      return undefined;
     }
   }
 

@@ -255,6 +255,14 @@ export type Relay = (
   replies: readonly CeremonyStepReply[],
 ) => readonly CeremonyStepReply[];
 
+/** A new directory with all that a holder has stored. */
+export function copyOf({ id, directory, context }: TestHolder): string {
+  context.store.truncateLog();
+  const copy = mkdtempSync(join(tmpdir(), `pulsefold-${id}-`));
+  copyFileSync(join(directory, DATABASE_NAME), join(copy, DATABASE_NAME));
+  return copy;
+}
+
 /** Four holders with the plan registered. Close it in afterEach/afterAll. */
 export class Committee {
   readonly world: World;
@@ -273,12 +281,7 @@ export class Committee {
    * fork; so a ceremony need not be repeated for every attack.
    */
   fork(options: TestHolderOptions | ((index: number) => TestHolderOptions) = {}): Committee {
-    const directories = this.holders.map((holder) => {
-      holder.context.store.truncateLog();
-      const directory = mkdtempSync(join(tmpdir(), `pulsefold-${holder.id}-`));
-      copyFileSync(join(holder.directory, DATABASE_NAME), join(directory, DATABASE_NAME));
-      return directory;
-    });
+    const directories = this.holders.map(copyOf);
     return new Committee(this.world, (index) => ({
       ...(typeof options === 'function' ? options(index) : options),
       directory: directories[index - 1]!,

@@ -44,6 +44,10 @@ export const personExportSchema = z.object({
       plan: text(256 * 1024),
     }),
   ),
+  /** Plans that this version no longer takes (a later schema is stricter), as they were kept, and why. */
+  unreadablePlans: rows(
+    z.object({ planHash: hex(32), plan: text(256 * 1024), reason: text(1000) }),
+  ).optional(),
   consents: rows(
     z.object({
       consent: text(CONSENT_BYTES_MAX),

@@ -101,6 +101,9 @@ describe('what is not proven is named', () => {
     expect(problems([signed(run, { ...bare, outcome: 'late' }), both[1]!])).toEqual([
       'CHARGED_AGAINST_RECEIPT',
     ]);
+    const exclusion = { leafHashes: run.roundFiles.get(1)!.cohortLeafHashes! };
+    const denied: Receipt = { ...bare, outcome: 'late', certificate: first.certificate!, exclusion };
+    expect(problems([signed(run, denied), both[1]!])).toContain('EXCLUSION_INVALID');
   });
 
   it('a bundle that is not there, a receipt twice, two stories of one round', () => {

@@ -2,24 +2,22 @@
  * `pulsefold audit prove`: one participant's own history over epochs and plans, from its receipts and the bundles they
  * belong to. Public logs name participants by a pseudonym of one epoch; only who holds the receipts can link epochs.
  *
- * Per receipt: the coordinator's signature; the certificate in it is the one in the log; the participant's own entry is
- * in the certified cohort; the log charged its pseudonym once, and what the second accountant finds. Per pseudonym: a
- * charge in the log without a receipt is an alarm. Trusts: what `verifyRunDirectory` accepted under the pinned keys.
- * May be called by: cli/.
+ * Per receipt: the coordinator's signature; what it claims (receipt-claims.ts), and what the second accountant finds. Per
+ * pseudonym: a charge in the log without a receipt is an alarm. Trusts: what `verifyRunDirectory` accepted under the
+ * pinned keys; without a bundle, the plan that the participant shows (own-run.ts). May be called by: cli/.
  */
 import { fromHex, toHex } from '../../crypto/bytes.ts';
 import { isPulsefoldError } from '../../crypto/error.ts';
 import { getSuite } from '../../crypto/identity/suite.ts';
 import type { LeafOf } from '../../crypto/log/leaves.ts';
-import { leafHash, MerkleTree, verifyInclusion } from '../../crypto/log/merkle.ts';
+import { MerkleTree } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { parseReceipt, type Receipt, type ReceiptOutcome } from '../../protos/receipt.ts';
-import { entryLeaf, receiptStatement } from '../../protos/statements.ts';
+import { receiptStatement } from '../../protos/statements.ts';
 import { costOf, EpsilonSum } from '../costs.ts';
 import { Findings } from '../findings.ts';
 import { conversionDelta, type RoundPurpose } from '../group-terms.ts';
-import { real } from '../numbers.ts';
-import { bookOf, type Numbered, type RoundLeaves } from '../round-book.ts';
+import { bookOf, type RoundLeaves } from '../round-book.ts';
 import { readLeaves } from '../run-directory.ts';
 import type { AuditResult, AuditTrust } from '../verify.ts';
 import { totalsOf } from './history-totals.ts';
@@ -33,6 +31,7 @@ import {
   type OwnFile,
   type OwnProof,
 } from './own-proofs.ts';
+import { chargeIn, problemsOf } from './receipt-claims.ts';
 import type { SignedReceipt } from './receipts-file.ts';
 import { planOf } from './run-files.ts';
 import { auditRun } from './verify.ts';
@@ -49,6 +48,8 @@ export interface HistoryRun {
   readonly consents: readonly LeafOf<'consent_commitment'>[];
   /** Time of the last leaf, by the coordinator's clock. */
   readonly lastMs: number;
+  /** Whether a run without a bundle contradicts the pinned plan or log key; a bundle's audit says it in `result`. */
+  readonly differsFromPins?: boolean;
 }
 
 /** Audits a run directory and keeps its rounds. Throws PLAN_INVALID where its plan cannot be read. */
@@ -70,8 +71,12 @@ export type HistoryProblem =
   | 'RECEIPT_TWICE'
   | 'RECEIPT_CONFLICT'
   | 'RUN_NOT_SOUND'
+  | 'PIN_DIFFERS'
+  | 'QUORUM_MISSING'
+  | 'COHORT_TOO_SMALL'
   | 'CERTIFICATE_NOT_IN_LOG'
   | 'NOT_IN_COHORT'
+  | 'EXCLUSION_INVALID'
   | 'NOT_CHARGED_IN_LOG'
   | 'CHARGE_DIFFERS'
   | 'CHARGED_WITHOUT_RECEIPT'
@@ -135,19 +140,6 @@ export interface History {
   readonly problems: readonly HistoryProblem[];
 }
 
-interface Charge {
-  readonly settlement: Numbered<'settlement'>;
-  readonly charged: boolean;
-}
-
-/** What the log did to a pseudonym in a round. */
-function chargeIn(round: RoundLeaves | undefined, pseudonym: string): Charge | undefined {
-  for (const settlement of round?.settlement ?? [])
-    if (settlement.leaf.pseudonyms.includes(pseudonym))
-      return { settlement, charged: settlement.leaf.outcome === 'charged' };
-  return undefined;
-}
-
 /** Own proofs do not show what a round was for: the costlier purpose then. */
 function purposeOf({ parsed: { plan }, result }: HistoryRun, round: RoundLeaves | undefined): RoundPurpose {
   const stated = round?.round_opened[0]?.leaf.purpose;
@@ -160,58 +152,6 @@ function purposeOf({ parsed: { plan }, result }: HistoryRun, round: RoundLeaves 
     return sum.epsilonAt(conversionDelta(plan));
   };
   return epsilonOf('evaluation') > epsilonOf('training') ? 'evaluation' : 'training';
-}
-
-/** The receipt's claims against the log, each problem named. */
-function problemsOf(run: HistoryRun, receipt: Receipt, round: RoundLeaves | undefined): HistoryProblem[] {
-  const problems: HistoryProblem[] = [];
-  // Only a whole log can lack something.
-  const absent = (problem: HistoryProblem) => (run.result === undefined ? 'LOG_NOT_SHOWN' : problem);
-  const charge = chargeIn(round, receipt.pseudonym);
-  const withBudget = run.parsed.plan.privacy !== null;
-  const { certificate, inclusion } = receipt;
-  if (certificate !== undefined) {
-    const logged = round?.round_certificate[0]?.leaf;
-    const same =
-      logged !== undefined &&
-      (['modelHash', 'configHash', 'committeeKeyId', 'cohortRoot', 'cohortCount'] as const).every(
-        (name) => certificate[name] === logged[name],
-      );
-    if (!same) problems.push(logged ? 'CERTIFICATE_NOT_IN_LOG' : absent('CERTIFICATE_NOT_IN_LOG'));
-  }
-  if (receipt.outcome === 'aborted' && round?.abort.length !== 1)
-    problems.push(absent('CERTIFICATE_NOT_IN_LOG'));
-  if (receipt.outcome === 'certified') {
-    const inside =
-      inclusion!.size === certificate!.cohortCount &&
-      verifyInclusion({
-        leafHash: leafHash(
-          entryLeaf({
-            planHash: run.parsed.hash,
-            round: receipt.round,
-            modelHash: fromHex(certificate!.modelHash),
-            configHash: fromHex(certificate!.configHash),
-            committeeKeyId: fromHex(certificate!.committeeKeyId),
-            deviceId: receipt.deviceId,
-            digest: fromHex(receipt.digest),
-          }),
-        ),
-        index: inclusion!.index,
-        size: inclusion!.size,
-        proof: inclusion!.proof.map(fromHex),
-        root: fromHex(certificate!.cohortRoot),
-      });
-    if (!inside) problems.push('NOT_IN_COHORT');
-    if (withBudget && charge?.charged !== true)
-      problems.push(charge ? 'NOT_CHARGED_IN_LOG' : absent('NOT_CHARGED_IN_LOG'));
-  } else if (charge?.charged === true) problems.push('CHARGED_AGAINST_RECEIPT');
-  if (receipt.charge !== undefined && charge?.charged === true) {
-    const { order, charge: amount } = charge.settlement.leaf;
-    const same =
-      String(receipt.charge.order) === order && real(String(receipt.charge.amount)) === real(amount);
-    if (!same) problems.push('CHARGE_DIFFERS');
-  }
-  return problems;
 }
 
 function entryOf(
@@ -302,8 +242,10 @@ export function proveHistory(
   { logProofs = [], consents = [], writer }: OwnKeepsakes = {},
 ): History {
   const byPlan = new Map(runs.map((run) => [run.parsed.hashHex, run]));
-  const proofs = checkProofs(logProofs, byPlan);
-  const given = consents.map((consent) => checkOwnConsent(byPlan, consent));
+  // What stands in a log that is not the pinned one shows nothing.
+  const meant = new Map([...byPlan].filter(([, run]) => !run.differsFromPins));
+  const proofs = checkProofs(logProofs, meant);
+  const given = consents.map((consent) => checkOwnConsent(meant, consent));
   const entries: HistoryEntry[] = [];
   const forged = writer !== undefined && runs.some((run) => hasForgedConsents(run, { ...writer, consents }));
   const loose: HistoryProblem[] = forged ? ['CONSENT_FORGED'] : [];
@@ -345,6 +287,7 @@ export function proveHistory(
     pseudonyms.add(receipt.pseudonym);
     const problems = problemsOf(run, receipt, run.rounds.get(receipt.round));
     if (run.result?.ok === false) problems.push('RUN_NOT_SOUND');
+    if (run.differsFromPins) problems.push('PIN_DIFFERS');
     const own = proofs.of(receipt);
     problems.push(...own.problems);
     entries.push(entryOf(run, receipt.round, receipt.pseudonym, receipt.outcome, problems, own.shown));

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
 import type { Leaf, LeafOf } from '../../crypto/log/leaves.ts';
+import { MerkleTree } from '../../crypto/log/merkle.ts';
 import {
   consentRecord,
   consentStatement,
@@ -14,7 +15,7 @@ import {
 } from '../../protos/consent.ts';
 import { RunFixture } from '../testing.ts';
 import { openHistoryRun, proveHistory } from './history.ts';
-import { hasForgedConsents, type OwnConsent, type OwnProof } from './own-proofs.ts';
+import { contradict, hasForgedConsents, type OwnConsent, type OwnProof, subtreesOf } from './own-proofs.ts';
 import { DEVICE, PSEUDONYM, proofOf, signed, takePart } from './testing.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'pulsefold-own-proofs-test-'));
@@ -94,6 +95,18 @@ describe('own proofs of logging', () => {
     expect(history).toMatchObject({ ok: false, problems: ['LOG_FORKED'] });
   });
 
+  it('from a later log than the bundle are compared in every part of their path', () => {
+    const later = new RunFixture({ consent: TERMS });
+    Object.assign(later, { coordinator: run.coordinator, signer: { ...run.signer } });
+    const more = consentLeaf('7'.repeat(64), '7'.repeat(64));
+    later.leaves = [...run.leaves, more];
+    const proof = () => proofOf(later, run.leaf('round_certificate', 1), 'decision', 1);
+    expect(prove([proof()])).toMatchObject({ ok: true, problems: [] });
+    // Leaf 0 is another; the path only has the hash of a subtree with it.
+    later.leaves = [{ ...run.leaves[0]!, timeMs: 5 }, ...run.leaves.slice(1), more];
+    expect(prove([proof()])).toMatchObject({ ok: false, problems: ['LOG_FORKED'] });
+  });
+
   it.each<[string, OwnProof]>([
     ['of another round', { ...decision, round: 3 }],
     ['of another kind', { ...decision, what: 'settlement' }],
@@ -122,6 +135,41 @@ describe('own proofs of logging', () => {
     expect(released.outcome).toBe('released');
     expect(prove([proofOf(run, released, 'settlement', 1)]).entries[0]!.logProofs).toEqual([]);
     expect(prove([charge]).entries[0]!.logProofs).toEqual(['settlement']);
+  });
+});
+
+describe('proofs of one log, compared with each other', () => {
+  const treeOf = (changed?: number) => {
+    const tree = new MerkleTree();
+    for (let i = 0; i < 21; i++) tree.append(utf8(`leaf ${i}${i === changed ? ' of another log' : ''}`));
+    return tree;
+  };
+  const shownOf = (tree: MerkleTree, index: number, size: number) => {
+    const inclusion = tree.inclusionProof(index, size);
+    const subtrees = subtreesOf({ hash: tree.leafHashAt(index), index, size, inclusion });
+    return { size, root: tree.root(size), subtrees };
+  };
+  const one = treeOf();
+
+  it('never contradict each other, and name only subtrees that the tree has', () => {
+    const all = Array.from({ length: 21 }, (_, i) => i + 1).flatMap((size) =>
+      Array.from({ length: size }, (_, index) => shownOf(one, index, size)),
+    );
+    expect(contradict(all)).toBe(false);
+    for (const { level, number, hash } of all.flatMap(({ subtrees }) => subtrees))
+      expect(toHex(one.nodes(level, number, 1)[0]!)).toBe(toHex(hash));
+    // The whole of a tree of 2^k leaves, whichever leaf is asked for.
+    expect(shownOf(one, 5, 16).subtrees).toContainEqual({ level: 4, number: 0, hash: one.root(16) });
+  });
+
+  it('contradict proofs of another where both name the part that differs', () => {
+    const other = treeOf(1);
+    // Leaves 2 and 6 in trees of 9 and 12: neither is leaf 1, both paths name leaves 0 and 1 or 0 to 3.
+    expect(contradict([shownOf(one, 2, 9), shownOf(other, 6, 12)])).toBe(true);
+    expect(contradict([shownOf(one, 2, 12), shownOf(other, 6, 12)])).toBe(true);
+    expect(contradict([shownOf(one, 2, 9), shownOf(treeOf(11), 6, 12)])).toBe(false);
+    // The limit: leaves 0 to 7 and 8 beside leaves 0 to 15, 16 to 19 and 20. A bundle shows it.
+    expect(contradict([shownOf(one, 8, 9), shownOf(other, 20, 21)])).toBe(false);
   });
 });
 

@@ -3,7 +3,8 @@
  *
  * A .tlog-proof says: this leaf stood in the log whose tree the coordinator signed then. Here it is compared with the log
  * that the bundle shows: the same leaf at the same place, under a root that is a prefix of it. If not, the person was shown
- * another log than the auditor. A consent must stand in the log as its commitment, and no other under the person's
+ * another log than the auditor. Without the bundle proofs are compared with each other, as far as their paths name the
+ * same parts of the tree: no finding does not mean one log. A consent must stand in the log as its commitment, and no other under the person's
  * pseudonym. Trusts: the plans' coordinator keys. May be called by: auditor/bundle/history.ts.
  */
 import { equalBytes, fromHex, utf8 } from '../../crypto/bytes.ts';
@@ -11,7 +12,7 @@ import { isPulsefoldError } from '../../crypto/error.ts';
 import { getSuite } from '../../crypto/identity/suite.ts';
 import { openCheckpoint, parseCheckpointText, parseSignedNote } from '../../crypto/log/checkpoint.ts';
 import { type Leaf, parseLeaf } from '../../crypto/log/leaves.ts';
-import { leafHash, verifyInclusion } from '../../crypto/log/merkle.ts';
+import { leafHash, nodeHash, verifyInclusion } from '../../crypto/log/merkle.ts';
 import { noteVerifier } from '../../crypto/log/note-keys.ts';
 import { parseTlogProof } from '../../crypto/log/tlog-proof.ts';
 import { type Consent, consentRecord, consentStatement, statementCommitment } from '../../protos/consent.ts';
@@ -22,14 +23,25 @@ import type { HistoryProblem, HistoryRun } from './history.ts';
 export type OwnProof = PersonExport['logProofs'][number];
 export type OwnConsent = PersonExport['consents'][number];
 
+/** A complete subtree: leaves number·2^level to (number + 1)·2^level − 1, the same in every later tree of its log. */
+export interface Subtree {
+  readonly level: number;
+  readonly number: number;
+  readonly hash: Uint8Array;
+}
+
 /** A leaf in a tree that the coordinator signed. */
 export interface ShownLeaf {
   readonly leaf: Leaf;
   /** Number of the leaf. */
   readonly index: number;
   readonly hash: Uint8Array;
+  /** Name of the log, as its checkpoint has it. */
+  readonly origin: string;
   readonly size: number;
   readonly root: Uint8Array;
+  /** All that the path names, the leaf itself first. */
+  readonly subtrees: readonly Subtree[];
 }
 
 /** What a proof shows of a run; `problem` undefined: the leaf stands in both logs. */
@@ -58,7 +70,8 @@ export function checkOwnProof(run: HistoryRun, { what, planHash, round, proof }:
     if (!verifyInclusion({ leafHash: hash, index, size, proof: inclusion, root })) return INVALID;
     const leaf = parseLeaf(parsed.extra);
     if (!fits(leaf, what, planHash, round)) return INVALID;
-    const shown = { leaf, index, hash, size, root };
+    const subtrees = subtreesOf({ hash, index, size, inclusion });
+    const shown = { leaf, index, hash, origin, size, root, subtrees };
     return { problem: forkOf(run, shown), shown };
   } catch (error) {
     if (!isPulsefoldError(error)) throw error;
@@ -66,15 +79,54 @@ export function checkOwnProof(run: HistoryRun, { what, planHash, round, proof }:
   }
 }
 
-/** The person's checkpoint may be newer than the bundle's: then the leaf alone can be compared, if it is that old. */
-function forkOf({ log }: HistoryRun, seen: ShownLeaf): HistoryProblem | undefined {
-  const sameLeaf = seen.index >= log.size || equalBytes(log.leafHashAt(seen.index), seen.hash);
-  const prefix = seen.size > log.size || equalBytes(log.root(seen.size), seen.root);
-  return sameLeaf && prefix ? undefined : 'LOG_FORKED';
+/** Complete subtrees that a path which holds names: its hashes, and what is computed on the way up. */
+export function subtreesOf({
+  hash,
+  index,
+  size,
+  inclusion,
+}: Pick<ShownLeaf, 'hash' | 'index' | 'size'> & { readonly inclusion: readonly Uint8Array[] }): Subtree[] {
+  const found: Subtree[] = [];
+  const note = (level: number, number: number, hash: Uint8Array): void => {
+    if ((number + 1) * 2 ** level <= size) found.push({ level, number, hash });
+  };
+  let [level, number, node] = [0, index, hash];
+  note(level, number, node);
+  for (const sibling of inclusion) {
+    // What ends the tree without a neighbour on its right stands one level higher, too.
+    while (number % 2 === 0 && (number + 1) * 2 ** level >= size) {
+      number /= 2;
+      level++;
+    }
+    const isRight = number % 2 === 1;
+    note(level, isRight ? number - 1 : number + 1, sibling);
+    node = isRight ? nodeHash(sibling, node) : nodeHash(node, sibling);
+    number = Math.floor(number / 2);
+    level++;
+    note(level, number, node);
+  }
+  return found;
 }
 
-/** Whether proofs of one log contradict each other: two roots of one size, or two leaves at one place. */
-export function contradict(shown: readonly ShownLeaf[]): boolean {
+/**
+ * The person's checkpoint may be newer than the bundle's: then those subtrees of its path are compared that the bundle
+ * has, which is the leaf at least, if it is that old.
+ */
+function forkOf({ log }: HistoryRun, seen: ShownLeaf): HistoryProblem | undefined {
+  const same = seen.subtrees.every(
+    ({ level, number, hash }) =>
+      (number + 1) * 2 ** level > log.size || equalBytes(log.nodes(level, number, 1)[0]!, hash),
+  );
+  const prefix = seen.size > log.size || equalBytes(log.root(seen.size), seen.root);
+  return same && prefix ? undefined : 'LOG_FORKED';
+}
+
+/**
+ * Whether proofs of one log contradict each other: two roots of one size, or two hashes of one subtree that several paths
+ * name. Paths of far leaves in trees of different sizes may have none in common; then nothing is compared, and only a
+ * bundle or a consistency proof could tell.
+ */
+export function contradict(shown: readonly Pick<ShownLeaf, 'size' | 'root' | 'subtrees'>[]): boolean {
   const seen = new Map<string, Uint8Array>();
   const differs = (place: string, hash: Uint8Array): boolean => {
     const known = seen.get(place) ?? hash;
@@ -82,7 +134,9 @@ export function contradict(shown: readonly ShownLeaf[]): boolean {
     return !equalBytes(known, hash);
   };
   return shown.some(
-    ({ index, hash, size, root }) => differs(`root ${size}`, root) || differs(`leaf ${index}`, hash),
+    ({ size, root, subtrees }) =>
+      differs(`root ${size}`, root) ||
+      subtrees.some(({ level, number, hash }) => differs(`${level} ${number}`, hash)),
   );
 }
 

@@ -24,7 +24,7 @@ import {
   printLine,
   withPassphrase,
 } from '../command.ts';
-import { EXIT_FAILURE, naming } from '../failure.ts';
+import { EXIT_FAILURE, naming, UsageError } from '../failure.ts';
 import { painter, printable, renderTable } from '../terminal.ts';
 
 interface ProveOptions extends CommonOptions, TrustOptions, PassphraseOptions {
@@ -78,16 +78,28 @@ async function proveOwn(path: string, options: ProveOptions): Promise<void> {
     ...audited,
     ...plans
       .filter(({ planHash }) => !known.has(planHash))
-      .map((plan) => ownRunOf(plan, keepsakes.logProofs ?? [])),
+      .map((plan) => ownRunOf(plan, keepsakes.logProofs ?? [], trust)),
   ];
   const history = proveHistory(receipts, runs, keepsakes);
-  // Pins are held against bundles.
-  const pinned =
-    history.unaudited.length === 0 &&
-    (trust.logKey !== undefined || trust.planHash !== undefined || trust.approvers !== undefined);
+  requireHoldable(options, history);
+  const pinned = trust.logKey !== undefined || trust.planHash !== undefined || trust.approvers !== undefined;
   if (options.json) printJson({ ...history, pinned });
   else printHistory(history, pinned);
   if (!history.ok) process.exitCode = EXIT_FAILURE;
+}
+
+/** Throws UsageError for a pin that nothing here can be held against: a run without its bundle has no such evidence. */
+function requireHoldable(options: TrustOptions, { unaudited }: History): void {
+  const given = (['policy', 'checkpoint', 'approver', 'approvals'] as const).filter(
+    (name) => options[name] !== undefined,
+  );
+  const [own] = unaudited.filter(({ rests }) => rests === 'own proofs');
+  if (own === undefined || given.length === 0) return;
+  throw new UsageError(
+    `${given.map((name) => `--${name}`).join(', ')}: held against bundles only, and there is none of ${own.planName} ` +
+      `(${own.planHash.slice(0, 12)}): add it with --bundle; without it --plan and --log-key can be held`,
+    'pulsefold audit prove',
+  );
 }
 
 /** Receipts, plans, and what proves more where it was kept. */
@@ -175,21 +187,27 @@ const problemText: Readonly<Record<History['problems'][number], string>> = {
   BUNDLE_MISSING:
     'receipts of a plan that is not there: ask its operator for the bundle (audit export) and add it with --bundle',
   LOG_NOT_SHOWN:
-    'the export has no proof of this certificate or charge: add the bundle with --bundle, or export again while the ' +
-    'coordinator answers (client export without --offline)',
+    'nothing here proves what a receipt says of certificate, charge or being left out: add the bundle with --bundle, or ' +
+    'export again while the coordinator answers (client export without --offline)',
   RECEIPT_MALFORMED: 'a receipt cannot be read',
   RECEIPT_NOT_SIGNED: "a receipt does not carry the signature of the plan's coordinator",
   RECEIPT_TWICE: 'a receipt was given twice; it counts once',
   RECEIPT_CONFLICT: 'two different receipts for one round: the coordinator contradicts itself',
   RUN_NOT_SOUND: 'the audit of a run fails, so nothing in it is proven: see audit verify',
+  PIN_DIFFERS:
+    'receipts of a plan that is not the pinned one (--plan), or whose log is not the pinned one (--log-key)',
+  QUORUM_MISSING: 'a receipt shows a certificate or abort without the signatures of enough key holders',
+  COHORT_TOO_SMALL: 'a receipt shows a certificate for fewer participants than the plan asks for',
   CERTIFICATE_NOT_IN_LOG: 'a receipt shows a certificate or abort that the log does not have',
   NOT_IN_COHORT: 'a receipt claims a place in a cohort that its proof does not show',
+  EXCLUSION_INVALID: 'a receipt says that you were left out of a cohort, and its list does not show it',
   NOT_CHARGED_IN_LOG: 'certified, yet the log charges nothing: the public accounts are too low',
   CHARGE_DIFFERS: 'the log charges another amount than the receipt states',
   CHARGED_WITHOUT_RECEIPT: 'the log charges you for a round that you have no receipt of',
   CHARGED_AGAINST_RECEIPT: 'the log charges you for a round that your receipt says you were not in',
   LOG_PROOF_INVALID: 'a proof of logging that you kept does not hold, or is of another leaf',
-  LOG_FORKED: 'you were shown another log than this bundle has: show both to an auditor',
+  LOG_FORKED:
+    'your proofs contradict this bundle or each other, so you were shown two logs: show them to an auditor',
   CONSENT_NOT_IN_LOG: 'a consent that you gave does not stand in the log as you gave it',
   CONSENT_FORGED:
     'the log has a consent under your pseudonym that you never gave: the coordinator made it up',
@@ -264,15 +282,17 @@ function printHistory(history: History, pinned: boolean): void {
     printLine(
       rests === 'unknown'
         ? `Neither plan nor bundle of ${planHash.slice(0, 12)}.`
-        : `No bundle of ${planName} (${planHash.slice(0, 12)}): its rounds rest on your own proofs. Only a bundle shows ` +
-            'that nothing else was charged to you, that no consent was made up, and that the run passes its audit.',
+        : `No bundle of ${planName} (${planHash.slice(0, 12)}): its rounds rest on your own proofs. Who approved the plan was ` +
+            'not checked. Only a bundle shows that, that nothing else was charged to you, that no consent was made up, ' +
+            'and that the run passes its audit.',
     );
   printLine(
     'ε is recomputed from the plans and certified cohorts; it holds for what these bundles show, no more.',
   );
   if (!pinned)
     printLine(
-      'No key was pinned: this shows that receipts and bundles agree, not who signed them (--log-key).',
+      'Neither log key, plan nor approver was pinned: this shows that receipts, proofs and bundles agree, not who signed ' +
+        'them (--log-key, --plan).',
     );
   for (const problem of problems) printLine(paint('red', printable(`${problem}: ${problemText[problem]}`)));
 }

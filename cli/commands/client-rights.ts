@@ -200,6 +200,7 @@ export function exportData(): Command {
         file: options.out,
         bytes: bytes.length,
         plans: made.plans.length,
+        unreadablePlans: (made.unreadablePlans ?? []).map(({ planHash, reason }) => ({ planHash, reason })),
         consents: made.consents.length,
         withdrawals: made.withdrawals.length,
         receipts: made.receipts.length,
@@ -211,6 +212,10 @@ export function exportData(): Command {
       printResult(options, { event: 'exported', ...summary }, [
         ['written', `${options.out} (${bytes.length} bytes)`],
         ['plans', summary.plans],
+        ...summary.unreadablePlans.map(({ planHash, reason }): [string, string] => [
+          'kept unread',
+          `plan ${planHash.slice(0, 12)}, which this version refuses: ${reason}`,
+        ]),
         ['consents, withdrawals', `${summary.consents}, ${summary.withdrawals}`],
         ['receipts', summary.receipts],
         ['proofs of the log', summary.logProofs],

@@ -4,6 +4,7 @@
  * Trusts: whoever opened the vault. May be called by: client/agent/rights.ts, cli/ (`audit prove` of a vault).
  */
 import { fromHex, fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
+import { isPulsefoldError } from '../../crypto/error.ts';
 import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { PERSON_EXPORT_FORMAT, type PersonExport } from '../../protos/person-export.ts';
 import { parsePlanBytes } from '../../protos/plan.ts';
@@ -31,6 +32,8 @@ export interface ExportParts {
   readonly epochs?: readonly string[];
 }
 
+const REASON_CHARACTERS_MAX = 1000;
+
 const decimal = (value: number): string => value.toFixed(45).replace(/\.?0+$/, '');
 
 /**
@@ -56,13 +59,25 @@ export async function exportOfVault(
   });
 }
 
+/** A plan that a later schema refuses must not keep everything else from its person. */
+function plansOf(keepsakes: Keepsakes) {
+  const plans: PersonExport['plans'] = [];
+  const unreadablePlans: NonNullable<PersonExport['unreadablePlans']> = [];
+  for (const { planHash, plan } of keepsakes.plans)
+    try {
+      const { name, purpose, epoch } = parsePlanBytes(utf8(plan)).plan;
+      plans.push({ planHash, name, purpose, epoch, plan });
+    } catch (error) {
+      if (!isPulsefoldError(error)) throw error;
+      unreadablePlans.push({ planHash, plan, reason: error.message.slice(0, REASON_CHARACTERS_MAX) });
+    }
+  return { plans, unreadablePlans };
+}
+
 export function personExportOf(p: ExportParts): PersonExport {
   const { identity, suite, state, keepsakes, report, data } = p;
   const secret = suite.mac(identity.signing.secretKey, utf8('pulsefold/v1/ledger-secret'));
-  const plans = keepsakes.plans.map(({ planHash, plan }) => {
-    const { name, purpose, epoch } = parsePlanBytes(utf8(plan)).plan;
-    return { planHash, name, purpose, epoch, plan };
-  });
+  const { plans, unreadablePlans } = plansOf(keepsakes);
   const pseudonyms = [...new Set([...plans.map(({ epoch }) => epoch), ...(p.epochs ?? [])])]
     .sort()
     .map((epoch) => ({ epoch, pseudonym: toHex(ledgerPseudonym(suite, secret, epoch)) }));
@@ -77,6 +92,7 @@ export function personExportOf(p: ExportParts): PersonExport {
       pseudonyms,
     },
     plans,
+    ...(unreadablePlans.length > 0 ? { unreadablePlans } : {}),
     consents: [...state.consents],
     withdrawals: state.withdrawals.map(({ scope, timeMs, receipt, signature }) => ({
       scope,

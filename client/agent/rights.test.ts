@@ -295,6 +295,30 @@ describe('an export from a vault', () => {
     await store.close();
   });
 
+  it('keeps a plan that a later version refuses as it is, and says so; everything else is there', async () => {
+    const { coordinator, store } = await world();
+    const plan = fromUtf8(coordinator.parsed.bytes);
+    const refused = plan.replace('"learningRate":{"real":"0.5"}', '"learningRate":1000');
+    expect(refused).not.toBe(plan);
+    const planHash = coordinator.parsed.hashHex;
+    const old = { planHash: 'f'.repeat(64), plan: refused };
+    const made = personExportOf({
+      identity: coordinator.identity,
+      suite: getSuite('intl'),
+      state: await store.loadState(),
+      receipts: [],
+      keepsakes: { plans: [old, { planHash, plan }], logProofs: [] },
+      report: undefined,
+      data: undefined,
+      nowMs: 5,
+    });
+    expect(made).toMatchObject({
+      plans: [{ planHash, plan }],
+      unreadablePlans: [{ ...old, reason: expect.stringContaining('learningRate') }],
+    });
+    expect(parsePersonExport(utf8(formatPersonExport(made)))).toEqual(made);
+  });
+
   it('is the last thing before nothing is left: the vault is destroyed, other files are not', async () => {
     const { vault, store, directory } = await vaulted();
     await writeFile(join(directory, 'notes.txt'), 'mine');

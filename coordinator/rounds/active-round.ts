@@ -34,13 +34,13 @@ const TICK_MS = 100;
 const REPORT_MS = 300;
 /** What a round must know of the others of its plan. */
 export interface RoundNeighbours {
-  /** Resolves when every earlier round has ended: releases come in the order of rounds. */
-  earlierEnded(round: number): Promise<void>;
+  /** True when every earlier round has ended, as releases come in the order of rounds; false when the plan ends before. */
+  earlierEnded(round: number): Promise<boolean>;
   /** Called after everything that happens in this round. */
   onStep(): void;
 }
 
-const ALONE: RoundNeighbours = { earlierEnded: async () => {}, onStep: () => {} };
+const ALONE: RoundNeighbours = { earlierEnded: async () => true, onStep: () => {} };
 
 /** What talks and folds for the round; made when first needed, from what is stored. */
 interface Parts {
@@ -330,8 +330,7 @@ export class ActiveRound implements RoundView {
       this.#background(() => this.#parts.opening.openSum(effect.activeSet));
     else if (effect.type === 'release')
       this.#background(async () => {
-        await this.#among.earlierEnded(this.at.round);
-        if (this.#stopped) return;
+        if (!(await this.#among.earlierEnded(this.at.round)) || this.#stopped) return;
         await this.services.release(this.parsed, this);
         this.notify({ type: 'released' });
       });

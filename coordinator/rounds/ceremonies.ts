@@ -7,7 +7,7 @@
  */
 import { equalBytes, fromHex, toHex } from '../../crypto/bytes.ts';
 import { ensure } from '../../crypto/error.ts';
-import { getSuite } from '../../crypto/identity/suite.ts';
+import { getSuite, type Suite } from '../../crypto/identity/suite.ts';
 import { phasesOf } from '../../protos/keyholder-messages.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { committeeKeyStatement } from '../../protos/statements.ts';
@@ -27,6 +27,7 @@ export async function runCeremony(
   holders: readonly HolderPort[],
   /** Waits for a holder that is away; a repeated step gets the stored reply. */
   ask: <T>(holder: HolderPort, question: () => Promise<T>) => Promise<T> = (_, question) => question(),
+  suite: Suite = getSuite(parsed.plan.suite),
 ): Promise<CommitteeKey> {
   let replies: readonly CeremonyReply[] = [];
   for (const phase of phasesOf(parsed.plan.aggregation.transport)) {
@@ -46,15 +47,15 @@ export async function runCeremony(
       ),
     );
   }
-  return checkCommitteeKey(parsed, round, replies);
+  return checkCommitteeKey(suite, parsed, round, replies);
 }
 
 function checkCommitteeKey(
+  suite: Suite,
   parsed: ParsedPlan,
   round: number,
   replies: readonly CeremonyReply[],
 ): CommitteeKey {
-  const suite = getSuite(parsed.plan.suite);
   const first = replies[0]!;
   for (const [index, reply] of replies.entries()) {
     const holder = parsed.plan.holders[index]!;

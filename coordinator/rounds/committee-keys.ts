@@ -26,7 +26,7 @@ export interface KeyMaking {
  * @throws UNAVAILABLE for a holder that stays away beyond holderDeadlineMs, or what a holder refused with; both name it.
  */
 export async function makeCommitteeKeys(
-  { store, budget, onCeremony }: Pick<RoundServices, 'store' | 'budget' | 'onCeremony'>,
+  { store, suite, budget, onCeremony }: Pick<RoundServices, 'store' | 'suite' | 'budget' | 'onCeremony'>,
   { parsed, approvals, holders, patience, isStopped }: KeyMaking,
 ): Promise<void> {
   const { holderDeadlineMs } = parsed.plan.rounds;
@@ -45,7 +45,7 @@ export async function makeCommitteeKeys(
   const worker = async (): Promise<void> => {
     for (let round = missing.shift(); round !== undefined; round = missing.shift()) {
       if (isStopped()) return;
-      const key = await runCeremony(parsed, round, holders, ask);
+      const key = await runCeremony(parsed, round, holders, ask, suite);
       await patience.store(() => budget.recordKey(parsed, key));
       onCeremony(parsed, ++ready, wanted);
     }

@@ -19,7 +19,9 @@ export class KeyEraser {
   readonly #parsed: ParsedPlan;
   readonly #holders: () => readonly HolderPort[];
   readonly #asked = new Set<string>();
-  /** Rounds whose erasure every holder of the plan has confirmed: not looked at again. */
+  /** Every holder of the plan has confirmed the erasure of all rounds up to this one: not looked at again. */
+  #erasedUpTo = 0;
+  /** Later rounds that every holder has erased before an earlier one ended. */
   readonly #erased = new Set<number>();
   #timer: { stop(): void } | null = null;
   #stopped = false;
@@ -31,8 +33,8 @@ export class KeyEraser {
   }
 
   /**
-   * Asks about every finished round; `ended`: about every round that has a key, because none will run any more. While the
-   * store is away there is nothing to go by: the next sweep asks.
+   * Asks about every finished round; `ended`: about every round that has a key, whatever phase it stands in, because none
+   * will go on. While the store is away there is nothing to go by: the next sweep asks.
    */
   sweep(ended: boolean): void {
     if (this.#stopped) return;
@@ -51,20 +53,19 @@ export class KeyEraser {
   #sweep(ended: boolean): void {
     const plan = this.#parsed.hashHex;
     const due = this.#services.store.read('erasures-due', (db) => {
-      const phases = new Map(repository.roundPhases(db, plan).map(({ round, phase }) => [round, phase]));
-      const over = (round: number) => {
-        const phase = phases.get(round);
-        return phase === undefined ? ended : FINAL_PHASES.includes(phase);
-      };
-      return repository
-        .committeeKeyRounds(db, plan)
-        .filter((round) => !this.#erased.has(round))
-        .filter((round) => round <= committeeKeyCount(this.#parsed.plan) && over(round))
+      const over = ended
+        ? repository.committeeKeyRounds(db, plan, this.#erasedUpTo)
+        : repository
+            .roundPhases(db, plan, this.#erasedUpTo)
+            .filter(({ phase }) => FINAL_PHASES.includes(phase))
+            .map(({ round }) => round);
+      return over
+        .filter((round) => !this.#erased.has(round) && round <= committeeKeyCount(this.#parsed.plan))
         .map((round) => ({ round, done: new Set(repository.erasedBy(db, plan, round)) }));
     });
     let missing = 0;
     for (const { round, done } of due) {
-      if (this.#parsed.plan.holders.every(({ id }) => done.has(id))) this.#erased.add(round);
+      if (this.#parsed.plan.holders.every(({ id }) => done.has(id))) this.#noteErased(round);
       for (const holder of this.#known())
         if (!done.has(holder.holderId)) {
           missing++;
@@ -73,6 +74,11 @@ export class KeyEraser {
     }
     if (ended && missing > 0) this.#sweepAgain();
     else if (missing === 0) this.#clear();
+  }
+
+  #noteErased(round: number): void {
+    this.#erased.add(round);
+    while (this.#erased.delete(this.#erasedUpTo + 1)) this.#erasedUpTo++;
   }
 
   /** A plan may name a holder that this coordinator's configuration no longer knows; the others are still asked. */

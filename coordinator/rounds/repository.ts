@@ -182,9 +182,14 @@ export function getCommitteeKey(
   return { keyId: row.key_id, signatures };
 }
 
-export const committeeKeyRounds = (db: Database, plan: string): number[] =>
+/** Rounds after `after` that have a key. */
+export const committeeKeyRounds = (db: Database, plan: string, after = 0): number[] =>
   db
-    .all<{ round: number }>('SELECT round FROM committee_keys WHERE plan = ? ORDER BY round', plan)
+    .all<{ round: number }>(
+      'SELECT round FROM committee_keys WHERE plan = ? AND round > ? ORDER BY round',
+      plan,
+      after,
+    )
     .map((row) => row.round);
 
 export interface RoundRow {
@@ -263,8 +268,8 @@ export function setRoundSummary(db: Database, plan: string, round: number, summa
 }
 
 /** Without state and configuration, which hold the cohort's names: asked after every round. */
-export const roundPhases = (db: Database, plan: string): Pick<RoundRow, 'round' | 'phase'>[] =>
-  db.all('SELECT round, phase FROM rounds WHERE plan = ? ORDER BY round', plan);
+export const roundPhases = (db: Database, plan: string, after = 0): Pick<RoundRow, 'round' | 'phase'>[] =>
+  db.all('SELECT round, phase FROM rounds WHERE plan = ? AND round > ? ORDER BY round', plan, after);
 
 /** What has been released, in the order of rounds. */
 export const roundSummaries = (db: Database, plan: string): string[] =>

@@ -3,9 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { toHex } from '../../crypto/bytes.ts';
+import { fromUtf8, toHex, utf8 } from '../../crypto/bytes.ts';
 import { CONSENT_NOTE, retentionInWords } from '../../protos/consent.ts';
-import type { ParsedPlan } from '../../protos/plan.ts';
+import { type ParsedPlan, parsePlanBytes } from '../../protos/plan.ts';
 import { openMemoryStore } from '../storage/sqlite-store.ts';
 import {
   createDevices,
@@ -113,28 +113,35 @@ describe('retention', () => {
   it('of a plan that cannot be read is logged, and the others are kept to', () => {
     const damaged = { hash: 'damaged', bytes: new Uint8Array([1]), status: 'finished' };
     const due = { hash: 'due', bytes: parsed.bytes, status: 'finished' };
+    // A later schema refuses its learning rate; what it promised binds.
+    const text = fromUtf8(parsed.bytes).replace('"learningRate":{"real":"0.1"}', '"learningRate":1000');
+    const stricter = { hash: 'stricter', bytes: utf8(text), status: 'failed' };
+    expect(() => parsePlanBytes(stricter.bytes)).toThrow(/learningRate/);
     const errors: unknown[] = [];
     const store = {
-      read: () => [damaged, due],
+      read: () => [damaged, due, stricter],
       transaction: (name: string) => name === 'plan-end' || undefined,
     };
     const logger = { error: (facts: unknown) => errors.push(facts) };
     const services = { store, clock: bench.clock, logger } as never;
-    expect(forgetEndedPlans(services)).toEqual(['due']);
+    expect(forgetEndedPlans(services)).toEqual(['due', 'stricter']);
     expect(errors).toMatchObject([{ plan: 'damaged' }]);
   });
 
-  it('an ended plan that cannot be read does not stop the queue at the next start', async () => {
+  it.each([
+    ['finished', 'an ended plan could not be taken up again'],
+    ['running', 'this version does not run this plan'],
+  ])('a %s plan that cannot be read does not stop the queue at the next start', async (status, complaint) => {
     const { world } = bench;
     const store = openMemoryStore();
     store.migrate('rounds', ROUNDS_MIGRATIONS);
     store.transaction('t', (db) =>
-      db.run("INSERT INTO plans VALUES ('damaged', x'01', '[]', 1, 'finished', '', '', '')"),
+      db.run("INSERT INTO plans VALUES ('damaged', x'01', '[]', 1, ?, '', '', '')", status),
     );
     const restarted = new Bench(world, createHolders(world), { store, clock: new TestClock() }).start();
     restarted.submit(parsed);
     await until('the next plan runs', () => restarted.coordinator.find(parsed.hash) !== null);
-    expect(restarted.complaints).toContain('an ended plan could not be taken up again');
+    expect(restarted.complaints).toContain(complaint);
     await restarted.stop();
   });
 

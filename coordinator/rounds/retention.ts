@@ -8,7 +8,8 @@
  * counts from when this first saw it, so never too early. Trusts: its own database and clock. May be called by:
  * coordinator/server.ts.
  */
-import { parsePlanBytes } from '../../protos/plan.ts';
+import { fromUtf8 } from '../../crypto/bytes.ts';
+import { consentTermsSchema } from '../../protos/consent.ts';
 import { planQuotaName } from '../../protos/plan-quota.ts';
 import type { Database } from '../storage/store.ts';
 import { keepLeaves } from './device-rows.ts';
@@ -21,7 +22,7 @@ const NOBODY = 'erased';
 
 /**
  * Forgets the devices of every plan whose time has come; returns the hashes of those plans. One that cannot be forgotten
- * (it no longer parses, its rows are damaged) is logged and does not keep the others.
+ * (its rows are damaged) is logged and does not keep the others.
  */
 export function forgetEndedPlans(services: Pick<RoundServices, 'store' | 'clock' | 'logger'>): string[] {
   const { store, clock, logger } = services;
@@ -32,9 +33,9 @@ export function forgetEndedPlans(services: Pick<RoundServices, 'store' | 'clock'
   const forgotten: string[] = [];
   for (const { hash, bytes } of ended) {
     try {
-      const { consent } = parsePlanBytes(bytes).plan;
-      if (consent === undefined) continue;
-      const due = store.transaction('plan-end', (db) => isDue(db, hash, nowMs, consent.retentionDays));
+      const retentionDays = retentionDaysOf(bytes);
+      if (retentionDays === undefined) continue;
+      const due = store.transaction('plan-end', (db) => isDue(db, hash, nowMs, retentionDays));
       if (!due) continue;
       store.transaction('forget-plan', (db) => forgetPlan(db, hash));
       forgotten.push(hash);
@@ -43,6 +44,14 @@ export function forgetEndedPlans(services: Pick<RoundServices, 'store' | 'clock'
     }
   }
   return forgotten;
+}
+
+/** Alone: what was promised binds even where a later schema refuses something else in the plan. */
+function retentionDaysOf(plan: Uint8Array): number | undefined {
+  const { consent } = JSON.parse(fromUtf8(plan)) as {
+    readonly consent?: { readonly retentionDays: unknown };
+  };
+  return consent && consentTermsSchema.shape.retentionDays.parse(consent.retentionDays);
 }
 
 /** Retention has passed: nothing about a device may be kept under this plan any more. */

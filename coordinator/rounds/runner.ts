@@ -115,8 +115,9 @@ export class PlanRunner {
     });
   }
 
-  /** For a plan that had ended before this process started. */
+  /** For a plan that had ended before this process started. Throws UNAVAILABLE, before anything else, if the store is away. */
   restoreOutcome(outcome: PlanOutcome): void {
+    this.#dropBrokenOff(outcome);
     this.#outcome = outcome;
     this.#eraser.sweep(true);
   }
@@ -150,7 +151,7 @@ export class PlanRunner {
       };
     });
     if (this.#stopped) return outcome;
-    // One that broke takes the others along; without an error there are none.
+    // What failed between rounds takes the open ones along, too; without an error there are none.
     this.#stopRounds();
     try {
       await this.#keepStatus(outcome.status, outcome.message);
@@ -161,9 +162,20 @@ export class PlanRunner {
     this.#rounds.clear();
     this.#outcome = outcome;
     this.#wake();
-    // Keys of spare rounds that were never needed go, too.
+    // Keys of spare rounds that were never needed go, too, and those of rounds that broke off.
     this.#eraser.sweep(true);
+    await this.#patience
+      .store(() => this.#dropBrokenOff(outcome))
+      .catch((error: unknown) => {
+        if (this.#stopped) return;
+        this.#services.logger.error({ err: error }, 'ciphertexts of a failed plan are left until a restart');
+      });
     return outcome;
+  }
+
+  /** Rounds of a failed plan never reach a final phase. Those of a finished one were cleared away one by one. */
+  #dropBrokenOff({ status }: PlanOutcome): void {
+    if (status === 'failed') sweepLeftovers(this.#services, this.parsed, true);
   }
 
   async #keepStatus(status: 'running' | PlanOutcome['status'], message: string): Promise<void> {
@@ -188,7 +200,7 @@ export class PlanRunner {
       isStopped: () => this.#stopped,
     });
     await patience.store(() => this.#ensureModel());
-    await patience.store(() => sweepLeftovers(this.#services, this.parsed));
+    await patience.store(() => sweepLeftovers(this.#services, this.parsed, false));
     await patience.store(() => this.#takeUp());
     return this.#runRounds();
   }
@@ -253,7 +265,9 @@ export class PlanRunner {
           if (state.phase === 'released') this.#released++;
         },
         (error: unknown) => {
+          // In the same turn, so that no later round is released by a plan that has failed.
           this.#broken ??= { error };
+          this.#stopRounds();
         },
       )
       .finally(() => this.#stir());
@@ -285,6 +299,7 @@ export class PlanRunner {
     earlierEnded: async (round) => {
       while (!this.#stopped && !this.#broken && this.open.some(({ at }) => at.round < round))
         await this.#step(this.#steps);
+      return !this.#stopped && !this.#broken;
     },
     onStep: () => {
       if (this.#overlap > 0 && this.#next().type === 'open') this.#stir();

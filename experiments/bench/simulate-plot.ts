@@ -1,6 +1,7 @@
 /**
  * The scaling study of simulate.ts as a figure: time per round over its first value, for each of the three things that were
- * varied. Work that grows with the cohort lies on the diagonal, what does not matter lies flat.
+ * varied, over how many times its first value it is. Work that grows with it lies on a straight line, what does not matter
+ * lies flat.
  *
  * Pure: returns text. May be called by: cli/commands/bench-simulate.ts.
  */
@@ -14,30 +15,53 @@ const VARIED = [
 ] as const;
 
 const short = (value: number): string =>
-  value >= 1e6 ? `${value / 1e6} M` : value >= 1000 ? `${value / 1000} k` : String(value);
+  value >= 1e6
+    ? `${value / 1e6} M`
+    : value >= 1000 && value % 1000 === 0
+      ? `${value / 1000} k`
+      : String(value);
+
+interface Series {
+  readonly name: ScalingRow['varied'];
+  readonly own: readonly ScalingRow[];
+  readonly of: (row: ScalingRow) => number;
+}
+
+/** `cohort 1 k to 8 k (1025 parameters)`. */
+function nameOf({ name, own, of }: Series): string {
+  const [first, last] = [own[0]!, own.at(-1)!];
+  const others = {
+    cohort: `${first.parameters} parameters`,
+    parameters: `cohort ${short(first.cohort)}`,
+    population: `cohort ${short(first.cohort)}, ${first.parameters} parameters`,
+  };
+  return `${name} ${short(of(first))} to ${short(of(last))} (${others[name]})`;
+}
 
 export function scalingPlot(rows: readonly ScalingRow[]): string {
   const series = VARIED.map(({ name, of, colour }) => {
     const own = rows.filter(({ varied }) => varied === name);
     return { name, colour, own, of };
   });
-  const steps = Math.max(...series.map(({ own }) => own.length));
-  const lines: Line[] = series.map(({ name, colour, own, of }) => ({
-    name: `${name} ${own.map((row) => short(of(row))).join(', ')}`,
-    colour,
-    points: own.map((row, x) => ({ x, y: row.roundCpuMs / 1000 })),
+  const timesOf = (row: ScalingRow, { own, of }: (typeof series)[number]) => of(row) / of(own[0]!);
+  // Parameters are inputs and a bias: 1.99 times is twice.
+  const times = series.flatMap((one) => one.own.map((row) => Math.round(timesOf(row, one))));
+  const lines: Line[] = series.map((one) => ({
+    name: nameOf(one),
+    colour: one.colour,
+    points: one.own.map((row) => ({ x: timesOf(row, one) - 1, y: row.roundCpuMs / 1000 })),
   }));
   const most = Math.max(...rows.map(({ roundCpuMs }) => roundCpuMs / 1000));
   const step = 10 ** Math.floor(Math.log10(most)) / 2;
   return linePlot({
     title: 'Time of a simulated round',
     subtitle: 'Real rounds over virtual devices; one thing varied at a time: cohort, parameters, population',
-    xLabel: 'value, in the order of the legend',
+    xLabel: 'times the first value',
     yLabel: 'processor seconds per round',
-    xTicks: Array.from({ length: steps }, (_, i) => `${i + 1}.`),
+    xTicks: Array.from({ length: Math.max(...times) }, (_, i) => (times.includes(i + 1) ? `${i + 1} ×` : '')),
     yRange: [0, step * Math.ceil(most / step)],
     yStep: step,
     lines,
-    note: 'Otherwise: cohort 2,000 of 20,000 devices, 33 parameters, one row each. Cohorts double, parameters quadruple, populations grow tenfold.',
+    note: 'One row a device, person-level noise. Processor time of all threads, median of the rounds but the first.',
   });
 }

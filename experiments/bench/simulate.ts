@@ -187,10 +187,13 @@ export interface ScalingRow {
   readonly devicesPerSecond: number;
 }
 
-const SCALING = { population: 20_000, cohort: 2000, inputs: 32, rounds: 5 };
-const COHORTS = [1000, 2000, 4000, 8000];
-const INPUTS = [32, 128, 512, 1024];
-const POPULATIONS = [10_000, 100_000, 1_000_000];
+/** Each thing once, twice, four and eight times: work that grows with it lies on a straight line. */
+const SCALE = [1, 2, 4, 8];
+const SCALING = {
+  cohort: { population: 20_000, cohort: 1000, inputs: 1024, rounds: 5 },
+  parameters: { population: 20_000, cohort: 4000, inputs: 128, rounds: 5 },
+  population: { population: 125_000, cohort: 2000, inputs: 32, rounds: 5 },
+};
 
 export interface ScalingOptions {
   readonly onRow: (row: ScalingRow) => void;
@@ -200,9 +203,12 @@ export interface ScalingOptions {
 /** One-row devices under person-level privacy; one thing is varied at a time. */
 export async function runScalingBench({ onRow, onProgress }: ScalingOptions): Promise<ScalingRow[]> {
   const cases = [
-    ...COHORTS.map((cohort) => ({ varied: 'cohort' as const, ...SCALING, cohort })),
-    ...INPUTS.map((inputs) => ({ varied: 'parameters' as const, ...SCALING, inputs })),
-    ...POPULATIONS.map((population) => ({ varied: 'population' as const, ...SCALING, population })),
+    ...SCALE.map((by) => ({ varied: 'cohort' as const, ...times(SCALING.cohort, { cohort: by }) })),
+    ...SCALE.map((by) => ({ varied: 'parameters' as const, ...times(SCALING.parameters, { inputs: by }) })),
+    ...SCALE.map((by) => ({
+      varied: 'population' as const,
+      ...times(SCALING.population, { population: by }),
+    })),
   ];
   const rows: ScalingRow[] = [];
   for (const [i, one] of cases.entries()) {
@@ -215,7 +221,24 @@ export async function runScalingBench({ onRow, onProgress }: ScalingOptions): Pr
   return rows;
 }
 
-async function scalingRow(one: typeof SCALING & Pick<ScalingRow, 'varied'>): Promise<ScalingRow> {
+interface ScalingCase {
+  readonly population: number;
+  readonly cohort: number;
+  readonly inputs: number;
+  readonly rounds: number;
+}
+
+const times = (
+  one: ScalingCase,
+  { population = 1, cohort = 1, inputs = 1 }: Partial<Omit<ScalingCase, 'rounds'>>,
+): ScalingCase => ({
+  population: population * one.population,
+  cohort: cohort * one.cohort,
+  inputs: inputs * one.inputs,
+  rounds: one.rounds,
+});
+
+async function scalingRow(one: ScalingCase & Pick<ScalingRow, 'varied'>): Promise<ScalingRow> {
   const { varied, population: count, cohort, inputs, rounds } = one;
   const parties = simulationParties('intl', SEED);
   const parsed = planOf(parties, {

@@ -54,7 +54,7 @@ p{margin:0 0 12px}.soft{color:var(--soft)}
 .mark{color:var(--mark);background:var(--mark-ground);border-radius:4px;padding:8px 12px;font-size:14px}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(132px,1fr));gap:12px;margin:20px 0}
 .tile{background:var(--panel);border-radius:6px;padding:14px 16px 6px}
-.tile p{font-size:13px;line-height:1.4;color:var(--soft);margin-bottom:8px}
+.tile p{font-size:13px;line-height:1.4;color:var(--soft);margin-bottom:8px;overflow-wrap:anywhere}
 .tile .value{font-size:22px;line-height:1.2;font-weight:600;color:var(--ink);margin-bottom:4px;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:0 0 16px}
 table{width:100%;border-collapse:collapse;font-size:13.5px}

@@ -91,6 +91,7 @@ function meansBy(
   metric: MetricName,
   xOf: (line: MetricsLine) => number | null,
 ): ChartSeries['points'] {
+  const { least, most } = METRICS[metric];
   const by = new Map<number, { readonly x: number[]; readonly y: number[] }>();
   for (const line of lines) {
     const [y, x] = [line[metric], xOf(line)];
@@ -102,7 +103,8 @@ function meansBy(
   }
   return [...by.values()].map((group) => {
     const { mean, low, high } = estimateOf(group.y);
-    return { x: estimateOf(group.x).mean, y: mean, low, high };
+    const within = (end: number | null) => end && Math.min(most, Math.max(least, end));
+    return { x: estimateOf(group.x).mean, y: mean, low: within(low), high: within(high) };
   });
 }
 

@@ -11,10 +11,15 @@ export interface MetricText {
   readonly better: 'higher' | 'lower';
   /** Digits after the point. */
   readonly digits: number;
+  /** What the metric can be: an interval over few seeds may reach beyond, a plot does not. */
+  readonly least: number;
+  readonly most: number;
 }
 
-const higher = (title: string): MetricText => ({ title, better: 'higher', digits: 4 });
-const lower = (title: string): MetricText => ({ title, better: 'lower', digits: 4 });
+const share = { digits: 4, least: 0, most: 1 };
+const higher = (title: string): MetricText => ({ title, better: 'higher', ...share });
+const lower = (title: string): MetricText => ({ title, better: 'lower', ...share });
+const error = (title: string): MetricText => ({ ...lower(title), most: Infinity });
 
 /** By name in metrics.ndjson. */
 export const METRICS = {
@@ -22,21 +27,21 @@ export const METRICS = {
   accuracy: higher('accuracy'),
   balanced_accuracy: higher('balanced accuracy'),
   macro_f1: higher('macro F1'),
-  log_loss: lower('log-loss'),
+  log_loss: error('log-loss'),
   brier_score: lower('Brier score'),
   calibration_error: lower('calibration error (ECE)'),
-  mae: lower('mean absolute error'),
-  rmse: lower('root mean squared error'),
-  r_squared: higher('R²'),
+  mae: error('mean absolute error'),
+  rmse: error('root mean squared error'),
+  r_squared: { ...higher('R²'), least: -Infinity },
   worst_decile_auc: higher('worst-decile AUC'),
   worst_decile_accuracy: higher('worst-decile accuracy'),
-  worst_decile_mae: lower('worst-decile mean absolute error'),
+  worst_decile_mae: error('worst-decile mean absolute error'),
   personal_auc: higher('AUC, personalised'),
   personal_accuracy: higher('accuracy, personalised'),
-  personal_mae: lower('mean absolute error, personalised'),
+  personal_mae: error('mean absolute error, personalised'),
   personal_worst_decile_auc: higher('worst-decile AUC, personalised'),
   personal_worst_decile_accuracy: higher('worst-decile accuracy, personalised'),
-  personal_worst_decile_mae: lower('worst-decile mean absolute error, personalised'),
+  personal_worst_decile_mae: error('worst-decile mean absolute error, personalised'),
   federated_auc: higher('AUC, federated evaluation'),
   federated_accuracy: higher('accuracy, federated evaluation'),
   federated_balanced_accuracy: higher('balanced accuracy, federated evaluation'),

@@ -308,7 +308,12 @@ class LocalHolder implements HolderPort {
 }
 
 /** Four holders with the keys of the parties. */
-export function localHolders(parties: Parties, seal: Seal, randomOf: RandomOf = freshRandom): HolderPort[] {
-  const committee = new Committee(getSuite(parties.suite), seal, randomOf);
+export function localHolders(
+  parties: Parties,
+  seal: Seal,
+  randomOf: RandomOf = freshRandom,
+  suite = getSuite(parties.suite),
+): HolderPort[] {
+  const committee = new Committee(suite, seal, randomOf);
   return parties.holderKeys.map((keys, i) => new LocalHolder(keys, i + 1, committee));
 }

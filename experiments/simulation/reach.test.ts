@@ -10,15 +10,17 @@ import {
 } from '../e2e/testing-sources.ts';
 
 /** What takes devices at their word, or makes noise that repeats: for simulations only (DESIGN §2, last paragraph). */
-const SHORT_CUTS = ['coordinator/rounds/upload-batch.ts'];
+const SHORT_CUTS = ['coordinator/rounds/signed-uploads.ts', 'coordinator/rounds/upload-batch.ts'];
 /** Names of such things in files that products need for other things, and the products that may say them. */
 const NAMES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/\bSeededStreams\b/, ['crypto/random.ts']],
   [/\bRoundProtector\b/, ['client/agent/protect.ts']],
   [/\binviteDevices\b/, ['coordinator/rounds/check-in.ts']],
-  [/\backnowledgeUploads\b/, SHORT_CUTS],
+  [/\backnowledgeUploads\b|\btakeSignedUploads\b/, SHORT_CUTS],
+  [/\bnoteUploads\b/, ['coordinator/rounds/active-round.ts', ...SHORT_CUTS]],
   [/\binsertPlainUploads\b/, ['coordinator/rounds/uploads-repository.ts', ...SHORT_CUTS]],
   [/\bPlainSums\b|\bsimulationParties\b|\bseededRegistrar\b/, []],
+  [/\bsharedVerification\b|\bownSignatures\b|\bunsealedRules\b/, []],
 ];
 /** Commands whose parties are all simulated. */
 const SIMULATIONS = ['simulate', 'run', 'compare', 'bench', 'demo', 'data', 'audit', 'fuzz-rounds'];
@@ -52,6 +54,12 @@ describe('what is weaker than production', () => {
   it.each([
     ['coordinator/grpc/rounds-service.ts', "import { acknowledgeUploads } from '../rounds/upload-batch.ts';"],
     ['coordinator/index.ts', "export * from './rounds/upload-batch.ts';"],
+    ['coordinator/rounds/uploads.ts', "export * from './signed-uploads.ts';"],
+    ['coordinator/grpc/rounds-service.ts', 'await takeSignedUploads(services, active, uploads);'],
+    ['coordinator/rounds/uploads.ts', 'active.noteUploads(uploads, () => true);'],
+    ['keyholder/server.ts', 'const suite = sharedVerification(getSuite(name));'],
+    ['coordinator/server.ts', 'const suite = ownSignatures(getSuite(name), keys);'],
+    ['keyholder/index.ts', 'export const rules = unsealedRules;'],
     ['client/agent/round.ts', 'const streams = new SeededStreams(seed, 100);'],
     ['client/agent/agent.ts', 'const protector = new RoundProtector(parsed, config);'],
     ['cli/commands/client.ts', "import { simulate } from '../../experiments/simulation/index.ts';"],

@@ -9,7 +9,6 @@ import { weightsFromBytes } from '../../coordinator/aggregation/weights.ts';
 import { BudgetLedger } from '../../coordinator/ledger/budget-ledger.ts';
 import { releaseRound } from '../../coordinator/release-round.ts';
 import { RoundBudget } from '../../coordinator/rounds/budget.ts';
-import type { HolderPort } from '../../coordinator/rounds/holder-port.ts';
 import { FINAL_PHASES, type RoundState } from '../../coordinator/rounds/machine-types.ts';
 import * as repository from '../../coordinator/rounds/repository.ts';
 import { type PlanOutcome, PlanRunner } from '../../coordinator/rounds/runner.ts';
@@ -17,7 +16,6 @@ import type { RoundServices } from '../../coordinator/rounds/services.ts';
 import { AppendLog } from '../../coordinator/storage/append-log.ts';
 import { toHex } from '../../crypto/bytes.ts';
 import { ensure, PulsefoldError } from '../../crypto/error.ts';
-import { getSuite } from '../../crypto/identity/suite.ts';
 import { openSecagg, type Secagg } from '../../crypto/secagg/scheme.ts';
 import { encodeApprovals } from '../../protos/approvals.ts';
 import type { HistogramMetrics } from '../../protos/histogram-metrics.ts';
@@ -31,7 +29,7 @@ import { DeviceAccounts } from './device-accounts.ts';
 import { DeviceBudgets } from './device-budgets.ts';
 import { Fleet } from './fleet.ts';
 import { FleetIdentities } from './fleet-identities.ts';
-import { openHolders } from './holders.ts';
+import { type OpenHolders, openHolders } from './holders.ts';
 import { type Labour, labelOf, openLabour } from './labour.ts';
 import { approvalsOf, type Parties } from './parties.ts';
 import { PlainSums } from './plain-sums.ts';
@@ -97,7 +95,7 @@ interface RunParts {
   readonly secagg: Secagg;
   readonly labour: Labour;
   readonly clock: VirtualClock;
-  readonly holders: readonly HolderPort[];
+  readonly holders: OpenHolders;
   readonly closing: Closing;
 }
 
@@ -135,7 +133,7 @@ class SimulationRun {
       const clock = new VirtualClock();
       const holders = await openHolders(parsed, parties, options, { clock, threads: labour.workers });
       closing.push(holders.close);
-      const parts = { secagg, labour, clock, holders: holders.ports, closing };
+      const parts = { secagg, labour, clock, holders, closing };
       return new SimulationRun(parsed, parties, population, options, parts);
     } catch (error) {
       for (const close of closing) await close();
@@ -156,7 +154,7 @@ class SimulationRun {
     this.#closing = closing;
     this.#label = labelOf(parsed, options, labour);
     this.#clock = clock;
-    const suite = getSuite(parties.suite);
+    const { suite } = holders;
     const { store, spool } = openStorage(options, clock);
     closing.push(
       () => spool.close(),
@@ -175,7 +173,7 @@ class SimulationRun {
       clock,
       logger: { info: () => {}, warn: () => {}, error: (fields: object) => this.#noteError(fields) },
       signingKey: parties.coordinatorKey,
-      holdersOf: () => holders,
+      holdersOf: () => holders.ports,
       release: async (plan, round) => releaseRound({ store, suite, budget }, plan, round),
       onRoundChange: (_plan, state) => this.#onRoundChange(state),
       onCeremony: () => {},
