@@ -208,6 +208,12 @@ describe('hash and overrides', () => {
     );
     expect(refusal(GOOD, { rounds: 0 })).toMatch(/^--set rounds: rounds: too small/);
   });
+
+  test('a number of rounds leaves the other terms of rounds as they are', () => {
+    const text = GOOD.replace(/^rounds: .*$/m, 'rounds: { training: 9, deadlineMs: 7000000 }');
+    expect(text).not.toBe(GOOD);
+    expect(read(text, { rounds: 4 }).experiment.rounds).toMatchObject({ training: 4, deadlineMs: 7_000_000 });
+  });
 });
 
 test('nearest: close names only', () => {

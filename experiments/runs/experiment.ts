@@ -51,7 +51,16 @@ export const parseExperiment = (text: string, file: string, overrides: Overrides
 /** Fields that are the same for all points of a run; figures of two data sets do not compare. */
 const FIXED = ['name', 'description', 'dataset', 'seeds', 'sweep'];
 
-function finishExperiment(read: YamlFile, overrides: Overrides): ExperimentFile {
+/** A number of rounds leaves windows and overlap as the file has them. */
+function trainingOf(file: unknown, overrides: Overrides): Overrides {
+  const { rounds, ...rest } = overrides;
+  const own = (file as { readonly rounds?: unknown } | null)?.rounds;
+  const isNumberForObject = typeof rounds === 'number' && typeof own === 'object' && own !== null;
+  return isNumberForObject ? { ...rest, 'rounds.training': rounds } : overrides;
+}
+
+function finishExperiment(read: YamlFile, given: Overrides): ExperimentFile {
+  const overrides = trainingOf(read.value, given);
   const yaml = withOverrides(read, overrides);
   let input = yaml.value;
   for (const [path, value] of Object.entries(overrides)) input = withValue(input, path.split('.'), value);
