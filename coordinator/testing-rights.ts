@@ -32,6 +32,12 @@ import {
   subjectReceiptStatement,
   subjectReportRecord,
 } from '../protos/subject-access.ts';
+import {
+  parseWithdrawalReceipt,
+  type WithdrawalReceipt,
+  withdrawalReceiptStatement,
+  withdrawalStatement,
+} from '../protos/withdrawal.ts';
 import type { TestDevice } from './testing.ts';
 import type { Bench } from './testing-bench.ts';
 
@@ -105,6 +111,28 @@ export async function erase(
   );
   requireSigned(bench, erasureReceiptStatement(reply.receipt), reply.signature);
   return erasureReceiptRecord.parse(reply.receipt);
+}
+
+/** Withdraws from `scope` and checks the coordinator's signature on the receipt; `changes` replace what was signed. */
+export async function withdraw(
+  bench: Bench,
+  device: TestDevice,
+  parsed: ParsedPlan,
+  scope: string,
+  changes: object = {},
+): Promise<WithdrawalReceipt> {
+  const fields = {
+    planHash: parsed.hash,
+    pseudonym: device.pseudonym(parsed.plan.epoch),
+    scope,
+    timeMs: bench.clock.nowMs(),
+  };
+  const statement = withdrawalStatement({ ...fields, deviceId: device.deviceId });
+  const signature = bench.world.suite.sign(device.signing.secretKey, statement);
+  const message = { ...fields, signature, ...changes };
+  const reply = await bench.call<{ receipt: Uint8Array; signature: Uint8Array }>(device, 'withdraw', message);
+  requireSigned(bench, withdrawalReceiptStatement(reply.receipt), reply.signature);
+  return parseWithdrawalReceipt(reply.receipt);
 }
 
 /** All pages of a report. */

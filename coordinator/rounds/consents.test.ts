@@ -5,7 +5,6 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { toHex } from '../../crypto/bytes.ts';
 import { type Consent, consentGap, consentRecord, consentScopeOf } from '../../protos/consent.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
-import { withdrawalStatement } from '../../protos/withdrawal.ts';
 import {
   createDevices,
   createWorld,
@@ -16,7 +15,7 @@ import {
   until,
 } from '../testing.ts';
 import type { Bench } from '../testing-bench.ts';
-import { asking, consentOf, consentTo, leavesOf, TERMS } from '../testing-rights.ts';
+import { asking, consentOf, consentTo, leavesOf, TERMS, withdraw } from '../testing-rights.ts';
 import { runPlan } from '../testing-running-plan.ts';
 import {
   CONSENT_LOOKUP,
@@ -175,15 +174,7 @@ describe('the record of a consent', () => {
 
   it('does not come back after a withdrawal', async () => {
     await consentTo(bench, device, consentOf(bench, device, parsed));
-    const fields = {
-      planHash: parsed.hash,
-      pseudonym: device.pseudonym('1'),
-      scope: 'family:heart',
-      timeMs: bench.clock.nowMs(),
-    };
-    const statement = withdrawalStatement({ ...fields, deviceId: device.deviceId });
-    const signature = world.suite.sign(device.signing.secretKey, statement);
-    await bench.call(device, 'withdraw', { ...fields, signature });
+    await withdraw(bench, device, parsed, 'family:heart');
     expect((await checkIn()).finished?.reason).toMatch(/withdrawn/);
     bench.clock.jump(1000);
     await expect(consentTo(bench, device, consentOf(bench, device, parsed))).rejects.toThrow(

@@ -10,7 +10,6 @@ import { fromHex, toHex } from '../../crypto/bytes.ts';
 import { MerkleTree, verifyInclusion } from '../../crypto/log/merkle.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
 import { parseReceipt, type Receipt } from '../../protos/receipt.ts';
-import { withdrawalStatement } from '../../protos/withdrawal.ts';
 import {
   createDevices,
   createWorld,
@@ -22,7 +21,16 @@ import {
 } from '../testing.ts';
 import { Bench, bindingOf, signUpload } from '../testing-bench.ts';
 import { createHolders } from '../testing-holder.ts';
-import { accessOf, asking, consentOf, consentTo, erase, everythingIn, leavesOf } from '../testing-rights.ts';
+import {
+  accessOf,
+  asking,
+  consentOf,
+  consentTo,
+  erase,
+  everythingIn,
+  leavesOf,
+  withdraw,
+} from '../testing-rights.ts';
 import { digitsOf } from '../testing-round.ts';
 import { roundReleased, runPlan, sendUpdate, UPDATE } from '../testing-running-plan.ts';
 import { keepPromises } from './promises.ts';
@@ -249,15 +257,7 @@ describe('subject access', () => {
     await releasedRound(devices);
     const { spent } = spentOf(device);
     compareAccounts(bench.services, parsed, device.deviceId, { round: 1, charged: (spent * 2).toFixed(40) });
-    const fields = {
-      planHash: parsed.hash,
-      pseudonym: device.pseudonym('1'),
-      scope: '*',
-      timeMs: bench.clock.nowMs(),
-    };
-    const statement = withdrawalStatement({ ...fields, deviceId: device.deviceId });
-    const signature = world.suite.sign(device.signing.secretKey, statement);
-    await bench.call(device, 'withdraw', { ...fields, signature });
+    await withdraw(bench, device, parsed, '*');
     const { report, receipt, text } = await accessOf(bench, device, parsed);
     expect(report).toMatchObject({
       deviceId: device.deviceId,

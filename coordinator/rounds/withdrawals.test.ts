@@ -2,13 +2,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { toHex } from '../../crypto/bytes.ts';
 import type { ParsedPlan } from '../../protos/plan.ts';
-import {
-  PAST_SPEND_NOTE,
-  parseWithdrawalReceipt,
-  type WithdrawalReceipt,
-  withdrawalReceiptStatement,
-  withdrawalStatement,
-} from '../../protos/withdrawal.ts';
+import { PAST_SPEND_NOTE } from '../../protos/withdrawal.ts';
 import {
   createDevices,
   createWorld,
@@ -18,6 +12,7 @@ import {
   type TestWorld,
 } from '../testing.ts';
 import { type Bench, bindingOf, signUpload } from '../testing-bench.ts';
+import { withdraw as withdrawFrom } from '../testing-rights.ts';
 import { digitsOf } from '../testing-round.ts';
 import { roundReleased, runPlan, sendUpdate, UPDATE } from '../testing-running-plan.ts';
 import { budgetAlarms, compareAccounts } from './reconcile.ts';
@@ -42,21 +37,8 @@ afterEach(() => bench.stop());
 const pseudonymOf = (device: TestDevice) => device.pseudonym('1');
 const coded = (code: string) => expect.objectContaining({ code });
 
-async function withdraw(device: TestDevice, scope: string, changes: object = {}): Promise<WithdrawalReceipt> {
-  const fields = {
-    planHash: parsed.hash,
-    pseudonym: pseudonymOf(device),
-    scope,
-    timeMs: bench.clock.nowMs(),
-  };
-  const statement = withdrawalStatement({ ...fields, deviceId: device.deviceId });
-  const signature = world.suite.sign(device.signing.secretKey, statement);
-  const message = { ...fields, signature, ...changes };
-  const reply = await bench.call<{ receipt: Uint8Array; signature: Uint8Array }>(device, 'withdraw', message);
-  const signed = withdrawalReceiptStatement(reply.receipt);
-  expect(world.suite.verify(world.coordinatorKey.publicKey, signed, reply.signature)).toBe(true);
-  return parseWithdrawalReceipt(reply.receipt);
-}
+const withdraw = (device: TestDevice, scope: string, changes: object = {}) =>
+  withdrawFrom(bench, device, parsed, scope, changes);
 
 const upload = (device: TestDevice, round = 1) => sendUpdate(bench, device, parsed, round);
 const balance = (device: TestDevice) =>

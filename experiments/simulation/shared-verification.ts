@@ -5,30 +5,21 @@
  * valid follows from key, message and signature; who asks makes no difference. Every other check each makes by itself.
  * Trusts: nothing. May be called by: experiments/simulation.
  */
-import { equalBytes } from '../../crypto/bytes.ts';
 import type { Suite } from '../../crypto/identity/suite.ts';
-
-interface Verified {
-  readonly publicKey: Uint8Array;
-  readonly message: Uint8Array;
-  readonly isValid: boolean;
-}
+import { SignatureMemory } from './signature-memory.ts';
 
 /** Signatures that are remembered: a few batches of each holder. */
 const VERIFIED_MAX = 4096;
 
 export function sharedVerification(suite: Suite): Suite {
-  const verified = new Map<string, Verified>();
+  const verified = new SignatureMemory(VERIFIED_MAX);
   return {
     ...suite,
     verify(publicKey, message, signature) {
-      const key = Buffer.from(signature).toString('latin1');
-      const known = verified.get(key);
-      if (known && equalBytes(known.publicKey, publicKey) && equalBytes(known.message, message))
-        return known.isValid;
+      const known = verified.recall(publicKey, message, signature);
+      if (known !== undefined) return known;
       const isValid = suite.verify(publicKey, message, signature);
-      verified.set(key, { publicKey: publicKey.slice(), message: message.slice(), isValid });
-      if (verified.size > VERIFIED_MAX) verified.delete(verified.keys().next().value!);
+      verified.note(publicKey, message, signature, isValid);
       return isValid;
     },
   };

@@ -4,7 +4,7 @@
  * Pure. May be called by: coordinator/aggregation.
  */
 import { z } from 'zod';
-import { beta, learningRate, type ServerStrategy } from './strategy.ts';
+import { beta, learningRate, momentumMoments, momentumMove, type ServerStrategy } from './strategy.ts';
 
 export const fedavgmHyper = z.strictObject({ strategy: z.literal('fedavgm'), learningRate, momentum: beta });
 
@@ -14,9 +14,6 @@ export const fedavgm: ServerStrategy<z.infer<typeof fedavgmHyper>> = {
     learningRate: serverLearningRate,
     momentum: serverMomentum,
   }),
-  initialMoments: (_, dimension) => ({ first: new Float64Array(dimension), second: new Float64Array(0) }),
-  move({ learningRate, momentum }, delta, { first }, i) {
-    first[i] = momentum * first[i]! + delta;
-    return learningRate * first[i]!;
-  },
+  initialMoments: momentumMoments,
+  move: momentumMove,
 };

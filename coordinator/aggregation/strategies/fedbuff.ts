@@ -6,7 +6,7 @@
  */
 import { z } from 'zod';
 import { stalenessDiscount } from '../../../protos/plan-overlap.ts';
-import { beta, learningRate, type ServerStrategy } from './strategy.ts';
+import { beta, learningRate, momentumMoments, momentumMove, type ServerStrategy } from './strategy.ts';
 
 export const fedbuffHyper = z.strictObject({ strategy: z.literal('fedbuff'), learningRate, momentum: beta });
 
@@ -16,11 +16,8 @@ export const fedbuff: ServerStrategy<z.infer<typeof fedbuffHyper>> = {
     learningRate: serverLearningRate,
     momentum: serverMomentum,
   }),
-  initialMoments: (_, dimension) => ({ first: new Float64Array(dimension), second: new Float64Array(0) }),
-  move({ learningRate, momentum }, delta, { first }, i) {
-    first[i] = momentum * first[i]! + delta;
-    return learningRate * first[i]!;
-  },
+  initialMoments: momentumMoments,
+  move: momentumMove,
   direction(mean, { staleness }) {
     if (staleness === 0) return mean;
     const discount = stalenessDiscount(staleness);

@@ -47,3 +47,18 @@ export interface ServerStrategy<Hyper> {
 
 const NONE = new Float64Array(0);
 export const noMoments = (): Moments => ({ first: NONE, second: NONE });
+
+/** Server momentum, v ← β·v + Δ, moving by η·v: of fedavgm and fedbuff. */
+export const momentumMoments = (_: unknown, dimension: number): Moments => ({
+  first: new Float64Array(dimension),
+  second: NONE,
+});
+export function momentumMove(
+  { learningRate, momentum }: { readonly learningRate: number; readonly momentum: number },
+  delta: number,
+  { first }: Moments,
+  i: number,
+): number {
+  first[i] = momentum * first[i]! + delta;
+  return learningRate * first[i]!;
+}
